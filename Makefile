@@ -1,0 +1,38 @@
+# Every target but `mlflow-ui` can be typed in a fresh clone: what needs the environment makes it first.
+PYTHON ?= python3.11
+VENV   ?= .venv
+TORCH  ?= 2.13.0
+CONFIG ?= axolotl_configs/qwen_finetune.yml
+CLUSTER ?= a100
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE ?= 1
+export AXOLOTL_DO_NOT_TRACK ?= 1
+
+.PHONY: help setup demo trial test lint mlflow-ui
+help:            ## what can be typed here
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+setup: $(VENV)/.complete  ## virtual environment with the tested set of packages
+
+# torch first: deepspeed is built against it, and a set of packages resolved in one go may pull another build of it.
+$(VENV)/.complete: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel ninja
+	$(BIN)/python -m pip install --quiet torch==$(TORCH)
+	$(BIN)/python -m pip install --quiet --no-build-isolation -c constraints.txt -e '.[train,dev]'
+	touch $@
+
+demo: setup      ## data, training, evaluation and MLflow on a toy scale, on this machine
+	$(BIN)/regrow demo
+
+trial: setup     ## the first 50 steps of CONFIG on one GPU, evaluated every 25; ARGS=--dry-run shows it
+	$(BIN)/regrow submit $(CONFIG) --cluster $(CLUSTER) --set max_steps=50 --set eval_steps=25 --set save_steps=25 --set train.gpus_per_node=1 $(ARGS)
+
+test: setup lint ## all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup      ## ruff, mypy, the rooms' import rules
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
+
+mlflow-ui:       ## the tracking database of this machine's runs, in a browser
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///runs/mlflow.db

@@ -1,0 +1,31 @@
+"""Completion: says in the journal when training began, and when it is finished. A child's exit code never means that."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from callbacks.journal import Journal
+
+
+class Completion(TrainerCallback):
+    """Rank 0 only. `finished` is written once the target step was reached and the final adapter is saved."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.step = -1
+        self.target_step = 0
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.target_step = state.max_steps
+        self.journal.event("training_began", step=state.global_step, target_step=state.max_steps)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.step = state.global_step
+        self.journal.event("training_ended", step=state.global_step, target_step=state.max_steps)
+
+    def adapter_saved(self, output_dir: Path) -> None:
+        """Called when Axolotl is through with saving the final model."""
+        adapters = sorted(output_dir.glob("adapter_model*.safetensors")) or sorted(output_dir.glob("model*.safetensors"))
+        if self.step == self.target_step and adapters:
+            self.journal.event("finished", step=self.step, target_step=self.target_step, files=[p.name for p in adapters])

@@ -1,0 +1,50 @@
+"""Batched greedy generation with a causal language model: left-padded, sorted by length, the model's state restored."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@contextmanager
+def generation_mode(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
+    """Evaluation mode and left padding, both put back afterwards."""
+    was_training, padding_side = model.training, tokenizer.padding_side
+    model.eval()
+    tokenizer.padding_side = "left"
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        tokenizer.padding_side = padding_side
+        model.train(was_training)
+
+
+def length_sorted_batches(prompts: Sequence[str], batch_size: int) -> list[list[int]]:
+    """Indices of `prompts` in batches of neighbours in length, longest first: too large a batch shows at once."""
+    order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def generate_batch(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int,
+) -> list[str]:
+    """Greedy completions of one batch, without the prompt and without special tokens.
+
+    Under ZeRO-3, whose weights are sharded, `generate` keeps the ranks in step by itself, as long as every rank calls it.
+    """
+    inputs = tokenizer(list(prompts), return_tensors="pt", padding=True).to(model.device)
+    inputs.pop("token_type_ids", None)
+    outputs = model.generate(  # type: ignore[operator]
+        **inputs,
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        use_cache=True,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return tokenizer.batch_decode(outputs[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)

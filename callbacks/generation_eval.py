@@ -1,0 +1,123 @@
+"""GenerationEval: at each evaluation, generate the answers to validation records and score them."""
+
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from callbacks.args import Regrow
+from callbacks.extraction import case_verdict, keyword_rule_f1, score
+from callbacks.generation import generate_batch, generation_mode, length_sorted_batches
+from callbacks.manifest import write_atomically
+from callbacks.prompts import PromptFormat, load_records
+
+
+class GenerationEval(TrainerCallback):
+    """Shares a seeded sample of the validation records out over the ranks, generates, gathers and scores on every rank.
+
+    Writes `gen_metrics_step{N}.json` and `gen_predictions_step{N}.jsonl` into `output_dir`; the scores go to HF's log and
+    metrics as `eval_gen_*`, on every rank, so that `metric_for_best_model` may name one.
+    """
+
+    def __init__(self, trainer: Trainer, regrow: Regrow, validation: Path, prompt_format: PromptFormat) -> None:
+        assert regrow.generation_eval is not None
+        self.trainer, self.target, self.settings = trainer, regrow.target, regrow.generation_eval
+        self.format = prompt_format
+        self.records = _sample(load_records(validation), self.settings.max_records, trainer.args.seed)
+        self.prompts = [prompt_format.prompt(record) for record in self.records]
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        model: PreTrainedModel | None = None,
+        **kwargs: Any,
+    ) -> None:
+        assert model is not None
+        started = time.monotonic()
+        completions = _gather(self._generate(model, args))
+        scores = self._scores(completions)
+        scores["gen_seconds"] = time.monotonic() - started
+        logged = {f"eval_{name}": value for name, value in scores.items()}
+        if metrics is not None:
+            metrics.update(logged)
+        self.trainer.log(logged)
+        if state.is_world_process_zero:
+            self._write(Path(str(args.output_dir)), state.global_step, scores, completions)
+
+    def _generate(self, model: PreTrainedModel, args: TrainingArguments) -> dict[int, str]:
+        """This rank's completions by record index. All ranks go through equally many batches, so that they may agree
+        at each one whether the time is up."""
+        deadline = time.monotonic() + 60 * self.settings.max_minutes
+        batches = length_sorted_batches(self.prompts, self.settings.batch_size)
+        tokenizer = self.trainer.processing_class
+        completions: dict[int, str] = {}
+        with generation_mode(model, tokenizer), self.trainer.accelerator.autocast():
+            for first in range(0, len(batches), args.world_size):
+                if _any_rank(time.monotonic() > deadline, args.device):
+                    break
+                batch = batches[min(first + args.process_index, len(batches) - 1)]
+                texts = generate_batch(
+                    model,
+                    tokenizer,
+                    [self.prompts[index] for index in batch],
+                    max_new_tokens=self.settings.max_new_tokens,
+                )
+                completions.update(zip(batch, texts, strict=True))
+        return completions
+
+    def _scores(self, completions: dict[int, str]) -> dict[str, float]:
+        cases = [(self.format.answer(self.records[index]), text) for index, text in completions.items()]
+        result = score(cases, self.target)
+        scores = dict(result.metrics)
+        scores["gen_undefined_metrics"] = len(result.undefined)
+        scores["gen_records_skipped"] = len(self.records) - len(completions)
+        if self.target.keywords:
+            rule_cases = [
+                (self.format.article(self.records[index]), self.format.answer(self.records[index])) for index in completions
+            ]
+            scores["gen_keyword_rule_presence_f1"] = keyword_rule_f1(rule_cases, self.target)
+        return scores
+
+    def _write(self, folder: Path, step: int, scores: dict[str, float], completions: dict[int, str]) -> None:
+        lines = [
+            json.dumps(self._prediction(index, completions[index]), ensure_ascii=False) for index in sorted(completions)
+        ]
+        write_atomically(folder / f"gen_predictions_step{step}.jsonl", "".join(f"{line}\n" for line in lines))
+        write_atomically(folder / f"gen_metrics_step{step}.json", json.dumps(scores, indent=1, sort_keys=True))
+
+    def _prediction(self, index: int, generated: str) -> dict[str, object]:
+        record = self.records[index]
+        expected = self.format.answer(record)
+        verdict = case_verdict(expected, generated, self.target)
+        return {"input": self.format.article(record), "expected": expected, "generated": generated, **verdict}
+
+
+def _sample(records: list[dict[str, str]], most: int, seed: int) -> list[dict[str, str]]:
+    chosen = random.Random(seed).sample(range(len(records)), min(most, len(records)))
+    return [records[index] for index in sorted(chosen)]
+
+
+def _any_rank(flag: bool, device: torch.device) -> bool:
+    """True on every rank as soon as it is true on one."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return flag
+    shared = torch.tensor(int(flag), device=device)
+    dist.all_reduce(shared, op=dist.ReduceOp.MAX)
+    return bool(shared.item())
+
+
+def _gather(completions: dict[int, str]) -> dict[int, str]:
+    """All ranks' completions, on every rank, in the records' order."""
+    parts: list[Any] = [completions]
+    if dist.is_available() and dist.is_initialized():
+        parts = [None] * dist.get_world_size()
+        dist.all_gather_object(parts, completions)
+    return dict(sorted((index, text) for part in parts for index, text in part.items()))

@@ -1,0 +1,64 @@
+"""The journal of a run: append-only JSON lines, one writer a file, merged on reading. It is the truth about the run."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+JOURNAL_ENV = "REGROW_JOURNAL"
+"""Environment variable: path of a stage's journal without the writer, `<run>/journal/train-4711-0`."""
+
+Entry = dict[str, Any]
+"""One line: `time` (seconds since the epoch), `event` (a name), `writer`, and the event's own fields."""
+
+
+class Journal:
+    """Appends entries to one file that nobody else writes."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path = path
+        self._file = path.open("a", encoding="utf-8")
+
+    @classmethod
+    def of_writer(cls, stem: str, writer: str) -> Self:
+        """The journal of one writer of a stage: `<stem>-<writer>.jsonl`."""
+        return cls(Path(f"{stem}-{writer}.jsonl"))
+
+    def event(self, event: str, **fields: Any) -> Entry:
+        """Append an event; it is on disk when this returns."""
+        entry = self._append(event, fields)
+        os.fsync(self._file.fileno())
+        return entry
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> Entry:
+        """Append the values of one step; flushed to the kernel, not synced: a killed process loses none, a dead node may."""
+        return self._append("metrics", {"step": step, "values": dict(values)})
+
+    def _append(self, event: str, fields: Mapping[str, Any]) -> Entry:
+        entry = {"time": time.time(), "event": event, **fields}
+        self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        self._file.flush()
+        return entry
+
+
+def read_journal(folder: Path) -> list[Entry]:
+    """All entries of a journal folder, merged by time; each with its `writer` (the file's stem)."""
+    entries = [entry for path in sorted(folder.glob("*.jsonl")) for entry in _read_file(path)]
+    return sorted(entries, key=lambda entry: float(entry["time"]))
+
+
+def _read_file(path: Path) -> Iterator[Entry]:
+    for line in path.read_bytes().split(b"\n")[:-1]:  # what follows the last newline is an entry still being written
+        yield {**json.loads(line), "writer": path.stem}
+
+
+def metric_rows(entries: list[Entry]) -> dict[int, dict[str, float]]:
+    """step -> metric -> value over all `metrics` entries; where a step was repeated, the newest entry counts."""
+    rows: dict[int, dict[str, float]] = {}
+    for entry in entries:
+        if entry["event"] == "metrics":
+            rows.setdefault(entry["step"], {}).update(entry["values"])
+    return rows

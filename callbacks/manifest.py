@@ -1,0 +1,62 @@
+"""A checkpoint's manifest: written last, so that a checkpoint exists only when its manifest does. Light: the jobs verify."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+MANIFEST = "regrow_manifest.json"
+
+
+def write_manifest(checkpoint: Path, *, step: int, world_size: int) -> None:
+    """Sync every file of `checkpoint` to disk, then list them with their sizes (bytes) in its manifest."""
+    files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MANIFEST)
+    for path in [*files, checkpoint]:
+        _fsync(path)
+    sizes = {str(path.relative_to(checkpoint)): path.stat().st_size for path in files}
+    write_atomically(checkpoint / MANIFEST, json.dumps({"step": step, "world_size": world_size, "files": sizes}, indent=1))
+
+
+def torn_reason(checkpoint: Path) -> str:
+    """Why a checkpoint folder cannot be resumed from; empty: it is whole."""
+    try:
+        manifest = json.loads((checkpoint / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        return "it has no manifest: the save did not end"
+    except ValueError as error:
+        return f"its manifest is not JSON: {error}"
+    for name, size in manifest["files"].items():
+        path = checkpoint / name
+        found = path.stat().st_size if path.is_file() else None
+        if found != size:
+            return f"{name} has {found} bytes, expected {size}" if found is not None else f"{name} is missing"
+    return ""
+
+
+def checkpoint_step(checkpoint: Path) -> int | None:
+    """The step in `checkpoint-<step>`; None for any other name."""
+    match = re.fullmatch(r"checkpoint-(\d+)", checkpoint.name)
+    return int(match[1]) if match else None
+
+
+def checkpoints(output_dir: Path) -> list[Path]:
+    """The checkpoint folders of a run, whole or torn, newest first."""
+    found = [path for path in output_dir.glob("checkpoint-*") if checkpoint_step(path) is not None]
+    return sorted(found, key=lambda path: checkpoint_step(path) or 0, reverse=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` by a file that is whole and on disk, or leave it as it was."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    _fsync(temporary)
+    os.replace(temporary, path)
+    _fsync(path.parent)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,63 @@
+"""What a job starts as a process that needs Axolotl: `python -m callbacks.rank train|preprocess CONFIG [CHECKPOINT]`.
+
+Axolotl only logs a plugin that cannot be imported, and trains on without it. Here the plugins are imported first, loudly.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import yaml
+
+from callbacks.journal import JOURNAL_ENV, Journal
+
+
+def import_plugins(config: Path) -> None:
+    """Import every plugin of the config.
+
+    Raises:
+        SystemExit: a plugin cannot be imported, with what was set, what happened and what to type.
+    """
+    for dotted in yaml.safe_load(config.read_text(encoding="utf-8")).get("plugins") or []:
+        module, _, name = dotted.rpartition(".")
+        try:
+            getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ImportError(
+                f"plugins: {dotted} cannot be imported: {error}\n"
+                "Write the dotted path of a class that can be imported from the repo root, e.g. callbacks.plugin.RegrowPlugin"
+            ) from error
+
+
+def run_axolotl(verb: str, config: str, checkpoint: str | None) -> None:
+    """Axolotl's own command, in this process."""
+    import_plugins(Path(config))
+    if verb == "preprocess":
+        sys.argv[1:] = ["--no-download"]  # a CPU node: the weights are not needed there
+        from axolotl.cli.preprocess import do_cli as preprocess
+
+        preprocess(config)
+        return
+    sys.argv[1:] = []  # Axolotl parses the command line again
+    from axolotl.cli.train import do_cli as train
+
+    train(config, **({"resume_from_checkpoint": checkpoint} if checkpoint else {}))
+
+
+def main() -> None:
+    os.environ.setdefault("AXOLOTL_DO_NOT_TRACK", "1")  # its telemetry is opt-out, and retries for long without a network
+    verb, config, *rest = sys.argv[1:]
+    try:
+        run_axolotl(verb, config, rest[0] if rest else None)
+    except Exception as error:
+        if stem := os.environ.get(JOURNAL_ENV):
+            rank = os.environ.get("RANK", "0")
+            Journal.of_writer(stem, f"error{rank}").event("error", rank=int(rank), type=type(error).__name__, message=str(error))
+        traceback.print_exc()
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""What a training and a validation file hold: labels, duplicates, contradictions, leaks. Findings, not errors."""
+
+import statistics
+from array import array
+from collections import Counter
+from collections.abc import Callable, Sequence, Set
+from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from data_prep.records import Record, RecordError, decoded_output, iter_batches, json_type
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Characters of the articles (`input`)."""
+
+    min: int
+    median: float
+    max: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """How many records, and the numbers of the first of them (from 1)."""
+
+    count: int
+    first: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FileAudit:
+    """One file of records."""
+
+    path: str
+    records: int
+    positives: int
+    negatives: int
+    invalid: int
+    """Records whose `output` is not an answer; neither positive nor negative."""
+    invalid_examples: tuple[str, ...]
+    distinct: int
+    duplicates: int
+    """Records that stood before with all three fields alike: also the further rounds of a repeated source."""
+    contradictions: Found
+    """Distinct records whose instruction and input stood before with another output (compared as text)."""
+    entries: int
+    """Entries of the lists of all valid outputs."""
+    field_fill: dict[str, float]
+    """Share of the entries in which a field is neither missing nor null nor blank; 0 without entries."""
+    input_characters: Lengths
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Both files; `leaks` are validation records whose instruction and input stand in train too."""
+
+    train: FileAudit
+    validation: FileAudit | None
+    leaks: Found
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def audit(
+    train: Path,
+    validation: Path | None,
+    *,
+    list_field: str,
+    name_field: str,
+    fields: Sequence[str],
+    progress: Callable[[int], None] | None = None,
+) -> Audit:
+    """Read both files; an `output` that is no answer is a finding, only a file without records is a RecordError.
+
+    `progress` gets the bytes of the files consumed since the last call.
+    """
+    target = _Target(list_field, name_field, tuple(fields))
+    trained = _tallied(train, target, frozenset(), progress)
+    validated = _tallied(validation, target, trained.prompts, progress) if validation else None
+    return Audit(
+        train=trained.file_audit(),
+        validation=validated.file_audit() if validated else None,
+        leaks=validated.leaks.found() if validated else Found(0, ()),
+    )
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What an answer is: an object with one list of flat objects."""
+
+    list_field: str
+    name_field: str
+    fields: tuple[str, ...]
+
+    def entries(self, record: Record) -> list[dict[str, Any]]:
+        """The list of a record's answer; RecordError when `output` is no answer."""
+        output = decoded_output(record)
+        if self.list_field not in output:
+            raise RecordError(f'"output" has no "{self.list_field}" (found: {", ".join(output) or "no fields"})')
+        entries = output[self.list_field]
+        if not isinstance(entries, list):
+            raise RecordError(f'"{self.list_field}" must be a list, found {json_type(entries)}')
+        for index, entry in enumerate(entries):
+            self._check_entry(entry, f'"{self.list_field}"[{index}]')
+        return entries
+
+    def _check_entry(self, entry: object, place: str) -> None:
+        if not isinstance(entry, dict):
+            raise RecordError(f"{place} must be an object, found {json_type(entry)}")
+        if not _is_filled(entry.get(self.name_field)):
+            raise RecordError(f'{place} has no "{self.name_field}" (found: {", ".join(entry) or "no fields"})')
+        if unknown := [name for name in entry if name not in {self.name_field, *self.fields}]:
+            raise RecordError(f"{place} has unknown fields: {', '.join(unknown)} (known: {', '.join(self.fields)})")
+
+
+def _is_filled(value: object) -> bool:
+    return bool(value.strip()) if isinstance(value, str) else value is not None
+
+
+@dataclass
+class _Numbers:
+    """Record numbers, counted; only the first are kept."""
+
+    count: int = 0
+    first: list[int] = field(default_factory=list)
+
+    def add(self, number: int) -> None:
+        self.count += 1
+        if len(self.first) < _EXAMPLES:
+            self.first.append(number)
+
+    def found(self) -> Found:
+        return Found(self.count, tuple(self.first))
+
+
+@dataclass
+class _Tally:
+    """The counts of one file while it is read; of each record it keeps two digests and the length."""
+
+    path: Path
+    target: _Target
+    known_prompts: Set[bytes]
+    distinct: set[bytes] = field(default_factory=set)
+    prompts: set[bytes] = field(default_factory=set)
+    lengths: "array[int]" = field(default_factory=lambda: array("I"))
+    positives: int = 0
+    invalid: int = 0
+    invalid_examples: list[str] = field(default_factory=list)
+    entries: int = 0
+    filled: Counter[str] = field(default_factory=Counter)
+    contradictions: _Numbers = field(default_factory=_Numbers)
+    leaks: _Numbers = field(default_factory=_Numbers)
+
+    def add(self, record: Record) -> None:
+        """Count one record, the next of the file."""
+        self.lengths.append(len(record.input))
+        self._add_digests(record)
+        try:
+            self._add_entries(self.target.entries(record))
+        except RecordError as error:
+            self.invalid += 1
+            if len(self.invalid_examples) < _EXAMPLES:
+                self.invalid_examples.append(f"{self.path}, record {len(self.lengths)}: {error}")
+
+    def _add_digests(self, record: Record) -> None:
+        prompt = _digest(record.instruction.encode(), record.input.encode())
+        if prompt in self.known_prompts:
+            self.leaks.add(len(self.lengths))
+        whole = _digest(prompt, record.output.encode())
+        if whole not in self.distinct and prompt in self.prompts:
+            self.contradictions.add(len(self.lengths))
+        self.distinct.add(whole)
+        self.prompts.add(prompt)
+
+    def _add_entries(self, entries: list[dict[str, Any]]) -> None:
+        self.positives += bool(entries)
+        self.entries += len(entries)
+        self.filled.update(name for entry in entries for name in self.target.fields if _is_filled(entry.get(name)))
+
+    def file_audit(self) -> FileAudit:
+        """The counts as they stand."""
+        records = len(self.lengths)
+        return FileAudit(
+            path=str(self.path),
+            records=records,
+            positives=self.positives,
+            negatives=records - self.positives - self.invalid,
+            invalid=self.invalid,
+            invalid_examples=tuple(self.invalid_examples),
+            distinct=len(self.distinct),
+            duplicates=records - len(self.distinct),
+            contradictions=self.contradictions.found(),
+            entries=self.entries,
+            field_fill={name: self.filled[name] / max(self.entries, 1) for name in self.target.fields},
+            input_characters=Lengths(min(self.lengths), statistics.median(self.lengths), max(self.lengths)),
+        )
+
+
+def _tallied(path: Path, target: _Target, known: Set[bytes], progress: Callable[[int], None] | None) -> _Tally:
+    tally = _Tally(path, target, known)
+    for _, records in iter_batches(path, check_output=False, progress=progress):
+        for record in records:
+            tally.add(record)
+    return tally
+
+
+def _digest(first: bytes, second: bytes) -> bytes:
+    """16 bytes that stand for the pair: the length keeps ("ab", "c") and ("a", "bc") apart."""
+    return blake2b(b"%d:%b%b" % (len(first), first, second), digest_size=16).digest()

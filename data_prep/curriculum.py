@@ -1,0 +1,215 @@
+"""Sources concatenated into the one JSON array that training reads: checked, cut, repeated, in the original bytes."""
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import msgspec
+
+from data_prep.records import RecordError, iter_batches
+
+_OPTIONS = ("repeat", "take")
+_SOURCE = re.compile(r"(?P<path>.+?)(?::(?P<options>[\w-]+(?:=[^:,]*)?(?:[:,][\w-]+(?:=[^:,]*)?)*))?")
+_BORDER = b",\n"
+_COPY_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of records that goes into a curriculum: its first `take` records (None: all), `repeat` times over."""
+
+    path: Path
+    repeat: int = 1
+    take: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in _OPTIONS:
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise ValueError(f"{self.path}: {name} must be at least 1, found {number}")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`PATH`, `PATH:repeat=3`, `PATH:take=96000`, or both: `PATH:take=96000,repeat=3`."""
+        match = _SOURCE.fullmatch(text)
+        if not match:
+            raise ValueError(f"a source is written PATH[:repeat=N][:take=N], found {text!r}")
+        options: dict[str, int] = {}
+        for option in re.split("[:,]", match["options"]) if match["options"] else ():
+            name, number = _parse_option(option, text)
+            if name in options:
+                raise ValueError(f"{name} is set twice in {text!r}")
+            options[name] = number
+        return cls(Path(match["path"]), **options)
+
+
+def _parse_option(option: str, text: str) -> tuple[str, int]:
+    """Name and number of one option of the source that `text` spells."""
+    name, _, number = option.partition("=")
+    if name not in _OPTIONS:
+        raise ValueError(f'unknown option "{name}" in {text!r}: valid are repeat=N and take=N')
+    if not re.fullmatch(r"-?\d+", number):
+        raise ValueError(f"{name} must be a whole number, found {number!r} in {text!r}: write {name}=3, for example")
+    return name, int(number)
+
+
+def parse_sources(texts: Sequence[str]) -> tuple[Source, ...]:
+    """Each text by `Source.parse`."""
+    return tuple(map(Source.parse, texts))
+
+
+@dataclass(frozen=True)
+class MergedSource:
+    """What one source gave: `records` is one round of it, and `repeat` rounds were written."""
+
+    path: Path
+    repeat: int
+    take: int | None
+    records: int
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A curriculum that has been written; `records` counts every round."""
+
+    path: Path
+    sha256: str
+    bytes: int
+    records: int
+    sources: tuple[MergedSource, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in `meta_path`; without the path, since the file may be moved together with it."""
+        fields = asdict(self)
+        del fields["path"]
+        return fields | {"sources": [source | {"path": str(source["path"])} for source in fields["sources"]]}
+
+
+def input_bytes(sources: Sequence[Source]) -> int:
+    """What `merge` reports as progress in all: the size of each source, read once however often it is repeated."""
+    return sum(source.path.stat().st_size for source in sources if source.path.is_file())
+
+
+def meta_path(output: Path) -> Path:
+    """The JSON beside a curriculum, written last: its existence means that the curriculum is complete."""
+    return output.with_name(f"{output.name}.meta.json")
+
+
+def merge(sources: Sequence[Source], output: Path, *, progress: Callable[[int], None] | None = None) -> Merged:
+    """Write the sources in order as one JSON array, and its sha256 and counts to `meta_path`: all of it or nothing.
+
+    `progress` gets the bytes of input consumed since the last call. The first flaw of a source is a RecordError.
+    """
+    if not sources:
+        raise ValueError(f"{output}: there is nothing to merge: name at least one file of records")
+    if any(_is_same_file(source.path, output) for source in sources):
+        raise ValueError(f"{output} is one of its own sources: write the curriculum to another file")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    meta = meta_path(output)
+    with _replacing(output, outdated=meta) as file:
+        array = _ArrayWriter(file)
+        merged = tuple(_merged_source(source, array, progress) for source in sources)
+        array.end()
+    records = sum(source.records * source.repeat for source in merged)
+    result = Merged(output, array.digest.hexdigest(), array.bytes, records, merged)
+    with _replacing(meta) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(result.to_dict())) + b"\n")
+    return result
+
+
+def _is_same_file(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.samefile(other)
+
+
+@contextmanager
+def _replacing(path: Path, *, outdated: Path | None = None) -> Iterator[BinaryIO]:
+    """A file that becomes `path` when the block ends well and is gone when it fails; `outdated` goes just before."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("x+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if outdated:
+            outdated.unlink(missing_ok=True)
+        part.replace(path)
+    except BaseException:  # Ctrl-C too
+        part.unlink(missing_ok=True)
+        raise
+
+
+class _ArrayWriter:
+    """A JSON array that grows by blocks of elements (`_BORDER` between them); keeps its size and sha256."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.bytes = 0
+        self.digest = hashlib.sha256()
+        self._file = file
+        self._opening = b"[\n"
+
+    @property
+    def next_offset(self) -> int:
+        """Where in the file the elements of the next block will begin."""
+        return self.bytes + len(self._opening)
+
+    def append(self, elements: bytes) -> None:
+        """Add a block."""
+        self._put(self._opening)
+        self._opening = _BORDER
+        self._put(elements)
+
+    def append_again(self, start: int, end: int) -> None:
+        """Add what stands between two offsets of the file."""
+        self.append(b"")
+        self._file.flush()
+        # Not os.copy_file_range: the digest has to read these bytes anyway, so it saves nothing.
+        for offset in range(start, end, _COPY_BYTES):
+            self._put(os.pread(self._file.fileno(), min(_COPY_BYTES, end - offset), offset))
+
+    def end(self) -> None:
+        """Close the bracket."""
+        self._put(b"\n]\n")
+
+    def _put(self, data: bytes) -> None:
+        self._file.write(data)
+        self.digest.update(data)
+        self.bytes += len(data)
+
+
+def _merged_source(source: Source, array: _ArrayWriter, progress: Callable[[int], None] | None) -> MergedSource:
+    """Add a source, all rounds of it; what it does not take of its file counts as progress too."""
+    start, records, consumed = array.next_offset, 0, 0
+
+    def report(count: int) -> None:
+        nonlocal consumed
+        consumed += count
+        if progress:
+            progress(count)
+
+    for raws in _taken_batches(source, report):
+        array.append(_BORDER.join(raws))
+        records += len(raws)
+    report(source.path.stat().st_size - consumed)
+    end = array.bytes
+    for _ in range(source.repeat - 1):
+        array.append_again(start, end)
+    return MergedSource(source.path, source.repeat, source.take, records)
+
+
+def _taken_batches(source: Source, progress: Callable[[int], None]) -> Iterator[Sequence[bytes]]:
+    """The original bytes of the records that a source takes; RecordError when it holds fewer."""
+    count = 0
+    for raws, _ in iter_batches(source.path, progress=progress):
+        taken = raws if source.take is None else raws[: source.take - count]
+        yield taken
+        count += len(taken)
+        if count == source.take:
+            return
+    if source.take is not None:
+        raise RecordError(f"{source.path}: holds {count} records, fewer than take={source.take}")

@@ -1,0 +1,1 @@
+"""Checks before anything is queued: one file a check, each returns findings."""

@@ -1,0 +1,173 @@
+"""The command line: the only place that reads argv, prints, and chooses the exit code."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.config_error import ConfigError
+
+app = typer.Typer(
+    help="Axolotl fine-tuning on Slurm that grows back after preemption.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Records: make synthetic ones, merge, audit.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data")
+
+Cluster = Annotated[str, typer.Option(help="A cluster profile: slurm/NAME.yml, or a path.")]
+Settings = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config or the profile.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def submit(
+    config: Annotated[Path, typer.Argument(help="An Axolotl config with a `regrow:` section.")],
+    cluster: Cluster = "local",
+    name: Annotated[str | None, typer.Option(help="The run's name. Default: config and time.")] = None,
+    settings: Settings = [],  # noqa: B006 (typer's way to write a repeatable option)
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and start nothing.")] = False,
+) -> None:
+    """Prepare, train, evaluate and report CONFIG on a cluster."""
+    from jobs.spec import load_run_spec
+    from jobs.submit import dry_run_text, submit_run
+
+    spec = load_run_spec(config, cluster, settings, name)
+    if dry_run:
+        text, has_errors = dry_run_text(spec)
+        typer.echo(text)
+        raise typer.Exit(2 if has_errors else 0)
+    raise typer.Exit(submit_run(spec))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the synthetic records and the toy model go.")] = Path("data/demo"),
+    seed: Annotated[int, typer.Option(help="Of the records, the model and the training.")] = 1,
+    name: Annotated[str | None, typer.Option(help="The run's name. Default: config and time.")] = None,
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """The whole path on this machine: synthetic records, a toy model, training, evaluation, MLflow."""
+    from jobs.demo import prepare_demo
+    from jobs.spec import load_run_spec
+    from jobs.submit import submit_run
+
+    config, folder_settings = prepare_demo(folder, seed)
+    spec = load_run_spec(config, "local", [*folder_settings, *settings], name)
+    raise typer.Exit(submit_run(spec))
+
+
+@app.command()
+def status(
+    run: Annotated[str | None, typer.Argument(help="A run's name. Default: all runs, the newest first.")] = None,
+    cluster: Cluster = "local",
+    settings: Settings = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """What the runs are doing."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from jobs.spec import load_profile
+    from jobs.status import run_statuses
+
+    runs_root = Path(load_profile(cluster, settings).runs_root)
+    statuses = [status for status in run_statuses(runs_root) if run in (None, status.name)]
+    if run and not statuses:
+        raise ConfigError(f"{run}: no such run in {runs_root}; `regrow status` lists them")
+    if as_json:
+        typer.echo(json.dumps([status.to_dict() for status in statuses], ensure_ascii=False, indent=1))
+        return
+    table = Table("run", "state", "stage", "step", box=None)
+    for status in statuses:
+        step = f"{status.step}/{status.target_step}" if status.target_step is not None else ""
+        table.add_row(status.name, status.state, status.stage, step)
+    console = Console()
+    console.print(table if statuses else f"no runs in {runs_root}")
+    if run and statuses[0].message:
+        console.print(statuses[0].message, markup=False, highlight=False)
+
+
+@data_app.command()
+def synth(
+    folder: Annotated[Path, typer.Argument(help="Where the three files go.")],
+    positives: Annotated[int, typer.Option(min=1, help="Training records with an offender.")] = 2000,
+    negatives: Annotated[int, typer.Option(min=1, help="Training records without.")] = 6000,
+    validation: Annotated[int, typer.Option(min=2, help="Validation records, half of each.")] = 200,
+    seed: int = 1,
+) -> None:
+    """Write synthetic Japanese news records of the customer's form."""
+    from data_prep.synthetic import write_synthetic
+
+    for path in write_synthetic(folder, positives=positives, negatives=negatives, validation=validation, seed=seed).values():
+        typer.echo(path)
+
+
+@data_app.command()
+def merge(
+    sources: Annotated[list[str], typer.Argument(metavar="FILE[:repeat=N][:take=N]...", help="In this order.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The JSON array to write.")],
+) -> None:
+    """Concatenate sources of records, checked, in order, into one JSON array."""
+    from data_prep.curriculum import input_bytes, meta_path, parse_sources
+    from data_prep.curriculum import merge as merge_sources
+
+    parsed = parse_sources(sources)
+    with _byte_progress("merge", input_bytes(parsed)) as advance:
+        merged = merge_sources(parsed, output, progress=advance)
+    for source in merged.sources:
+        typer.echo(f"{source.path}: {source.records:,} records x{source.repeat}")
+    typer.echo(f"{output}: {merged.records:,} records, {merged.bytes:,} bytes, sha256 {merged.sha256} (also in {meta_path(output)})")
+
+
+@data_app.command()
+def audit(
+    train: Annotated[Path, typer.Argument(help="Records to train on.")],
+    validation: Annotated[Path | None, typer.Argument(help="Records to validate with.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count what is in the records: positives, negatives, invalid outputs, duplicates, leaks. Exits 1 at invalid outputs."""
+    from callbacks.args import Target
+    from data_prep.audit import audit as audit_files
+    from jobs.audit_text import audit_text
+
+    target = Target()
+    total = sum(path.stat().st_size for path in (train, validation) if path and path.is_file())
+    with _byte_progress("audit", total) as advance:
+        found = audit_files(train, validation, list_field=target.list_field, name_field=target.name_field,
+                            fields=target.fields, progress=advance)  # fmt: skip
+    typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if as_json else audit_text(found))
+    raise typer.Exit(1 if found.train.invalid or (found.validation and found.validation.invalid) else 0)
+
+
+@contextmanager
+def _byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr that counts bytes; gone when it is through."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda amount: progress.advance(task, amount)
+
+
+def main() -> None:
+    """Entry point. Errors of users are printed without a traceback; exit codes: 0, 1 failed, 2 usage or config, 75."""
+    from data_prep.records import RecordError
+
+    try:
+        app()
+    except (ConfigError, RecordError) as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

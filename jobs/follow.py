@@ -1,0 +1,93 @@
+"""The journal on a terminal: one line an event that matters, a bar for what takes long, the metric table at the end."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from callbacks.journal import Entry
+from jobs.report import COLUMNS, metric_table
+
+
+class Follower:
+    """Shows entries as they come."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self._console, self._progress = console, progress
+        self._bars: dict[str, TaskID] = {}
+        self._loss = ""
+
+    def __call__(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            self._show(entry)
+
+    def _show(self, entry: Entry) -> None:
+        match entry["event"]:
+            case "stage_started":
+                self._say(entry, f"[bold]{entry['stage']}[/] starts; its output: {entry['log']}")
+            case "stage_finished":
+                self._remove_bars()
+                self._say(entry, f"[bold]{entry['stage']}[/] has finished")
+            case "stage_failed":
+                self._remove_bars()
+                self._say(entry, f"[bold red]{entry['stage']} failed[/]: ", plain=entry["message"])
+            case "prepared":
+                counts = f"{entry['records']:,} records ({entry['positives']:,} positive, {entry['negatives']:,} negative)"
+                self._say(entry, f"{counts}, {entry['validation_records']:,} for validation")
+                if entry["leaked_validation_records"]:
+                    self._say(entry, f"[yellow]{entry['leaked_validation_records']:,} validation records stand in train too[/]")
+            case "training_began":
+                self._bar("train", entry["step"], entry["target_step"])
+            case "progress":
+                self._bar(entry["what"], entry["done"], entry["total"])
+            case "metrics":
+                self._show_metrics(entry)
+            case "checkpoint_torn":
+                self._say(entry, f"[yellow]{entry['checkpoint']} is torn[/] ({entry['reason']}): renamed {entry['renamed']}")
+            case "mlflow_failed":
+                self._say(entry, "[yellow]MLflow[/]: ", plain=entry["error"])
+
+    def _show_metrics(self, entry: Entry) -> None:
+        values = entry["values"]
+        if "gen_json_parse_rate" in values:
+            scores = [f"{label} {values[name]:.3f}" for name, label in COLUMNS.items() if name in values]
+            self._say(entry, f"step {entry['step']}: {', '.join(scores)}")
+        if "train" in self._bars:
+            self._loss = f"loss {values['loss']:.3f}" if "loss" in values else self._loss
+            self._progress.update(self._bars["train"], completed=entry["step"], note=self._loss)
+
+    def _bar(self, what: str, done: int, total: int) -> None:
+        if what not in self._bars:
+            self._bars[what] = self._progress.add_task(what, total=total, note="")
+        self._progress.update(self._bars[what], completed=done, total=total)
+
+    def _remove_bars(self) -> None:
+        for task in self._bars.values():
+            self._progress.remove_task(task)
+        self._bars.clear()
+
+    def _say(self, entry: Entry, text: str, plain: str = "") -> None:
+        self._console.print(f"[dim]{time.strftime('%H:%M:%S', time.localtime(entry['time']))}[/] {text}", end="" if plain else "\n")
+        if plain:
+            self._console.print(plain, markup=False, highlight=False)
+
+
+@contextmanager
+def following(console: Console) -> Iterator[Follower]:
+    """A follower whose bars stand below what it says."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Follower(console, progress)
+
+
+def metrics_table(entries: list[Entry]) -> Table:
+    """The report's table for a terminal."""
+    table = Table(title="generation on validation records, step by step", title_justify="left")
+    for name in ["step", *COLUMNS.values()]:
+        table.add_column(name, justify="right")
+    for row in metric_table(entries):
+        table.add_row(*row)
+    return table

@@ -1,0 +1,253 @@
+"""The curriculum: what is written, in what order, what is refused, and what stays when it fails."""
+
+import gzip
+import hashlib
+import json
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import data_prep
+from data_prep.curriculum import Source, input_bytes, merge, meta_path, parse_sources
+from data_prep.records import RecordError
+
+
+def records(kind: str, count: int) -> list[dict[str, Any]]:
+    return [{"instruction": "抽出", "input": f"{kind}{number}", "output": "{}"} for number in range(count)]
+
+
+def written(path: Path, content: Any, **style: Any) -> Path:
+    path.write_text(json.dumps(content, ensure_ascii=False, **style))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("a.json", Source(Path("a.json"))),
+        ("data/a.json:repeat=3", Source(Path("data/a.json"), repeat=3)),
+        ("a.json:take=96000", Source(Path("a.json"), take=96000)),
+        ("a.json:repeat=2:take=5", Source(Path("a.json"), repeat=2, take=5)),
+        ("a.json:take=5,repeat=2", Source(Path("a.json"), repeat=2, take=5)),
+        ("12:30.json:take=5", Source(Path("12:30.json"), take=5)),
+    ],
+)
+def test_source_parse_reads_options(text: str, source: Source) -> None:
+    assert Source.parse(text) == source
+    assert parse_sources([text, text]) == (source, source)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a.json:repeats=3", "unknown option \"repeats\" in 'a.json:repeats=3': valid are repeat=N and take=N"),
+        ("a.json:take=3,shuffle", 'unknown option "shuffle"'),
+        ("a.json:repeat=many", "repeat must be a whole number, found 'many' in 'a.json:repeat=many': write repeat=3"),
+        ("a.json:take", "take must be a whole number, found ''"),
+        ("a.json:repeat=0", "a.json: repeat must be at least 1, found 0"),
+        ("a.json:take=-1", "a.json: take must be at least 1, found -1"),
+        ("a.json:take=1:take=2", "take is set twice in 'a.json:take=1:take=2'"),
+        ("", "a source is written PATH"),
+    ],
+)
+def test_source_parse_refuses(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        Source.parse(text)
+    assert str(caught.value).startswith(message)
+
+
+def test_merge_concatenates_repeats_and_cuts(tmp_path: Path) -> None:
+    pos, neg, few = records("pos", 5), records("neg", 9), records("few", 1)
+    packed = tmp_path / "few"
+    packed.write_bytes(gzip.compress(json.dumps(few[0]).encode()))
+    sources = [
+        Source(written(tmp_path / "pos.json", pos, indent=2), repeat=3),
+        Source(written(tmp_path / "neg.json", neg), take=4, repeat=2),
+        Source(packed),
+    ]
+    output = tmp_path / "new" / "out.json"
+    merged = merge(sources, output)
+    content = output.read_bytes()
+    assert json.loads(content) == pos * 3 + neg[:4] * 2 + few
+    assert (merged.path, merged.records, merged.bytes) == (output, 24, len(content))
+    assert merged.sha256 == hashlib.sha256(content).hexdigest()
+    assert [(s.records, s.repeat, s.take) for s in merged.sources] == [(5, 3, None), (4, 2, 4), (1, 1, None)]
+    assert json.loads(meta_path(output).read_text()) == {
+        "sha256": merged.sha256,
+        "bytes": len(content),
+        "records": 24,
+        "sources": [
+            {"path": f"{tmp_path}/pos.json", "repeat": 3, "take": None, "records": 5},
+            {"path": f"{tmp_path}/neg.json", "repeat": 2, "take": 4, "records": 4},
+            {"path": f"{tmp_path}/few", "repeat": 1, "take": None, "records": 1},
+        ],
+    }
+
+
+def test_merge_keeps_the_original_bytes(tmp_path: Path) -> None:
+    odd = [r'{ "output":"{}" , "input":"\u8a18\/ ', r'記", "instruction" : "", "id": 1.50e0, "id": 2}']
+    source = tmp_path / "odd.json"
+    source.write_text(f"[ {''.join(odd)} ,\n{''.join(odd)}]")
+    merge([Source(source, repeat=2)], tmp_path / "out.json")
+    assert (tmp_path / "out.json").read_text() == "[\n" + ",\n".join(["".join(odd)] * 4) + "\n]\n"
+
+
+def test_merge_is_the_same_every_time(tmp_path: Path) -> None:
+    source = Source(written(tmp_path / "a.json", records("a", 3)), repeat=2)
+    first = merge([source], tmp_path / "1.json")
+    second = merge([source], tmp_path / "2.json")
+    assert first.to_dict() == second.to_dict()
+
+
+def test_merge_takes_no_notice_of_what_it_does_not_take(tmp_path: Path) -> None:
+    source = Source(written(tmp_path / "a.json", [*records("a", 3), {"broken": 1}]), take=3)
+    assert merge([source], tmp_path / "out.json").records == 3
+
+
+def test_merge_repeats_what_is_longer_than_its_copy_buffer(tmp_path: Path) -> None:
+    long = [record | {"input": "長" * 700_000} for record in records("a", 2)]
+    merge([Source(written(tmp_path / "a.json", long), repeat=3)], tmp_path / "out.json")
+    assert json.loads((tmp_path / "out.json").read_text()) == long * 3
+
+
+def test_merge_reports_all_input_once(tmp_path: Path) -> None:
+    sources = [
+        Source(written(tmp_path / "a.json", records("a", 9000)), repeat=3),
+        Source(written(tmp_path / "b.json", records("b", 9000)), take=2),
+    ]
+    steps: list[int] = []
+    merge(sources, tmp_path / "out.json", progress=steps.append)
+    assert min(steps) >= 0
+    assert sum(steps) == input_bytes(sources) == sum(source.path.stat().st_size for source in sources)
+
+
+def test_input_bytes_leaves_missing_files_to_merge(tmp_path: Path) -> None:
+    assert input_bytes([Source(tmp_path / "gone.json")]) == 0
+
+
+def test_merge_replaces_an_older_curriculum(tmp_path: Path) -> None:
+    output = tmp_path / "out.json"
+    merge([Source(written(tmp_path / "a.json", records("a", 3)))], output)
+    merge([Source(written(tmp_path / "b.json", records("b", 2)))], output)
+    assert json.loads(output.read_text()) == records("b", 2)
+    assert json.loads(meta_path(output).read_text())["records"] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json", "out.json", "out.json.meta.json"]
+
+
+def test_merge_gives_the_file_the_usual_mode(tmp_path: Path) -> None:
+    source = written(tmp_path / "a.json", records("a", 1))
+    merge([Source(source)], tmp_path / "out.json")
+    assert stat.S_IMODE((tmp_path / "out.json").stat().st_mode) == stat.S_IMODE(source.stat().st_mode)
+
+
+FLAWED = [*records("a", 20_000), {"instruction": "", "input": "", "output": "nobody"}]
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        ([Source(Path("good.json"), take=4)], "good.json: holds 3 records, fewer than take=4"),
+        ([Source(Path("good.json")), Source(Path("flawed.json"))], 'flawed.json, record 20001: "output" is not JSON'),
+        ([Source(Path("good.json")), Source(Path("gone.json"))], "gone.json: cannot be read: No such file"),
+        ([Source(Path("good.json")), Source(Path("empty.json"))], "empty.json: holds no records"),
+    ],
+)
+@pytest.mark.parametrize("older", [True, False])
+def test_merge_leaves_nothing_when_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: list[Source], message: str, older: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    output = Path("out.json")
+    written(Path("good.json"), records("good", 3))
+    written(Path("flawed.json"), FLAWED)
+    written(Path("empty.json"), [])
+    if older:
+        merge([Source(Path("good.json"))], output)
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    with pytest.raises(RecordError) as caught:
+        merge(sources, output)
+    assert str(caught.value).startswith(message)
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_merge_leaves_nothing_when_interrupted(tmp_path: Path) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    source = Source(written(tmp_path / "a.json", records("a", 3)))
+    with pytest.raises(KeyboardInterrupt):
+        merge([source], tmp_path / "out.json", progress=interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_merge_refuses_no_sources_and_itself(tmp_path: Path) -> None:
+    output = written(tmp_path / "out.json", records("a", 1))
+    with pytest.raises(ValueError, match="there is nothing to merge"):
+        merge([], output)
+    with pytest.raises(ValueError, match=r"out\.json is one of its own sources"):
+        merge([Source(tmp_path / "." / "out.json")], output)
+    assert json.loads(output.read_text()) == records("a", 1)
+
+
+POSITIVE_OUTPUT = json.dumps({"offenders": [{"name": "山田太郎", "offence": "詐欺"}, {"name": "佐藤"}]})
+BODY = "昨日午後、都内で開かれた会合に関係者が集まり、今後の方針を話し合った。" * 18
+
+
+def encoded(kind: str, output: str, count: int) -> Iterator[bytes]:
+    """Records of about 2 KB, cheap to make: one body, a running number."""
+    text = json.dumps({"instruction": "加害者を抽出", "input": f"@ {BODY}", "output": output}, ensure_ascii=False)
+    head, tail = text.encode().split(b"@")
+    return (b"%b%b-%d%b" % (head, kind.encode(), number, tail) for number in range(count))
+
+
+def written_array(path: Path, elements: Iterable[bytes], border: bytes) -> Path:
+    with path.open("wb") as file:
+        file.write(b"[")
+        file.writelines(chain(islice(elements, 1), (border + element for element in elements)))
+        file.write(b"]")
+    return path
+
+
+MERGE_AND_MEASURE = textwrap.dedent("""
+    import json, re, sys, time
+    from pathlib import Path
+    from data_prep.curriculum import merge, parse_sources
+
+    def peak_mib():
+        return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+    before, start = peak_mib(), time.perf_counter()
+    merged = merge(parse_sources(sys.argv[2:]), Path(sys.argv[1]))
+    seconds = time.perf_counter() - start
+    print(json.dumps({"records": merged.records, "seconds": seconds, "growth_mib": peak_mib() - before}))
+""")
+
+
+def test_merge_of_the_document(tmp_path: Path) -> None:
+    start = time.perf_counter()
+    positives = written_array(tmp_path / "hawks.json", encoded("pos", POSITIVE_OUTPUT, 26_221), b",\n ")
+    negatives = written_array(tmp_path / "dummy.json", encoded("neg", '{"offenders": []}', 120_000), b", ")
+    made = time.perf_counter() - start
+    output = tmp_path / "curriculum.json"
+    command = [sys.executable, "-c", MERGE_AND_MEASURE, str(output), f"{positives}:repeat=3", f"{negatives}:take=96000"]
+    checkout = Path(data_prep.__file__).parents[1]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=checkout)
+    measured = json.loads(done.stdout)
+    print(f"made in {made:.1f} s; {output.stat().st_size / 1e6:.0f} MB merged: {measured}")
+    assert measured["records"] == 174_663
+    assert measured["growth_mib"] < 64
+    rounds = [encoded("pos", POSITIVE_OUTPUT, 26_221) for _ in range(3)]
+    expected = chain(*rounds, encoded("neg", '{"offenders": []}', 96_000))
+    with output.open("rb") as lines:
+        assert next(lines) == b"[\n"
+        assert sum(line.rstrip(b",\n") == next(expected) for line in islice(lines, 174_663)) == 174_663
+        assert list(lines) == [b"]\n"]
+    assert next(expected, None) is None
