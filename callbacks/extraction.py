@@ -15,8 +15,8 @@ Ratio = tuple[int, int]
 """Numerator and denominator of a metric; an F1 is 2·TP over 2·TP + FP + FN."""
 
 _JSON_START = re.compile(r"\{|\[(?=[ \t\n\r]*\{)")
-# Braces around no quote and no brace, `{so}`: no JSON object but an empty one, and nothing in it could be an answer.
-_BRACED_PROSE = re.compile(r'\{(?![ \t\n\r]*\})[^{}"]*\}')
+# `{so}`: braces around no quote and no brace cannot hold an answer, JSON or not.
+_BRACED_PROSE = re.compile(r'\{[^{}"]*\}')
 
 
 @dataclass(frozen=True)

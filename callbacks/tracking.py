@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -48,7 +49,11 @@ class TrackedRun:
 
         client = MlflowClient(self.tracking_uri)
         experiment = client.get_experiment_by_name(self.experiment)
-        experiment_id = experiment.experiment_id if experiment else client.create_experiment(self.experiment)
+        experiment_id = (
+            experiment.experiment_id
+            if experiment
+            else client.create_experiment(self.experiment, artifact_location=self._artifact_location())
+        )
         found = client.search_runs([experiment_id], f"tags.`{RUN_UUID_TAG}` = '{self.run_uuid}'", max_results=1)
         if found:
             return client, found[0].info.run_id
@@ -56,6 +61,11 @@ class TrackedRun:
         started_ms = int(1000 * self.submitted_at)
         run = client.create_run(experiment_id, start_time=started_ms, tags=tags, run_name=self.run_name)
         return client, run.info.run_id
+
+    def _artifact_location(self) -> str | None:
+        """Beside an SQLite database, where MLflow would take the working directory; None: as the server has it."""
+        database = re.fullmatch(r"sqlite:///(/.+)", self.tracking_uri or "")
+        return (Path(database[1]).parent / "mlartifacts").as_uri() if database else None
 
 
 class MlflowFeed:

@@ -11,6 +11,7 @@ from pathlib import Path
 import submitit
 
 from callbacks.journal import Journal, read_journal
+from data_prep.records import RecordError
 from jobs.config_error import ConfigError
 from jobs.launch import Command, child_environment
 from jobs.paths import REPO_ROOT
@@ -82,8 +83,10 @@ def run_stage(stage: Stage, run_dir: Path, work: Callable[[Attempt], None]) -> N
         work(Attempt(spec, name, journal))
     except StageFailed as error:
         _fail(journal, stage, str(error), error.exit_code)
-    except (ConfigError, ValueError, OSError) as error:
-        _fail(journal, stage, str(error), EXIT_CONFIG if isinstance(error, ValueError) else EXIT_FAILED)
+    except (ConfigError, RecordError) as error:
+        _fail(journal, stage, str(error), EXIT_CONFIG)
+    except OSError as error:
+        _fail(journal, stage, str(error), EXIT_FAILED)
     except BaseException as error:
         journal.event("stage_failed", stage=stage, message=f"{type(error).__name__}: {error}", exit_code=EXIT_FAILED)
         raise

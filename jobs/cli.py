@@ -1,6 +1,7 @@
 """The command line: the only place that reads argv, prints, and chooses the exit code."""
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -162,6 +163,7 @@ def main() -> None:
     """Entry point. Errors of users are printed without a traceback; exit codes: 0, 1 failed, 2 usage or config, 75."""
     from data_prep.records import RecordError
 
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that a foreground run ends its jobs
     try:
         app()
     except (ConfigError, RecordError) as error:

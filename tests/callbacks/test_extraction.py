@@ -288,9 +288,9 @@ def test_score_names_bad_expected_without_showing_it() -> None:
     with pytest.raises(ValueError, match=r"^case 1: .*\"offenders\".*regrow\.target") as caught:
         score([(NOBODY, NOBODY), (NO_JSON, NOBODY)], TARGET)
     assert NO_JSON not in str(caught.value)
-    with pytest.raises(ValueError, match="^case 0: "):
+    with pytest.raises(ValueError, match=r"^case 0: "):
         keyword_rule_f1([("記事", NO_JSON)], TARGET)
-    with pytest.raises(ValueError, match="^case: "):
+    with pytest.raises(ValueError, match=r"^case: "):
         case_verdict(NO_JSON, NOBODY, TARGET)
 
 

@@ -1,0 +1,42 @@
+"""Fixtures: a small world built once, and an environment that touches nothing of the user's."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+import pytest
+from world import REPO_ROOT, World
+
+
+@pytest.fixture(scope="session")
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment without what a user may have set, caches in a folder of the tests, nothing fetched."""
+    ours = ("REGROW", "MLFLOW", "HF_", "SLURM", "SBATCH", "SUBMITIT", "AXOLOTL", "ACCELERATE", "PYTHONPATH", "COLUMNS")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    cache = tmp_path_factory.mktemp("cache")
+    offline = {"HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1"}
+    return kept | offline | {"HF_HOME": str(cache / "hf"), "XDG_CACHE_HOME": str(cache)}
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, clean_environment: dict[str, str]) -> World:
+    """Built once: 40 positive, 130 negative and 12 validation records, and the toy model."""
+    from data_prep.synthetic import write_synthetic
+    from data_prep.tiny_model import build_tiny_model
+
+    folder = tmp_path_factory.mktemp("world")
+    paths = write_synthetic(folder, positives=40, negatives=130, validation=12, seed=3)
+    build_tiny_model(folder / "model", texts=[path.read_text(encoding="utf-8") for path in paths.values()], seed=3)
+    return World(folder, clean_environment)
+
+
+@pytest.fixture(scope="session")
+def run_python(clean_environment: dict[str, str]) -> Callable[[Sequence[str]], subprocess.CompletedProcess[str]]:
+    """Run the tests' own Python with arguments, in the repo root."""
+
+    def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, cwd=REPO_ROOT, env=clean_environment, capture_output=True, text=True, check=False)
+
+    return run
