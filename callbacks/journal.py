@@ -20,7 +20,6 @@ class Journal:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
-        self._file = path.open("a", encoding="utf-8")
 
     @classmethod
     def of_writer(cls, stem: str, writer: str) -> Self:
@@ -29,18 +28,18 @@ class Journal:
 
     def event(self, event: str, **fields: Any) -> Entry:
         """Append an event; it is on disk when this returns."""
-        entry = self._append(event, fields)
-        os.fsync(self._file.fileno())
-        return entry
+        return self._append({"time": time.time(), "event": event, **fields}, sync=True)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> Entry:
-        """Append the values of one step; flushed to the kernel, not synced: a killed process loses none, a dead node may."""
-        return self._append("metrics", {"step": step, "values": dict(values)})
+        """Append the values of one step; not synced: a process that is killed loses none, a node that dies may."""
+        return self._append({"time": time.time(), "event": "metrics", "step": step, "values": dict(values)}, sync=False)
 
-    def _append(self, event: str, fields: Mapping[str, Any]) -> Entry:
-        entry = {"time": time.time(), "event": event, **fields}
-        self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        self._file.flush()
+    def _append(self, entry: Entry, *, sync: bool) -> Entry:
+        line = json.dumps(entry, ensure_ascii=False) + "\n"
+        with self.path.open("ab", buffering=0) as file:  # opened anew: nothing to close, and one write a line
+            file.write(line.encode("utf-8"))
+            if sync:
+                os.fsync(file.fileno())
         return entry
 
 

@@ -1,8 +1,13 @@
-"""A random Qwen3-MoE of toy size and its tokenizer, for the demo and the tests. Torch is imported inside."""
+"""A random Qwen3-MoE of toy size and its tokenizer, for the demo and the tests. Torch is imported inside.
 
+`python -m data_prep.tiny_model FOLDER SEED RECORDS...` trains the tokenizer on the records of JSON arrays.
+"""
+
+import json
 import os
+import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,3 +114,14 @@ def tiny_model(tokenizer: "PreTrainedTokenizerFast", seed: int) -> "Qwen3MoeForC
                 parameter.normal_(0.0, std, generator=generator)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model
+
+
+def record_texts(files: Iterable[str]) -> Iterator[str]:
+    """Instruction, input and output of each record of some JSON arrays."""
+    for file in files:
+        for record in json.loads(Path(file).read_text(encoding="utf-8")):
+            yield f"{record['instruction']}\n{record['input']}\n{record['output']}"
+
+
+if __name__ == "__main__":
+    build_tiny_model(Path(sys.argv[1]), texts=record_texts(sys.argv[3:]), seed=int(sys.argv[2]))
