@@ -16,16 +16,24 @@ class Completion(TrainerCallback):
         self.step = -1
         self.target_step = 0
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.target_step = state.max_steps
         self.journal.event("training_began", step=state.global_step, target_step=state.max_steps)
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.step = state.global_step
         self.journal.event("training_ended", step=state.global_step, target_step=state.max_steps)
 
     def adapter_saved(self, output_dir: Path) -> None:
         """Called when Axolotl is through with saving the final model."""
-        adapters = sorted(output_dir.glob("adapter_model*.safetensors")) or sorted(output_dir.glob("model*.safetensors"))
+        adapters = sorted(output_dir.glob("adapter_model*.safetensors")) or sorted(
+            output_dir.glob("model*.safetensors")
+        )
         if self.step == self.target_step and adapters:
-            self.journal.event("finished", step=self.step, target_step=self.target_step, files=[p.name for p in adapters])
+            self.journal.event(
+                "finished", step=self.step, target_step=self.target_step, files=[p.name for p in adapters]
+            )

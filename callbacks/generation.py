@@ -40,11 +40,12 @@ def generate_batch(
     """
     inputs = tokenizer(list(prompts), return_tensors="pt", padding=True).to(model.device)
     inputs.pop("token_type_ids", None)
-    outputs = model.generate(  # type: ignore[operator]
+    outputs = model.generate(
         **inputs,
         max_new_tokens=max_new_tokens,
         do_sample=False,
         use_cache=True,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return tokenizer.batch_decode(outputs[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    texts: list[str] = tokenizer.batch_decode(outputs[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return texts

@@ -81,7 +81,8 @@ class GenerationEval(TrainerCallback):
         scores["gen_records_skipped"] = len(self.records) - len(completions)
         if self.target.keywords:
             rule_cases = [
-                (self.format.article(self.records[index]), self.format.answer(self.records[index])) for index in completions
+                (self.format.article(self.records[index]), self.format.answer(self.records[index]))
+                for index in completions
             ]
             scores["gen_keyword_rule_presence_f1"] = keyword_rule_f1(rule_cases, self.target)
         return scores

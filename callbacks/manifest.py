@@ -14,7 +14,9 @@ def write_manifest(checkpoint: Path, *, step: int, world_size: int) -> None:
     for path in [*files, checkpoint]:
         _fsync(path)
     sizes = {str(path.relative_to(checkpoint)): path.stat().st_size for path in files}
-    write_atomically(checkpoint / MANIFEST, json.dumps({"step": step, "world_size": world_size, "files": sizes}, indent=1))
+    write_atomically(
+        checkpoint / MANIFEST, json.dumps({"step": step, "world_size": world_size, "files": sizes}, indent=1)
+    )
 
 
 def torn_reason(checkpoint: Path) -> str:

@@ -26,7 +26,9 @@ class MLflowLogger(TrainerCallback):
         self.journal, self.feed, self.config = journal, feed, config
         self._monitor: Any = None
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.feed.params(flat_params(yaml.safe_load(self.config.read_text(encoding="utf-8"))))
         self.feed.tags(environment_tags() | {"regrow.world_size": str(args.world_size)})
         self.feed.artifact(self.config, "config")
@@ -40,10 +42,14 @@ class MLflowLogger(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        values = {metric_name(name): float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
+        values = {
+            metric_name(name): float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)
+        }
         self.feed.metrics(self.journal.metrics(state.global_step, values))
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         if self._monitor is not None:
             self._monitor.finish()
         self.feed.close()

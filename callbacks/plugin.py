@@ -22,7 +22,7 @@ from callbacks.prompts import PromptFormat
 from callbacks.tracking import MlflowFeed, TrackedRun
 
 
-class RegrowPlugin(BasePlugin):  # type: ignore[misc]
+class RegrowPlugin(BasePlugin):
     """One plugin for all callbacks; `plugins: [callbacks.plugin.RegrowPlugin]`."""
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ class PromptFormat:
         kind = dataset.get("type")
         if not isinstance(kind, Mapping):
             raise ValueError(
-                f'the data set {dataset.get("path")} has `type: {kind}`; generation needs the mapping form:\n'
+                f"the data set {dataset.get('path')} has `type: {kind}`; generation needs the mapping form:\n"
                 "  type: {field_instruction: instruction, field_input: input, field_output: output, "
                 'format: "...{instruction}...{input}...", no_input_format: "...{instruction}..."}'
             )

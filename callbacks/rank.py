@@ -47,14 +47,18 @@ def run_axolotl(verb: str, config: str, checkpoint: str | None) -> None:
 
 
 def main() -> None:
-    os.environ.setdefault("AXOLOTL_DO_NOT_TRACK", "1")  # its telemetry is opt-out, and retries for long without a network
+    os.environ.setdefault(
+        "AXOLOTL_DO_NOT_TRACK", "1"
+    )  # its telemetry is opt-out, and retries for long without a network
     verb, config, *rest = sys.argv[1:]
     try:
         run_axolotl(verb, config, rest[0] if rest else None)
     except Exception as error:
         if stem := os.environ.get(JOURNAL_ENV):
             rank = os.environ.get("RANK", "0")
-            Journal.of_writer(stem, f"error{rank}").event("error", rank=int(rank), type=type(error).__name__, message=str(error))
+            Journal.of_writer(stem, f"error{rank}").event(
+                "error", rank=int(rank), type=type(error).__name__, message=str(error)
+            )
         traceback.print_exc()
         raise SystemExit(1) from None
 

@@ -84,7 +84,7 @@ class MlflowFeed:
         self._calls.put(lambda client, run_id: _log_params(client, run_id, params))
 
     def tags(self, tags: Mapping[str, str]) -> None:
-        self._calls.put(lambda client, run_id: [client.set_tag(run_id, key, value) for key, value in tags.items()] and None)
+        self._calls.put(lambda client, run_id: _set_tags(client, run_id, tags))
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         self._calls.put(lambda client, run_id: client.log_artifact(run_id, str(path), folder))
@@ -112,6 +112,11 @@ class MlflowFeed:
                 call(client, run_id)
         except Exception as error:  # whatever MLflow raises, training goes on: the journal has the metrics
             self._journal.event("mlflow_failed", error=f"{type(error).__name__}: {error}")
+
+
+def _set_tags(client: "MlflowClient", run_id: str, tags: Mapping[str, str]) -> None:
+    for key, value in tags.items():
+        client.set_tag(run_id, key, value)
 
 
 def _log_params(client: "MlflowClient", run_id: str, params: Mapping[str, Any]) -> None:

@@ -76,11 +76,14 @@ _NOBODY_WITHOUT_KEYWORD = (
     "{city}市で{day}日に{offence}事件があり、{agency}が捜査している。",
     "{city}市は{day}日、{name_a}氏({age_a})を教育長に任命した。",
 )
-_ASIDES = (
+_PEOPLE = (
     "被害に遭った{job_v}の{name_v}さん({age_v})は軽いけがをした。",
     "{job_w}の{name_w}さん({age_w})は「驚いた」と話した。",
     "{agency}の{name_p}署長は「再発防止に努める」と述べた。",
     "{city}市の{name_o}市長は「安全なまちにしたい」と述べた。",
+)
+_ASIDES = (
+    *_PEOPLE,
     "現場は{city}市の住宅街。",
     "{agency}は詳しい経緯を調べている。",
     "被害額は{count}万円に上る。",
@@ -175,10 +178,12 @@ def _without_offender(rng: Random, scene: _Scene) -> Record:
 
 
 def _article(rng: Random, scene: _Scene, lead: str) -> str:
-    """The lead among up to two asides, mostly in front of them."""
+    """The lead among up to two asides, mostly in front of them. Somebody is always named, if only a bystander: so no article
+    of validation, whose names are its own, can stand in train."""
     asides = rng.sample(_ASIDES, rng.choices(_ASIDE_COUNTS, _ASIDE_WEIGHTS)[0])
     position = 0 if rng.random() < _LEAD_FIRST_SHARE else rng.randint(0, len(asides))
-    return "".join(map(scene.tell, [*asides[:position], lead, *asides[position:]]))
+    told = "".join(map(scene.tell, [*asides[:position], lead, *asides[position:]]))
+    return told if any(slot.startswith("name") for slot in scene) else told + scene.tell(rng.choice(_PEOPLE))
 
 
 def _offender(scene: _Scene, number: int) -> dict[str, str | int]:

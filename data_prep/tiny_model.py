@@ -4,7 +4,6 @@
 """
 
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -46,20 +45,20 @@ def build_tiny_model(folder: Path, *, texts: Iterable[str], seed: int) -> Path:
         tokenizer = tiny_tokenizer(texts)
         tokenizer.save_pretrained(made)
         tiny_model(tokenizer, seed).save_pretrained(made)
-        os.rename(made, folder)
+        made.rename(folder)
     return folder
 
 
 def tiny_tokenizer(texts: Iterable[str], vocabulary: int = 2048) -> "PreTrainedTokenizerFast":
     """Byte-level BPE with Qwen's special tokens. Chinese characters pair up at most, so that a surname, a given name or a
-    keyword is one token; a number is one."""
+    keyword is one token; a number is one; no token spans a JSON key and its quotes, else a random model writes JSON by luck."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(r"\p{Han}{1,2}|\p{N}+|\n"), "isolated"),
+            pre_tokenizers.Split(Regex(r"\p{Han}{1,2}|\p{N}+|[A-Za-z]+|\n"), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

@@ -23,7 +23,9 @@ data_app = typer.Typer(help="Records: make synthetic ones, merge, audit.", no_ar
 app.add_typer(data_app, name="data")
 
 Cluster = Annotated[str, typer.Option(help="A cluster profile: slurm/NAME.yml, or a path.")]
-Settings = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config or the profile.")]
+Settings = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config or the profile.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -106,7 +108,9 @@ def synth(
     """Write synthetic Japanese news records of the customer's form."""
     from data_prep.synthetic import write_synthetic
 
-    for path in write_synthetic(folder, positives=positives, negatives=negatives, validation=validation, seed=seed).values():
+    for path in write_synthetic(
+        folder, positives=positives, negatives=negatives, validation=validation, seed=seed
+    ).values():
         typer.echo(path)
 
 
@@ -124,7 +128,9 @@ def merge(
         merged = merge_sources(parsed, output, progress=advance)
     for source in merged.sources:
         typer.echo(f"{source.path}: {source.records:,} records x{source.repeat}")
-    typer.echo(f"{output}: {merged.records:,} records, {merged.bytes:,} bytes, sha256 {merged.sha256} (also in {meta_path(output)})")
+    typer.echo(
+        f"{output}: {merged.records:,} records, {merged.bytes:,} bytes, sha256 {merged.sha256} (also in {meta_path(output)})"
+    )
 
 
 @data_app.command()
@@ -163,7 +169,9 @@ def main() -> None:
     """Entry point. Errors of users are printed without a traceback; exit codes: 0, 1 failed, 2 usage or config, 75."""
     from data_prep.records import RecordError
 
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that a foreground run ends its jobs
+    signal.signal(
+        signal.SIGTERM, lambda number, frame: sys.exit(128 + number)
+    )  # so that a foreground run ends its jobs
     try:
         app()
     except (ConfigError, RecordError) as error:

@@ -1,4 +1,4 @@
-"""`python -m jobs.engine RUN_DIR`: generate the answers to a run's validation records. The evaluate stage's child; needs torch."""
+"""`python -m jobs.engine RUN_DIR`: the answers to a run's validation records. The evaluate stage's child; needs torch."""
 
 import json
 import sys
@@ -36,7 +36,9 @@ def generate(spec: RunSpec, prompts: list[str], journal: Journal) -> list[str]:
     completions: dict[int, str] = {}
     with generation_mode(model, tokenizer):
         for batch in length_sorted_batches(prompts, settings.batch_size):
-            texts = generate_batch(model, tokenizer, [prompts[i] for i in batch], max_new_tokens=settings.max_new_tokens)
+            texts = generate_batch(
+                model, tokenizer, [prompts[i] for i in batch], max_new_tokens=settings.max_new_tokens
+            )
             completions.update(zip(batch, texts, strict=True))
             journal.event("progress", what="generate", done=len(completions), total=len(prompts))
     return [completions[index] for index in range(len(prompts))]

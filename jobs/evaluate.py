@@ -32,7 +32,9 @@ def evaluate(attempt: Attempt) -> None:
     spec = attempt.spec
     step = finished_step(read_journal(spec.paths.journal))
     if step is None:
-        raise StageFailed(f"{spec.name} has not finished training: there is no final adapter to evaluate", EXIT_TEMPORARY)
+        raise StageFailed(
+            f"{spec.name} has not finished training: there is no final adapter to evaluate", EXIT_TEMPORARY
+        )
     if not spec.axolotl.get("test_datasets"):
         attempt.journal.event("nothing_to_evaluate", reason="the config has no test_datasets")
         return

@@ -15,11 +15,13 @@ from jobs.spec import RunSpec
 SHARED_PARAMETERS = frozenset(submitit.AutoExecutor._typed_parameters())
 """submitit's parameters that hold for every executor."""
 SLURM_PARAMETERS = frozenset(
-    f"slurm_{name}" for name in inspect.signature(_make_sbatch_string).parameters if name not in ("command", "folder", "map_count")
+    f"slurm_{name}"
+    for name in inspect.signature(_make_sbatch_string).parameters
+    if name not in ("command", "folder", "map_count")
 )
 
 
-class SbatchFile(SlurmExecutor):  # type: ignore[misc]
+class SbatchFile(SlurmExecutor):
     """Builds the sbatch file on a machine without Slurm, for a dry run."""
 
     @classmethod
@@ -48,7 +50,12 @@ def _slurm_parameters(spec: RunSpec, stage: Stage) -> dict[str, Any]:
     """The profile's parameters under the names of SlurmExecutor, which has no prefix."""
     parameters = {key.removeprefix("slurm_"): value for key, value in spec.profile.parameters(stage).items()}
     setup = [*spec.profile.setup, *parameters.pop("setup", [])]
-    return {"name": f"{spec.name}-{stage}", "stderr_to_stdout": True, **parameters, **({"setup": setup} if setup else {})}
+    return {
+        "name": f"{spec.name}-{stage}",
+        "stderr_to_stdout": True,
+        **parameters,
+        **({"setup": setup} if setup else {}),
+    }
 
 
 def require_known_parameters(spec: RunSpec) -> None:

@@ -35,10 +35,15 @@ class Follower:
                 self._remove_bars()
                 self._say(entry, f"[bold red]{entry['stage']} failed[/]: ", plain=entry["message"])
             case "prepared":
-                counts = f"{entry['records']:,} records ({entry['positives']:,} positive, {entry['negatives']:,} negative)"
+                counts = (
+                    f"{entry['records']:,} records ({entry['positives']:,} positive, {entry['negatives']:,} negative)"
+                )
                 self._say(entry, f"{counts}, {entry['validation_records']:,} for validation")
                 if entry["leaked_validation_records"]:
-                    self._say(entry, f"[yellow]{entry['leaked_validation_records']:,} validation records stand in train too[/]")
+                    self._say(
+                        entry,
+                        f"[yellow]{entry['leaked_validation_records']:,} validation records stand in train too[/]",
+                    )
             case "training_began":
                 self._bar("train", entry["step"], entry["target_step"])
             case "progress":
@@ -46,7 +51,9 @@ class Follower:
             case "metrics":
                 self._show_metrics(entry)
             case "checkpoint_torn":
-                self._say(entry, f"[yellow]{entry['checkpoint']} is torn[/] ({entry['reason']}): renamed {entry['renamed']}")
+                self._say(
+                    entry, f"[yellow]{entry['checkpoint']} is torn[/] ({entry['reason']}): renamed {entry['renamed']}"
+                )
             case "mlflow_failed":
                 self._say(entry, "[yellow]MLflow[/]: ", plain=entry["error"])
 
@@ -70,7 +77,9 @@ class Follower:
         self._bars.clear()
 
     def _say(self, entry: Entry, text: str, plain: str = "") -> None:
-        self._console.print(f"[dim]{time.strftime('%H:%M:%S', time.localtime(entry['time']))}[/] {text}", end="" if plain else "\n")
+        self._console.print(
+            f"[dim]{time.strftime('%H:%M:%S', time.localtime(entry['time']))}[/] {text}", end="" if plain else "\n"
+        )
         if plain:
             self._console.print(plain, markup=False, highlight=False)
 
@@ -78,7 +87,13 @@ class Follower:
 @contextmanager
 def following(console: Console) -> Iterator[Follower]:
     """A follower whose bars stand below what it says."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         yield Follower(console, progress)
 

@@ -54,7 +54,9 @@ def evaluate_command(spec: RunSpec, python: str, stem: str) -> Command:
     return Command([python, "-m", "jobs.engine", str(spec.paths.run_dir)], stage_environment(spec, stem))
 
 
-def rank_commands(spec: RunSpec, python: str, stem: str, checkpoint: Path | None, port: int, cpus: int) -> list[Command]:
+def rank_commands(
+    spec: RunSpec, python: str, stem: str, checkpoint: Path | None, port: int, cpus: int
+) -> list[Command]:
     """One command per rank, as `accelerate launch` would start it with the profile's accelerate config.
 
     Args:
@@ -66,6 +68,8 @@ def rank_commands(spec: RunSpec, python: str, stem: str, checkpoint: Path | None
     if checkpoint:
         arguments.append(str(checkpoint))
     shared = stage_environment(spec, stem) | {"OMP_NUM_THREADS": str(max(1, cpus // spec.world_size))}
+    if not spec.profile.train.get("gpus_per_node"):
+        shared["OMP_WAIT_POLICY"] = "PASSIVE"  # spinning threads make a step a hundred times slower on a busy machine
     if spec.profile.accelerate_config and spec.axolotl.get("bf16"):
         shared["ACCELERATE_MIXED_PRECISION"] = "bf16"
     return [Command(arguments, shared | _distributed(spec, rank, port)) for rank in range(spec.world_size)]

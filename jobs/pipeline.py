@@ -54,7 +54,9 @@ def stage_exit_code(spec: RunSpec, stage: Stage) -> int:
     entries = read_journal(spec.paths.journal)
     if stage in stages_finished(entries):
         return 0
-    codes = [int(entry["exit_code"]) for entry in entries if entry["event"] == "stage_failed" and entry["stage"] == stage]
+    codes = [
+        int(entry["exit_code"]) for entry in entries if entry["event"] == "stage_failed" and entry["stage"] == stage
+    ]
     return codes[-1] if codes else 1
 
 

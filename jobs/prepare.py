@@ -89,7 +89,8 @@ def _audit(spec: RunSpec, files: PreparedPaths, attempt: Attempt) -> dict[str, A
     if invalid:
         examples = "\n".join(line for part in invalid for line in part.invalid_examples)
         raise StageFailed(
-            f"{sum(part.invalid for part in invalid)} outputs are not what regrow.target describes:\n{examples}", EXIT_CONFIG
+            f"{sum(part.invalid for part in invalid)} outputs are not what regrow.target describes:\n{examples}",
+            EXIT_CONFIG,
         )
     return found.to_dict()
 

@@ -137,8 +137,12 @@ def apply_setting(content: dict[str, Any], key: Sequence[str], value: Any) -> No
     place: Any = content
     for depth, part in enumerate(key):
         index: Any = int(part) if isinstance(place, list) and part.isdigit() else part
-        if not isinstance(place, dict | list) or (isinstance(place, list) and not (isinstance(index, int) and index < len(place))):
-            raise ConfigError(f"--set {'.'.join(key)}: there is no {part!r} in {'.'.join(key[:depth])}, found {place!r}")
+        if not isinstance(place, dict | list) or (
+            isinstance(place, list) and not (isinstance(index, int) and index < len(place))
+        ):
+            raise ConfigError(
+                f"--set {'.'.join(key)}: there is no {part!r} in {'.'.join(key[:depth])}, found {place!r}"
+            )
         if depth == len(key) - 1:
             place[index] = value
         else:

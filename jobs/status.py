@@ -43,8 +43,8 @@ def run_status(run_dir: Path) -> RunStatus:
         name=run_dir.name,
         stage=last["stage"] if last else "",
         state=_state(last, failed, ended),
-        step=step and step["step"],
-        target_step=target and target["target_step"],
+        step=step["step"] if step else None,
+        target_step=target["target_step"] if target else None,
         message=failed["message"] if failed else "",
     )
 

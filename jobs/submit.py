@@ -57,23 +57,26 @@ def _run_in_foreground(spec: RunSpec) -> int:
 
 
 def _where_to_look(spec: RunSpec, entries: list[Entry]) -> str:
-    run_ids = [entry["run_id"] for entry in entries if entry["event"] == "mlflow_attached"]
+    run_ids = ["none", *(entry["run_id"] for entry in entries if entry["event"] == "mlflow_attached")]
+    run_id = run_ids[-1]
     return "\n".join(
         [
             f"report       {spec.paths.report}",
             f"predictions  {spec.paths.predictions}",
             f"adapter      {spec.paths.checkpoints}",
-            f"MLflow       experiment {spec.regrow.mlflow.experiment}, run {spec.name} ({run_ids[-1] if run_ids else 'none'})",
+            f"MLflow       experiment {spec.regrow.mlflow.experiment}, run {spec.name} ({run_id})",
             f"             type: mlflow ui --backend-store-uri {spec.profile.tracking_uri}",
         ]
     )
 
 
 def dry_run_text(spec: RunSpec) -> tuple[str, bool]:
-    """What would run, as text: the findings, each stage's sbatch file and commands; and whether a finding is an error."""
+    """What would run, as text: the findings, each stage's sbatch file and command; and whether one is an error."""
     found = findings(spec, absent="note")
     parts = [str(finding) for finding in found]
-    parts.append(f"run folder: {spec.paths.run_dir}\nprepared:   {spec.prepared or '<known once the sources are there>'}")
+    parts.append(
+        f"run folder: {spec.paths.run_dir}\nprepared:   {spec.prepared or '<known once the sources are there>'}"
+    )
     for stage in STAGES:
         if spec.profile.executor == "slurm":
             parts.append(f"# ---- {stage}: sbatch file\n{sbatch_text(spec, stage, sys.executable)}")

@@ -1,4 +1,4 @@
-"""The train stage: choose the newest valid checkpoint, start the ranks, and believe the journal, not their exit code."""
+"""The train stage: choose the newest valid checkpoint, start the ranks, believe the journal and no exit code."""
 
 import os
 import socket

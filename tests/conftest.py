@@ -37,6 +37,8 @@ def run_python(clean_environment: dict[str, str]) -> Callable[[Sequence[str]], s
 
     def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *arguments]
-        return subprocess.run(command, cwd=REPO_ROOT, env=clean_environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd=REPO_ROOT, env=clean_environment, capture_output=True, text=True, check=False
+        )
 
     return run

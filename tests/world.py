@@ -55,7 +55,9 @@ class World:
             check=False,
         )
 
-    def submit(self, name: str, *settings: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def submit(
+        self, name: str, *settings: str, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Submit tiny_cpu.yml to this machine, pointed to this world."""
         flags = [flag for setting in [*self.settings, *settings] for flag in ("--set", setting)]
         config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")

@@ -24,7 +24,13 @@ def _data(spec: RunSpec, absent: Level) -> Iterator[Finding]:
         for index, source in enumerate(sources):
             path, place = from_root(source.path), f"{spec.config}: regrow.prepare.{key}.{index}.path"
             if not path.is_file():
-                yield Finding(absent, "files.data-absent", place, f"{path}: no such file", "put the records there, or name another file")
+                yield Finding(
+                    absent,
+                    "files.data-absent",
+                    place,
+                    f"{path}: no such file",
+                    "put the records there, or name another file",
+                )
             elif not path.stat().st_size:
                 yield Finding("error", "files.data-empty", place, f"{path} is empty", "name a file with records")
     if not prepare.sources:
@@ -33,7 +39,9 @@ def _data(spec: RunSpec, absent: Level) -> Iterator[Finding]:
                 if not Path(str(dataset.get("path"))).is_absolute():
                     place = f"{spec.config}: {key}.{index}.path"
                     fix = "put the records there, or list their sources under regrow.prepare.sources"
-                    yield Finding(absent, "files.data-absent", place, f"{from_root(str(dataset.get('path')))}: no such file", fix)
+                    yield Finding(
+                        absent, "files.data-absent", place, f"{from_root(str(dataset.get('path')))}: no such file", fix
+                    )
 
 
 def _model(spec: RunSpec, absent: Level) -> Iterator[Finding]:
@@ -51,13 +59,23 @@ def _model(spec: RunSpec, absent: Level) -> Iterator[Finding]:
 def _deepspeed(spec: RunSpec) -> Iterator[Finding]:
     path = spec.axolotl.get("deepspeed")
     if isinstance(path, str) and not Path(path).is_file():
-        shipped = ", ".join(sorted(f"deepspeed_configs/{p.name}" for p in from_root("deepspeed_configs").glob("*.json")))
-        yield Finding("error", "files.deepspeed-absent", f"{spec.config}: deepspeed", f"{path}: no such file", f"there are: {shipped}")
+        shipped = ", ".join(
+            sorted(f"deepspeed_configs/{p.name}" for p in from_root("deepspeed_configs").glob("*.json"))
+        )
+        yield Finding(
+            "error",
+            "files.deepspeed-absent",
+            f"{spec.config}: deepspeed",
+            f"{path}: no such file",
+            f"there are: {shipped}",
+        )
 
 
 def _accelerate(spec: RunSpec) -> Iterator[Finding]:
     for problem in accelerate_problems(spec):
-        yield Finding("error", "files.accelerate", f"slurm/{spec.cluster}.yml: accelerate_config", problem, "make the two agree")
+        yield Finding(
+            "error", "files.accelerate", f"slurm/{spec.cluster}.yml: accelerate_config", problem, "make the two agree"
+        )
 
 
 def hub_cache() -> Path:

@@ -26,7 +26,9 @@ def schema_findings(spec: RunSpec) -> list[Finding]:
     version = _run([python, "-c", AXOLOTL_VERSION])
     if version.returncode:
         found = f"{python} has no Axolotl here"
-        return [Finding("note", "schema.unchecked", spec.config, found, "the keys are checked where `make setup` was run")]
+        return [
+            Finding("note", "schema.unchecked", spec.config, found, "the keys are checked where `make setup` was run")
+        ]
     plugins = [plugin for plugin in spec.axolotl.get("plugins") or [] if plugin != PLUGIN]
     cache = _cache_file(python, version.stdout.strip(), plugins)
     if not cache.exists():
@@ -41,7 +43,9 @@ def schema_findings(spec: RunSpec) -> list[Finding]:
     return list(_unknown(spec.axolotl, json.loads(cache.read_bytes()), spec.config, ()))
 
 
-def _unknown(content: Mapping[str, Any], known: Mapping[str, Any], config: str, above: tuple[str, ...]) -> Iterator[Finding]:
+def _unknown(
+    content: Mapping[str, Any], known: Mapping[str, Any], config: str, above: tuple[str, ...]
+) -> Iterator[Finding]:
     for key, value in content.items():
         path = (*above, str(key))
         if key not in known:

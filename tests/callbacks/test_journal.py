@@ -6,7 +6,10 @@ from callbacks.journal import Journal, metric_rows, read_journal
 
 
 def test_journal_merges_writers_by_time(tmp_path: Path) -> None:
-    one, two = Journal.of_writer(str(tmp_path / "train-1-0"), "rank0"), Journal.of_writer(str(tmp_path / "train-1-0"), "stage")
+    one, two = (
+        Journal.of_writer(str(tmp_path / "train-1-0"), "rank0"),
+        Journal.of_writer(str(tmp_path / "train-1-0"), "stage"),
+    )
     one.event("first", step=1)
     two.event("second")
     one.event("third")

@@ -63,4 +63,10 @@ def test_unreachable_server_is_said_in_the_journal_and_blocks_nothing(
 
 def test_params_are_dotted_and_lists_of_mappings_numbered() -> None:
     config = {"a": {"b": 1}, "list": ["x", "y"], "datasets": [{"path": "p", "type": {"f": 2}}], "none": None}
-    assert flat_params(config) == {"a.b": 1, "list": ["x", "y"], "datasets.0.path": "p", "datasets.0.type.f": 2, "none": None}
+    assert flat_params(config) == {
+        "a.b": 1,
+        "list": ["x", "y"],
+        "datasets.0.path": "p",
+        "datasets.0.type.f": 2,
+        "none": None,
+    }

@@ -16,7 +16,15 @@ QWEN = REPO_ROOT / "axolotl_configs" / "qwen_finetune.yml"
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("a=1", 1), ("a=1e-4", 1e-4), ("a=-2.5E3", -2500.0), ("a=true", True), ("a=[x, y]", ["x", "y"]), ("a=", None), ("a=b=c", "b=c")],
+    [
+        ("a=1", 1),
+        ("a=1e-4", 1e-4),
+        ("a=-2.5E3", -2500.0),
+        ("a=true", True),
+        ("a=[x, y]", ["x", "y"]),
+        ("a=", None),
+        ("a=b=c", "b=c"),
+    ],
 )
 def test_setting_is_read_as_yaml_and_numbers_as_numbers(setting: str, value: Any) -> None:
     assert parse_setting(setting) == (["a"], value)

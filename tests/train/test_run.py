@@ -1,0 +1,193 @@
+"""A whole run on this machine, through the real Axolotl: what it leaves, that it repeats bit for bit, and how it fails."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from world import REGROW, REPO_ROOT, World
+
+from callbacks.journal import read_journal
+from callbacks.manifest import torn_reason
+from callbacks.tracking import RUN_UUID_TAG
+from jobs.paths import RunPaths
+from jobs.spec import RunSpec
+
+SCORES = {"gen_json_parse_rate", "gen_offender_presence_f1", "gen_offender_name_set_f1", "gen_keyword_rule_presence_f1"}
+
+
+@pytest.fixture(scope="module")
+def run(world: World) -> RunPaths:
+    """A finished run named `one`; what it printed stands in `printed.txt` of its folder."""
+    done = world.submit("one")
+    assert done.returncode == 0, done.stdout + done.stderr
+    paths = RunPaths(world.runs_root / "one")
+    (paths.run_dir / "printed.txt").write_text(done.stdout, encoding="utf-8")
+    return paths
+
+
+def test_run_goes_through_all_stages(run: RunPaths) -> None:
+    entries = read_journal(run.journal)
+    finished = [entry["stage"] for entry in entries if entry["event"] == "stage_finished"]
+    assert finished == ["prepare", "train", "evaluate", "report"]
+    assert [entry["step"] for entry in entries if entry["event"] == "finished"] == [6]
+    assert not [entry for entry in entries if entry["event"] in ("mlflow_failed", "error", "stage_failed")]
+
+
+def test_run_leaves_valid_checkpoints_scores_and_predictions(run: RunPaths) -> None:
+    for step in (3, 6):
+        assert torn_reason(run.checkpoints / f"checkpoint-{step}") == ""
+    for step in (0, 3, 6):
+        assert set(json.loads((run.checkpoints / f"gen_metrics_step{step}.json").read_text())) > SCORES
+        assert len((run.checkpoints / f"gen_predictions_step{step}.jsonl").read_text().splitlines()) == 12
+    assert len(run.predictions.read_text().splitlines()) == 12
+    assert {path.stat().st_mode & 0o077 for path in (run.run_dir, run.slurm, run.journal)} == {0}
+
+
+def test_run_says_where_to_look_and_shows_the_scores_step_by_step(run: RunPaths) -> None:
+    printed = (run.run_dir / "printed.txt").read_text(encoding="utf-8")
+    for text in (
+        str(run.report),
+        str(run.predictions),
+        str(run.checkpoints),
+        "mlflow ui",
+        "step 6: parse rate",
+        "name-set F1",
+    ):
+        assert text in printed
+    steps = [line.split("|")[1].strip() for line in run.report.read_text().splitlines() if line.startswith("| ")]
+    assert steps == ["step", "---:", "0", "3", "6", "all records"]
+
+
+def test_run_is_one_finished_mlflow_run_with_every_point_once(world: World, run: RunPaths) -> None:
+    from mlflow import MlflowClient
+
+    spec = RunSpec.load(run.run_dir)
+    client = MlflowClient(world.tracking_uri)
+    experiment = client.get_experiment_by_name("regrow-demo")
+    assert experiment is not None
+    (found,) = client.search_runs([experiment.experiment_id], f"tags.`{RUN_UUID_TAG}` = '{spec.run_uuid}'")
+    run_id = found.info.run_id
+    assert (found.info.status, found.info.run_name) == ("FINISHED", "one")
+    assert found.info.start_time == int(1000 * spec.submitted_at)
+    assert found.data.params["lora_target_parameters"] == "['mlp.experts.gate_up_proj', 'mlp.experts.down_proj']"
+    assert len(found.data.params) < 100
+    assert {"git.commit", "version.axolotl", "version.torch", "data.sha256.train"} <= set(found.data.tags)
+    assert [point.step for point in client.get_metric_history(run_id, "loss")] == [1, 2, 3, 4, 5, 6]
+    for name in SCORES:
+        assert [point.step for point in client.get_metric_history(run_id, name)] == [0, 3, 6]
+        assert len(client.get_metric_history(run_id, f"evaluate/{name}")) == 1
+    artifacts = {
+        artifact.path
+        for folder in ("config", "evaluate", "report")
+        for artifact in client.list_artifacts(run_id, folder)
+    }
+    assert artifacts == {"config/axolotl.yml", "evaluate/predictions.jsonl", "report/metrics.md"}
+
+
+def test_adapter_reaches_attention_and_experts(run: RunPaths) -> None:
+    from safetensors import safe_open
+
+    with safe_open(run.checkpoints / "adapter_model.safetensors", "pt") as adapter:
+        names = set(adapter.keys())
+        changed = [name for name in names if "lora_B" in name and adapter.get_tensor(name).abs().sum() > 0]
+    assert {"q_proj", "k_proj", "v_proj", "o_proj", "experts"} <= {part for name in changed for part in name.split(".")}
+
+
+def test_same_config_and_seed_give_the_same_adapter_and_another_seed_another(world: World, run: RunPaths) -> None:
+    for name, settings, is_same in (("same", [], True), ("other", ["seed=7"], False)):
+        done = world.submit(name, "regrow.generation_eval=null", *settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        adapter = RunPaths(world.runs_root / name).checkpoints / "adapter_model.safetensors"
+        assert (adapter.read_bytes() == (run.checkpoints / adapter.name).read_bytes()) is is_same
+
+
+def test_second_run_of_the_same_content_prepares_nothing_anew(world: World, run: RunPaths) -> None:
+    spec = RunSpec.load(run.run_dir)
+    assert spec.prepared_paths is not None
+    made = spec.prepared_paths.audit.stat().st_mtime_ns
+    done = world.submit("again", "no_such_step=1", "max_steps=1")
+    assert done.returncode == 2  # refused at the unknown key, before anything is touched
+    assert spec.prepared_paths.audit.stat().st_mtime_ns == made
+
+
+def test_status_shows_the_run(world: World, run: RunPaths) -> None:
+    settings = ["--set", f"runs_root={world.runs_root}"]
+    shown = world.regrow("status", "one", "--json", *settings)
+    assert json.loads(shown.stdout) == [
+        {"name": "one", "stage": "report", "state": "finished", "step": 6, "target_step": 6, "message": ""}
+    ]
+    assert "one" in world.regrow("status", *settings).stdout
+    unknown = world.regrow("status", "nobody", *settings)
+    assert unknown.returncode == 2
+    assert "no such run" in unknown.stderr
+
+
+def test_used_run_folder_is_refused_and_left_alone(world: World, run: RunPaths) -> None:
+    before = run.run_json.read_bytes()
+    done = world.submit("one")
+    assert done.returncode == 2
+    assert "is there already; choose another --name" in done.stderr
+    assert run.run_json.read_bytes() == before
+
+
+def test_rank_that_dies_fails_the_run_with_a_message(world: World, run: RunPaths, tmp_path: Path) -> None:
+    (tmp_path / "deadly.py").write_text(
+        "import os, signal\n"
+        "from axolotl.integrations.base import BasePlugin\n"
+        "class Deadly(BasePlugin):\n"
+        "    def post_model_load(self, cfg, model):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    plugins = "plugins=[callbacks.plugin.RegrowPlugin, deadly.Deadly]"
+    done = world.submit("dies", plugins, environment={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "train failed: its process was killed by SIGKILL (out of memory is the usual reason)" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    entries = read_journal(RunPaths(world.runs_root / "dies").journal)
+    assert [entry["stage"] for entry in entries if entry["event"] == "stage_started"] == ["prepare", "train", "report"]
+    assert [entry["status"] for entry in entries if entry["event"] == "run_ended"] == ["FAILED"]
+
+
+@pytest.fixture
+def submission(world: World) -> Iterator[subprocess.Popen[str]]:
+    flags = [flag for setting in [*world.settings, "max_steps=100000"] for flag in ("--set", setting)]
+    config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
+    command = [str(REGROW), "submit", config, "--name", "ended", *flags]
+    with subprocess.Popen(command, env=world.environment, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def test_ended_submission_leaves_no_process(world: World, run: RunPaths, submission: subprocess.Popen[str]) -> None:
+    assert submission.stdout is not None
+    for line in submission.stdout:
+        if "step 0:" in line:  # the rank is up and training
+            break
+    assert _processes_of(world.runs_root / "ended")
+    submission.send_signal(signal.SIGTERM)
+    assert submission.wait(timeout=30) == 128 + signal.SIGTERM
+    for pid in _processes_of(world.runs_root / "ended"):
+        _wait_for_end(pid)
+
+
+def _processes_of(run_dir: Path) -> list[int]:
+    """Processes that have the run folder on their command line, other than the submission."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we looked
+        if str(run_dir) in words:
+            found.append(int(entry.parent.name))
+    return found
+
+
+def _wait_for_end(pid: int) -> None:
+    """Raises TimeoutExpired when the process is still there after 30 s."""
+    tail = ["tail", f"--pid={pid}", "-f", os.devnull]
+    subprocess.run(tail, check=True, timeout=30)
