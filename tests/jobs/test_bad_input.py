@@ -27,7 +27,7 @@ class Bad:
 
 RECORDS = "regrow.prepare.sources=[{{path: {folder}/records.json}}]"
 CASES = [
-    Bad("missing_file", ("regrow.prepare.sources.0.path={folder}/no.json",), ("sources.0.path", "no.json: no such file", "name another file")),
+    Bad("missing_file", ("regrow.prepare.sources.0.path={folder}/no.json",), ("sources.0.path", "no.json: no such file")),
     Bad("empty_file", (RECORDS,), ("records.json is empty",)),
     Bad("no_records", (RECORDS,), ("records.json", "holds no records"), starts=True),
     Bad("truncated", (RECORDS,), ("records.json", "record 2", "truncated"), starts=True),
@@ -43,7 +43,7 @@ CASES = [
     Bad("key_profile", ("train.gpu_per_node=1",), ("train.gpu_per_node", "did you mean `gpus_per_node`")),
     Bad("model_folder", ("base_model=./no/such/model",), ("base_model", "no such folder", "owner/name")),
     Bad("model_hub", ("base_model=nobody/nothing",), ("nobody/nothing is not in", "hf download nobody/nothing")),
-    Bad("plugin", ("plugins=[callbacks.plugin.RegrowPlugin, no.such.Plugin]",), ("no.such.Plugin: No module named 'no'", "dotted path")),
+    Bad("plugin", ("plugins=[callbacks.plugin.RegrowPlugin, no.such.Plugin]",), ("No module named 'no'", "dotted path")),
     Bad("no_plugin", ("plugins=[]",), ("without callbacks.plugin.RegrowPlugin",)),
     Bad("deepspeed", ("deepspeed=deepspeed_configs/zero9.json",), ("zero9.json: no such file", "deepspeed_configs/zero2.json")),
     Bad("setting", ("max_steps",), ("--set max_steps: write key=value",)),

@@ -53,7 +53,8 @@ def test_unknown_keys_are_refused_by_axolotl_too_once_the_plugin_is_there() -> N
         ("lora_r", 16), ("lora_alpha", 32), ("lora_dropout", 0.0), ("num_epochs", 1.5), ("micro_batch_size", 1),
         ("gradient_accumulation_steps", 16), ("learning_rate", 2e-4), ("cosine_min_lr_ratio", 0.05), ("warmup_ratio", 0.03),
         ("weight_decay", 0.0), ("adam_epsilon", 1e-8), ("max_grad_norm", 1.0), ("eval_steps", 200), ("eval_batch_size", 1),
-        ("save_steps", 200), ("save_total_limit", 3), ("bf16", True), ("tf32", True), ("deepspeed", "deepspeed_configs/zero2.json"),
+        ("save_steps", 200), ("save_total_limit", 3), ("bf16", True), ("tf32", True),
+        ("deepspeed", "deepspeed_configs/zero2.json"),
         ("attn_implementation", "flash_attention_2"), ("gradient_checkpointing_kwargs", {"use_reentrant": False}),
     ],
 )  # fmt: skip
