@@ -11,9 +11,9 @@ import torch.distributed as dist
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.args import Regrow
-from callbacks.extraction import case_verdict, keyword_rule_f1, score
 from callbacks.generation import generate_batch, generation_mode, length_sorted_batches
 from callbacks.manifest import write_atomically
+from callbacks.predictions import prediction_metrics, prediction_row, write_rows
 from callbacks.prompts import PromptFormat, load_records
 
 
@@ -43,14 +43,20 @@ class GenerationEval(TrainerCallback):
         assert model is not None
         started = time.monotonic()
         completions = _gather(self._generate(model, args))
-        scores = self._scores(completions)
+        rows = [
+            prediction_row(self.format, self.records[index], text, self.target) for index, text in completions.items()
+        ]
+        scores = prediction_metrics(rows, self.target)
+        scores["gen_records_skipped"] = len(self.records) - len(rows)
         scores["gen_seconds"] = time.monotonic() - started
         logged = {f"eval_{name}": value for name, value in scores.items()}
         if metrics is not None:
             metrics.update(logged)
         self.trainer.log(logged)
         if state.is_world_process_zero:
-            self._write(Path(str(args.output_dir)), state.global_step, scores, completions)
+            folder, step = Path(str(args.output_dir)), state.global_step
+            write_rows(folder / f"gen_predictions_step{step}.jsonl", rows)
+            write_atomically(folder / f"gen_metrics_step{step}.json", json.dumps(scores, indent=1, sort_keys=True))
 
     def _generate(self, model: PreTrainedModel, args: TrainingArguments) -> dict[int, str]:
         """This rank's completions by record index. All ranks go through equally many batches, so that they may agree
@@ -72,33 +78,6 @@ class GenerationEval(TrainerCallback):
                 )
                 completions.update(zip(batch, texts, strict=True))
         return completions
-
-    def _scores(self, completions: dict[int, str]) -> dict[str, float]:
-        cases = [(self.format.answer(self.records[index]), text) for index, text in completions.items()]
-        result = score(cases, self.target)
-        scores = dict(result.metrics)
-        scores["gen_undefined_metrics"] = len(result.undefined)
-        scores["gen_records_skipped"] = len(self.records) - len(completions)
-        if self.target.keywords:
-            rule_cases = [
-                (self.format.article(self.records[index]), self.format.answer(self.records[index]))
-                for index in completions
-            ]
-            scores["gen_keyword_rule_presence_f1"] = keyword_rule_f1(rule_cases, self.target)
-        return scores
-
-    def _write(self, folder: Path, step: int, scores: dict[str, float], completions: dict[int, str]) -> None:
-        lines = [
-            json.dumps(self._prediction(index, completions[index]), ensure_ascii=False) for index in sorted(completions)
-        ]
-        write_atomically(folder / f"gen_predictions_step{step}.jsonl", "".join(f"{line}\n" for line in lines))
-        write_atomically(folder / f"gen_metrics_step{step}.json", json.dumps(scores, indent=1, sort_keys=True))
-
-    def _prediction(self, index: int, generated: str) -> dict[str, object]:
-        record = self.records[index]
-        expected = self.format.answer(record)
-        verdict = case_verdict(expected, generated, self.target)
-        return {"input": self.format.article(record), "expected": expected, "generated": generated, **verdict}
 
 
 def _sample(records: list[dict[str, str]], most: int, seed: int) -> list[dict[str, str]]:

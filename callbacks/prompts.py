@@ -53,4 +53,4 @@ def load_records(path: Path) -> list[dict[str, str]]:
     if text.lstrip().startswith("["):
         records: list[dict[str, str]] = json.loads(text)
         return records
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+    return [json.loads(line) for line in text.split("\n") if line.strip()]

@@ -1,18 +1,15 @@
 """`python -m jobs.engine RUN_DIR`: the answers to a run's validation records. The evaluate stage's child; needs torch."""
 
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from callbacks.extraction import case_verdict
 from callbacks.generation import generate_batch, generation_mode, length_sorted_batches
 from callbacks.journal import JOURNAL_ENV, Journal
-from callbacks.manifest import write_atomically
+from callbacks.predictions import prediction_row, write_rows
 from callbacks.prompts import PromptFormat, load_records
 from jobs.launch import own_environment
 from jobs.spec import RunSpec
@@ -25,8 +22,8 @@ def main() -> None:
     prompt_format = PromptFormat.from_dataset(validation)
     records = load_records(Path(validation["path"]))
     completions = generate(spec, [prompt_format.prompt(record) for record in records], journal)
-    lines = [_prediction(spec, prompt_format, *pair) for pair in zip(records, completions, strict=True)]
-    write_atomically(spec.paths.predictions, "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines))
+    pairs = zip(records, completions, strict=True)
+    write_rows(spec.paths.predictions, [prediction_row(prompt_format, *pair, spec.regrow.target) for pair in pairs])
 
 
 def generate(spec: RunSpec, prompts: list[str], journal: Journal) -> list[str]:
@@ -54,12 +51,6 @@ def load_model(spec: RunSpec) -> PreTrainedModel:
         attn_implementation=config.get("attn_implementation"),
     ).to(device)
     return PeftModel.from_pretrained(base, spec.paths.checkpoints) if config.get("adapter") else base
-
-
-def _prediction(spec: RunSpec, prompt_format: PromptFormat, record: dict[str, str], generated: str) -> dict[str, Any]:
-    expected = prompt_format.answer(record)
-    verdict = case_verdict(expected, generated, spec.regrow.target)
-    return {"input": prompt_format.article(record), "expected": expected, "generated": generated, **verdict}
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from callbacks.extraction import keyword_rule_f1, score
 from callbacks.journal import Entry, read_journal
 from callbacks.manifest import write_atomically
+from callbacks.predictions import prediction_metrics, read_rows
 from callbacks.tracking import MlflowFeed
 from jobs.attempt import EXIT_TEMPORARY, Attempt, StageFailed, run_stage
 from jobs.launch import evaluate_command, python_of
@@ -40,13 +40,7 @@ def evaluate(attempt: Attempt) -> None:
         return
     spec.paths.evaluation.mkdir(parents=True, exist_ok=True)
     attempt.run([evaluate_command(spec, python_of(spec, sys.executable), attempt.stem)])
-    lines = spec.paths.predictions.read_text(encoding="utf-8").splitlines()
-    predictions = [json.loads(line) for line in lines]
-    target = spec.regrow.target
-    scores = dict(score(((row["expected"], row["generated"]) for row in predictions), target).metrics)
-    if target.keywords:
-        rule = keyword_rule_f1(((row["input"], row["expected"]) for row in predictions), target)
-        scores["gen_keyword_rule_presence_f1"] = rule
+    scores = prediction_metrics(read_rows(spec.paths.predictions), spec.regrow.target)
     write_atomically(spec.paths.scores, json.dumps(scores, indent=1, sort_keys=True))
     feed = MlflowFeed(spec.tracked_run, attempt.journal)
     feed.metrics(attempt.journal.metrics(step, {f"evaluate/{name}": value for name, value in scores.items()}))
