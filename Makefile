@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
 
-.PHONY: help setup demo trial test lint mlflow-ui
+.PHONY: help setup demo trial test chaos lint mlflow-ui
 help:            ## what can be typed here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -30,6 +30,9 @@ trial: setup     ## the first 50 steps of CONFIG on one GPU, evaluated every 25;
 
 test: setup lint ## all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: setup     ## everything that can happen to a job, on a real Slurm: about an hour; goes on where it was cut off
+	PYTHONPATH=tests:tests/slurm $(BIN)/python -m chaos $(ARGS)
 
 lint: setup      ## ruff, mypy, the rooms' import rules
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo

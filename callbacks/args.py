@@ -1,6 +1,8 @@
 """The `regrow:` section of an Axolotl config, as pydantic classes. Light: the jobs read the same classes."""
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 
 class Section(BaseModel):
@@ -67,6 +69,17 @@ class Mlflow(Section):
     experiment: str = "qwen-finetune"
 
 
+class Requeue(Section):
+    """How often a stage that did not get through comes back. Preemptions and nodes that die are not counted."""
+
+    max_timeouts: NonNegativeInt = 20
+    """Time limits reached; each attempt goes on where the one before stopped."""
+    max_crashes: NonNegativeInt = 3
+    """Attempts that ended by their own fault, or were killed without a word."""
+    prefer: Literal["requeue", "successor"] = "requeue"
+    """successor: a new job instead of the same one again, which waits for two minutes at most sites (cred_expire)."""
+
+
 class Regrow(Section):
     """All that regrow adds to an Axolotl config."""
 
@@ -76,6 +89,7 @@ class Regrow(Section):
     """`null` turns the generation at evaluations off."""
     evaluate: Evaluate = Evaluate()
     mlflow: Mlflow = Mlflow()
+    requeue: Requeue = Requeue()
     deterministic: bool = False
     """Bit-identical GPU kernels, at a cost in speed. CPU runs are always deterministic."""
     run_dir: str | None = None

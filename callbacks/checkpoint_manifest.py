@@ -1,27 +1,65 @@
 """CheckpointManifest: makes a saved checkpoint valid, by writing its manifest once every rank has saved its part."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from safetensors import SafetensorError
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.journal import Journal
 from callbacks.manifest import write_manifest
+
+SAVE_ERRORS = (OSError, RuntimeError, SafetensorError)
+"""What a full disk raises, from Python, from torch and from safetensors."""
+
+
+class SaveFailed(RuntimeError):
+    """A checkpoint could not be written; what there was of it is set aside, those before it are as they were."""
 
 
 class CheckpointManifest(TrainerCallback):
     """Writes the manifest after HF's save, which itself ends without a barrier of the ranks."""
 
-    def __init__(self, journal: Journal | None) -> None:
+    def __init__(
+        self, trainer: Trainer, journal: Journal | None, is_evaluating: Callable[[], bool] = lambda: False
+    ) -> None:
         self.journal = journal
         """Rank 0's journal; None on the other ranks."""
+        self.is_evaluating = is_evaluating
+        """Whether an evaluation is being cut short by this save."""
+        self._trainer, self._save = trainer, trainer._save_checkpoint
+        trainer._save_checkpoint = self._save_or_set_aside
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if dist.is_available() and dist.is_initialized():
             dist.barrier()
         if self.journal is None:
             return
-        checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        write_manifest(checkpoint, step=state.global_step, world_size=args.world_size)
+        checkpoint = _checkpoint(args, state)
+        try:
+            write_manifest(
+                checkpoint, step=state.global_step, world_size=args.world_size, evaluation_owed=self.is_evaluating()
+            )
+        except OSError as error:
+            raise self._set_aside(checkpoint, error) from error
         self.journal.event("saved", step=state.global_step, checkpoint=checkpoint.name)
+
+    def _save_or_set_aside(self, model: Any, trial: Any) -> None:
+        try:
+            self._save(model, trial)
+        except SAVE_ERRORS as error:
+            raise self._set_aside(_checkpoint(self._trainer.args, self._trainer.state), error) from error
+
+    def _set_aside(self, checkpoint: Path, error: Exception) -> SaveFailed:
+        if self.journal is not None:
+            aside = checkpoint.with_name(f"torn-{checkpoint.name.partition('-')[2]}-{self.journal.path.stem}")
+            if checkpoint.exists():
+                checkpoint.rename(aside)
+            self.journal.event("save_failed", checkpoint=checkpoint.name, renamed=aside.name, error=str(error))
+        return SaveFailed(f"{checkpoint} could not be written: {error}")
+
+
+def _checkpoint(args: TrainingArguments, state: TrainerState) -> Path:
+    return Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"

@@ -1,10 +1,21 @@
 """Batched greedy generation with a causal language model: left-padded, sorted by length, the model's state restored."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteria
+
+
+class _StopWhen(StoppingCriteria):
+    """Ends the generation of a whole batch."""
+
+    def __init__(self, must_stop: Callable[[], bool]) -> None:
+        self._must_stop = must_stop
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+        return torch.full((input_ids.shape[0],), self._must_stop(), device=input_ids.device)
 
 
 @contextmanager
@@ -33,8 +44,12 @@ def generate_batch(
     prompts: Sequence[str],
     *,
     max_new_tokens: int,
+    must_stop: Callable[[], bool] = lambda: False,
 ) -> list[str]:
     """Greedy completions of one batch, without the prompt and without special tokens.
+
+    Args:
+        must_stop: asked at every token; once it says yes, the completions are cut off where they are.
 
     Under ZeRO-3, whose weights are sharded, `generate` keeps the ranks in step by itself, as long as every rank calls it.
     """
@@ -46,6 +61,7 @@ def generate_batch(
         do_sample=False,
         use_cache=True,
         pad_token_id=tokenizer.pad_token_id,
+        stopping_criteria=[_StopWhen(must_stop)],
     )
     texts: list[str] = tokenizer.batch_decode(outputs[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     return texts

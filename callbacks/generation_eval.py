@@ -15,6 +15,7 @@ from callbacks.generation import generate_batch, generation_mode, length_sorted_
 from callbacks.manifest import write_atomically
 from callbacks.predictions import prediction_metrics, prediction_row, write_rows
 from callbacks.prompts import PromptFormat, load_records
+from callbacks.stop import GracefulStop
 
 
 class GenerationEval(TrainerCallback):
@@ -24,10 +25,12 @@ class GenerationEval(TrainerCallback):
     metrics as `eval_gen_*`, on every rank, so that `metric_for_best_model` may name one.
     """
 
-    def __init__(self, trainer: Trainer, regrow: Regrow, validation: Path, prompt_format: PromptFormat) -> None:
+    def __init__(
+        self, trainer: Trainer, regrow: Regrow, validation: Path, prompt_format: PromptFormat, stop: GracefulStop
+    ) -> None:
         assert regrow.generation_eval is not None
         self.trainer, self.target, self.settings = trainer, regrow.target, regrow.generation_eval
-        self.format = prompt_format
+        self.format, self.stop = prompt_format, stop
         self.records = _sample(load_records(validation), self.settings.max_records, trainer.args.seed)
         self.prompts = [prompt_format.prompt(record) for record in self.records]
 
@@ -42,7 +45,10 @@ class GenerationEval(TrainerCallback):
     ) -> None:
         assert model is not None
         started = time.monotonic()
-        completions = _gather(self._generate(model, args))
+        mine = self._generate(model, args)
+        if mine is None:
+            self.stop.leave("generation")
+        completions = _gather(mine)
         rows = [
             prediction_row(self.format, self.records[index], text, self.target) for index, text in completions.items()
         ]
@@ -58,15 +64,17 @@ class GenerationEval(TrainerCallback):
             write_rows(folder / f"gen_predictions_step{step}.jsonl", rows)
             write_atomically(folder / f"gen_metrics_step{step}.json", json.dumps(scores, indent=1, sort_keys=True))
 
-    def _generate(self, model: PreTrainedModel, args: TrainingArguments) -> dict[int, str]:
-        """This rank's completions by record index. All ranks go through equally many batches, so that they may agree
-        at each one whether the time is up."""
+    def _generate(self, model: PreTrainedModel, args: TrainingArguments) -> dict[int, str] | None:
+        """This rank's completions by record index; None: the ranks must stop. All ranks go through equally many batches,
+        so that they may agree at each one whether to stop, and whether the time is up."""
         deadline = time.monotonic() + 60 * self.settings.max_minutes
         batches = length_sorted_batches(self.prompts, self.settings.batch_size)
         tokenizer = self.trainer.processing_class
         completions: dict[int, str] = {}
         with generation_mode(model, tokenizer), self.trainer.accelerator.autocast():
             for first in range(0, len(batches), args.world_size):
+                if self.stop.request.is_agreed():
+                    return None
                 if _any_rank(time.monotonic() > deadline, args.device):
                     break
                 batch = batches[min(first + args.process_index, len(batches) - 1)]
@@ -75,9 +83,10 @@ class GenerationEval(TrainerCallback):
                     tokenizer,
                     [self.prompts[index] for index in batch],
                     max_new_tokens=self.settings.max_new_tokens,
+                    must_stop=self.stop.request.is_made,
                 )
                 completions.update(zip(batch, texts, strict=True))
-        return completions
+        return None if self.stop.request.is_agreed() else completions
 
 
 def _sample(records: list[dict[str, str]], most: int, seed: int) -> list[dict[str, str]]:

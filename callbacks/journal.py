@@ -43,9 +43,15 @@ class Journal:
         return entry
 
 
-def read_journal(folder: Path) -> list[Entry]:
-    """All entries of a journal folder, merged by time; each with its `writer` (the file's stem)."""
-    entries = [entry for path in sorted(folder.glob("*.jsonl")) for entry in _read_file(path)]
+def read_journal(folder: Path, of: str | None = None) -> list[Entry]:
+    """All entries of a journal folder, merged by time; each with its `writer` (the file's stem).
+
+    Args:
+        of: the name of one attempt, `train-4711-0`: only what its writers wrote.
+    """
+    entries = [
+        entry for path in sorted(folder.glob(f"{of}-*.jsonl" if of else "*.jsonl")) for entry in _read_file(path)
+    ]
     return sorted(entries, key=lambda entry: float(entry["time"]))
 
 

@@ -8,15 +8,24 @@ from pathlib import Path
 MANIFEST = "regrow_manifest.json"
 
 
-def write_manifest(checkpoint: Path, *, step: int, world_size: int) -> None:
-    """Sync every file of `checkpoint` to disk, then list them with their sizes (bytes) in its manifest."""
+def write_manifest(checkpoint: Path, *, step: int, world_size: int, evaluation_owed: bool = False) -> None:
+    """Sync every file of `checkpoint` to disk, then list them with their sizes (bytes) in its manifest.
+
+    Args:
+        evaluation_owed: the evaluation at this step was cut short; who resumes evaluates first.
+    """
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MANIFEST)
     for path in [*files, checkpoint]:
         _fsync(path)
     sizes = {str(path.relative_to(checkpoint)): path.stat().st_size for path in files}
-    write_atomically(
-        checkpoint / MANIFEST, json.dumps({"step": step, "world_size": world_size, "files": sizes}, indent=1)
-    )
+    facts = {"step": step, "world_size": world_size, "evaluation_owed": evaluation_owed, "files": sizes}
+    write_atomically(checkpoint / MANIFEST, json.dumps(facts, indent=1))
+
+
+def owes_evaluation(checkpoint: Path) -> bool:
+    """Whether the evaluation at the checkpoint's step was cut short; False for a checkpoint without a manifest."""
+    path = checkpoint / MANIFEST
+    return path.exists() and bool(json.loads(path.read_bytes()).get("evaluation_owed"))
 
 
 def torn_reason(checkpoint: Path) -> str:

@@ -15,11 +15,18 @@ from transformers import Trainer, TrainerCallback
 from callbacks.args import Regrow
 from callbacks.checkpoint_manifest import CheckpointManifest
 from callbacks.completion import Completion
+from callbacks.cpu_ranks import are_on_cpu, prepare_ddp_resume, prepare_deepspeed
 from callbacks.generation_eval import GenerationEval
 from callbacks.journal import JOURNAL_ENV, Journal
+from callbacks.manifest import owes_evaluation
 from callbacks.mlflow_logger import MLflowLogger
 from callbacks.prompts import PromptFormat
+from callbacks.stop import GracefulStop, StopRequest
+from callbacks.stop_file import stop_file
 from callbacks.tracking import MlflowFeed, TrackedRun
+
+MLFLOW_SECONDS_AT_STOP = 0.5
+"""What MLflow has not taken by then stands in the journal."""
 
 
 class RegrowPlugin(BasePlugin):
@@ -33,8 +40,19 @@ class RegrowPlugin(BasePlugin):
         return "callbacks.args.RegrowArgs"
 
     def get_training_args(self, cfg: DictDefault) -> dict[str, Any]:
-        """Axolotl sets `eval_on_start` always; a resumed training would evaluate before its first step each time."""
-        return {"eval_on_start": False} if cfg.resume_from_checkpoint else {}
+        """Axolotl sets `eval_on_start` always; a resumed training evaluates first only where it was stopped in it."""
+        checkpoint = cfg.resume_from_checkpoint
+        return {"eval_on_start": owes_evaluation(Path(checkpoint))} if checkpoint else {}
+
+    def register(self, cfg: dict[str, Any]) -> None:
+        if are_on_cpu() and cfg.get("deepspeed"):
+            prepare_deepspeed()
+
+    def load_datasets(self, cfg: DictDefault, preprocess: bool = False) -> None:
+        """The only hook after Axolotl has chosen a device by the rank's number, and before the model is loaded."""
+        if are_on_cpu():
+            cfg.device_map = None
+            prepare_ddp_resume()
 
     def pre_model_load(self, cfg: DictDefault) -> None:
         """Seed before the adapter is built: Axolotl draws its weights earlier than the trainer seeds."""
@@ -45,14 +63,21 @@ class RegrowPlugin(BasePlugin):
 
     def add_callbacks_post_trainer(self, cfg: DictDefault, trainer: Trainer) -> list[TrainerCallback]:
         regrow = regrow_section(cfg)
-        generation = [generation_eval(cfg, regrow, trainer)] if regrow.generation_eval and cfg.test_datasets else []
+        request = StopRequest(stop_file())
         if not trainer.is_world_process_zero():
-            return [*generation, CheckpointManifest(None)]
+            stop = GracefulStop(trainer, request, None, before_exit=lambda: None)
+            return [*generation_eval(cfg, regrow, trainer, stop), CheckpointManifest(trainer, None), stop]
         journal = rank_journal(cfg)
         self.completion = Completion(journal)
         feed = MlflowFeed(TrackedRun.from_environment() or run_by_hand(cfg, regrow), journal)
-        logger = MLflowLogger(journal, feed, Path(cfg.axolotl_config_path))
-        return [self.completion, *generation, CheckpointManifest(journal), logger]
+        stop = GracefulStop(trainer, request, journal, before_exit=lambda: feed.close(MLFLOW_SECONDS_AT_STOP))
+        return [
+            self.completion,
+            *generation_eval(cfg, regrow, trainer, stop),
+            MLflowLogger(journal, feed, Path(cfg.axolotl_config_path)),
+            CheckpointManifest(trainer, journal, lambda: stop.is_evaluating),
+            stop,  # last: what the others do at a hook is done when it leaves
+        ]
 
     def post_train_unload(self, cfg: DictDefault) -> None:
         """The only hook after the final save (`post_train` is called before it, and again after it)."""
@@ -65,9 +90,12 @@ def regrow_section(cfg: DictDefault) -> Regrow:
     return Regrow.model_validate(cfg.to_dict().get("regrow") or {})
 
 
-def generation_eval(cfg: DictDefault, regrow: Regrow, trainer: Trainer) -> GenerationEval:
+def generation_eval(cfg: DictDefault, regrow: Regrow, trainer: Trainer, stop: GracefulStop) -> list[GenerationEval]:
+    """The callback, if there is anything to generate from, and it was not turned off."""
+    if regrow.generation_eval is None or not cfg.test_datasets:
+        return []
     validation = cfg.to_dict()["test_datasets"][0]
-    return GenerationEval(trainer, regrow, Path(validation["path"]), PromptFormat.from_dataset(validation))
+    return [GenerationEval(trainer, regrow, Path(validation["path"]), PromptFormat.from_dataset(validation), stop)]
 
 
 def rank_journal(cfg: DictDefault) -> Journal:

@@ -1,45 +1,82 @@
-"""What every stage does on a node: its journal, its log, its children, its exit code."""
+"""What every stage does on a node: its journal, its log, its children, the signals, its end."""
 
-import ctypes
 import os
 import signal
-import subprocess
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import submitit
 
 from callbacks.journal import Journal, read_journal
-from data_prep.records import RecordError
-from jobs.config_error import ConfigError
-from jobs.launch import Command, child_environment
-from jobs.paths import REPO_ROOT
-from jobs.profile import Stage
+from jobs import slurm
+from jobs.children import Children, next_signal, pending_stop
+from jobs.launch import Command
+from jobs.lease import HEARTBEAT_SECONDS, Lease
+from jobs.requeue import Cause, stop_cause
 from jobs.spec import RunSpec
+from jobs.stages import Stage
 
 EXIT_FAILED, EXIT_CONFIG, EXIT_TEMPORARY = 1, 2, 75
 """The work failed; the config is wrong, so that another attempt would fail as well; not finished, come back."""
-ATTEMPT_ENV = "SLURM_RESTART_COUNT"
-"""Unset on a job's first attempt, then 1, 2, ..."""
+ENVIRONMENT = {"job_id": "SLURM_JOB_ID", "restart_count": "SLURM_RESTART_COUNT"}
+"""What Slurm tells a job. The restart count is unset on a job's first attempt, then 1, 2, ..."""
+ENDED_BY_US = -signal.SIGKILL
+DEFAULT_WARNING_SECONDS = 90
+"""submitit's `signal_delay_s`, where the profile says nothing."""
+
+
+class StageJob(Protocol):
+    """What submitit pickles: the run folder, and nothing else."""
+
+    @property
+    def stage(self) -> Stage: ...
+    @property
+    def run_dir(self) -> str: ...
+    def __call__(self) -> None: ...
 
 
 class StageFailed(RuntimeError):
     """The stage's work failed: what happened, and where to look."""
 
-    def __init__(self, message: str, exit_code: int = EXIT_FAILED) -> None:
+    def __init__(self, message: str, exit_code: int = EXIT_FAILED, cause: Cause | None = None) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+        self.cause: Cause = cause or ("config" if exit_code == EXIT_CONFIG else "crashed")
 
 
-@dataclass(frozen=True)
+class Stopped(Exception):
+    """The stage was told to stop, and its children have ended."""
+
+
+@dataclass
 class Attempt:
     """One go of one stage."""
 
     spec: RunSpec
-    name: str
-    """<stage>-<job id>-<attempt>: names its log and its journals."""
+    job: StageJob
+    job_id: str
+    restart_count: int
+    """How often this job was requeued before."""
+    in_slurm: bool
     journal: Journal
+    lease: Lease | None = None
+    started_at: float = field(default_factory=time.time)
+    stop_cause: Cause | None = None
+    """Why it was told to stop; None: it was not."""
+    on_stop: Callable[["Attempt"], None] = lambda attempt: None
+    """Called once it is known why, before the children are told."""
+
+    @property
+    def stage(self) -> Stage:
+        return self.job.stage
+
+    @property
+    def name(self) -> str:
+        """<stage>-<job id>-<attempt>: names its log and its journals."""
+        return f"{self.stage}-{self.job_id}-{self.restart_count}"
 
     @property
     def stem(self) -> str:
@@ -50,104 +87,109 @@ class Attempt:
     def log(self) -> Path:
         return self.spec.paths.log(self.name)
 
-    def run(self, commands: Sequence[Command]) -> None:
+    def run(self, commands: Sequence[Command], stop_file: Path | None = None) -> None:
         """Start the commands together and wait; if one fails, the others are ended.
+
+        Args:
+            stop_file: where the children look for a request to stop, and then save and leave by themselves, once they
+                have said in the journal that `training_began`. None: a stop ends them at once.
 
         Raises:
             StageFailed: one of them failed; the message says how, and where its output is.
+            Stopped: they have ended because they had to.
         """
+        self.check_stop()
         with self.log.open("ab") as log:
-            children = [_start(command, log.fileno()) for command in commands]
+            children = Children(commands, log.fileno())
             try:
-                failed = _first_failure(children)
+                failed = self._first_failure(children, stop_file)
             finally:
-                _end(children)
-        if failed is not None:
-            rank, code = failed
-            raise StageFailed(_failure_text(rank, code, len(commands), self))
+                children.end()
+        if failed is None:
+            return
+        if self.stop_cause and failed[1] in (EXIT_TEMPORARY, ENDED_BY_US):
+            raise Stopped
+        raise StageFailed(_failure_text(*failed, len(commands), self), cause=self._failure_cause())
+
+    def check_stop(self) -> None:
+        """Raises Stopped if the stage was told to stop. Long work of its own calls this now and then."""
+        if number := pending_stop():
+            self._note_stop(number)
+        if self.stop_cause:
+            raise Stopped
+
+    def look_for_preemption(self) -> None:
+        """A signal that came before the job step was there has reached nobody: ask once."""
+        record = slurm.job_record(self.job_id) if self.in_slurm else None
+        if record and record.preempted and self.stop_cause is None:
+            self._note_stop(None)
+
+    def cause_now(self) -> Cause:
+        """Why the attempt must stop, by the job's record at this moment."""
+        record = slurm.job_record(self.job_id) if self.in_slurm else None
+        parameters = self.spec.profile.parameters(self.stage)
+        limit = parameters.get("timeout_min")
+        return stop_cause(
+            record,
+            self.restart_count,
+            now=time.time(),
+            ends_at=self.started_at + 60 * float(limit) if limit and self.in_slurm else None,
+            warning=float(parameters.get("slurm_signal_delay_s", DEFAULT_WARNING_SECONDS)),
+        )
+
+    def _first_failure(self, children: Children, stop_file: Path | None) -> tuple[int, int] | None:
+        """Wait for the children; which of them failed first, and its return code."""
+        while children.are_running():
+            number = next_signal(HEARTBEAT_SECONDS)
+            if self.lease and not self.lease.is_kept():
+                raise StageFailed(f"{self.lease.holder()} has taken over this run", EXIT_TEMPORARY)
+            if number in (signal.SIGUSR2, signal.SIGTERM):
+                self._stop(children, stop_file, number)
+            elif (failed := children.first_failure()) and (self.stop_cause is None or failed[1] != EXIT_TEMPORARY):
+                return failed
+        return children.first_failure()
+
+    def _stop(self, children: Children, stop_file: Path | None, number: signal.Signals | None) -> None:
+        if stop_file:
+            stop_file.touch()  # first, so that children which begin at this moment see it before their first step
+        has_begun = bool(stop_file) and self._has_begun()
+        self._note_stop(number, phase="training" if has_begun else "starting")
+        if not has_begun:
+            children.end()
+
+    def _note_stop(self, number: signal.Signals | None, phase: str = "starting") -> None:
+        cause = self.cause_now()
+        self.journal.event("stop_requested", signal=number and number.name, cause=cause, phase=phase)
+        if self.stop_cause is None:
+            self.stop_cause = cause
+            self.on_stop(self)
+
+    def _has_begun(self) -> bool:
+        return "training_began" in self._events()
+
+    def _failure_cause(self) -> Cause | None:
+        return "unsaved" if "save_failed" in self._events() else None
+
+    def _events(self) -> set[str]:
+        """What this attempt's writers have said so far."""
+        return {entry["event"] for entry in read_journal(self.spec.paths.journal, of=self.name)}
 
 
-def run_stage(stage: Stage, run_dir: Path, work: Callable[[Attempt], None]) -> None:
-    """Carry out a stage's work as one attempt of the job that this process is.
-
-    Raises:
-        SystemExit: with the exit code of DESIGN; the journal says `stage_finished` or `stage_failed`.
-    """
-    spec = RunSpec.load(run_dir)
-    job_id, number = submitit.JobEnvironment().job_id, int(os.environ.get(ATTEMPT_ENV, "0"))
-    name = f"{stage}-{job_id}-{number}"
-    journal = Journal.of_writer(str(spec.paths.journal / name), "stage")
-    journal.event("stage_started", stage=stage, job_id=job_id, attempt=number, host=os.uname().nodename,
-                  cpus=len(os.sched_getaffinity(0)), log=str(spec.paths.log(name)))  # fmt: skip
-    try:
-        work(Attempt(spec, name, journal))
-    except StageFailed as error:
-        _fail(journal, stage, str(error), error.exit_code)
-    except (ConfigError, RecordError) as error:
-        _fail(journal, stage, str(error), EXIT_CONFIG)
-    except OSError as error:
-        _fail(journal, stage, str(error), EXIT_FAILED)
-    except BaseException as error:
-        journal.event("stage_failed", stage=stage, message=f"{type(error).__name__}: {error}", exit_code=EXIT_FAILED)
-        raise
-    journal.event("stage_finished", stage=stage)
-
-
-def _fail(journal: Journal, stage: Stage, message: str, exit_code: int) -> None:
-    journal.event("stage_failed", stage=stage, message=message, exit_code=exit_code)
-    print(message, flush=True)
-    raise SystemExit(exit_code)
-
-
-def _start(command: Command, output: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command.arguments,
-        env=child_environment(command.environment),
-        cwd=REPO_ROOT,  # relative paths of a config count from here
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        preexec_fn=_die_with_parent,
-    )
-
-
-def _die_with_parent() -> None:
-    """PR_SET_PDEATHSIG: a stage that is killed takes its children along. prctl(2)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
-def _first_failure(children: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int] | None:
-    """Index and return code of the first child that fails, as soon as it does; None once all have succeeded."""
-    running = {child.pid: rank for rank, child in enumerate(children)}
-    while running:
-        pid, status = os.waitpid(-1, 0)
-        code = os.waitstatus_to_exitcode(status)
-        rank = running.pop(pid, None)
-        if rank is None:
-            continue
-        children[rank].returncode = code
-        if code:
-            return rank, code
-    return None
-
-
-def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
-    for child in children:
-        if child.returncode is None:
-            child.kill()
-            child.wait()
+def current_attempt(job: StageJob, writer: str) -> Attempt:
+    """The attempt that this process belongs to. `writer`: who in it this is, for the journal."""
+    spec = RunSpec.load(Path(job.run_dir))
+    in_slurm = spec.profile.executor == "slurm"
+    job_id = os.environ[ENVIRONMENT["job_id"]] if in_slurm else str(submitit.JobEnvironment().job_id)
+    restart_count = int(os.environ.get(ENVIRONMENT["restart_count"], "0")) if in_slurm else 0
+    stem = f"{job.stage}-{job_id}-{restart_count}"
+    journal = Journal.of_writer(str(spec.paths.journal / stem), writer)
+    return Attempt(spec, job, job_id, restart_count, in_slurm, journal)
 
 
 def _failure_text(rank: int, code: int, count: int, attempt: Attempt) -> str:
     who = f"rank {rank} of {count}" if count > 1 else "its process"
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
     memory = " (out of memory is the usual reason)" if code == -signal.SIGKILL else ""
-    said = _reported_error(attempt)
-    return f"{who} {how}{memory}{': ' + said if said else ''}\nIts output: {attempt.log}"
-
-
-def _reported_error(attempt: Attempt) -> str:
-    """What a rank wrote into the journal before it gave up."""
-    errors = [e for e in read_journal(attempt.spec.paths.journal)
-              if e["event"] == "error" and e["writer"].startswith(f"{attempt.name}-")]  # fmt: skip
-    return f"{errors[0]['type']}: {errors[0]['message']}" if errors else ""
+    errors = [entry for entry in read_journal(attempt.spec.paths.journal, of=attempt.name) if entry["event"] == "error"]
+    said = f": {errors[0]['type']}: {errors[0]['message']}" if errors else ""
+    return f"{who} {how}{memory}{said}\nIts output: {attempt.log}"

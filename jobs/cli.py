@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from dev_cluster.cli import app as dev_cluster_app
+from dev_cluster.cluster import DevClusterError
 
 from jobs.config_error import ConfigError
 
@@ -21,11 +23,14 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Records: make synthetic ones, merge, audit.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
+app.add_typer(dev_cluster_app, name="dev-cluster")
 
 Cluster = Annotated[str, typer.Option(help="A cluster profile: slurm/NAME.yml, or a path.")]
 Settings = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config or the profile.")
 ]
+Wait = Annotated[bool, typer.Option("--wait", help="Follow the jobs to their end, and exit as the run does.")]
+Run = Annotated[str, typer.Argument(help="A run's name, or its folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -36,6 +41,7 @@ def submit(
     name: Annotated[str | None, typer.Option(help="The run's name. Default: config and time.")] = None,
     settings: Settings = [],  # noqa: B006 (typer's way to write a repeatable option)
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and start nothing.")] = False,
+    wait: Wait = False,
 ) -> None:
     """Prepare, train, evaluate and report CONFIG on a cluster."""
     from jobs.spec import load_run_spec
@@ -46,7 +52,7 @@ def submit(
         text, has_errors = dry_run_text(spec)
         typer.echo(text)
         raise typer.Exit(2 if has_errors else 0)
-    raise typer.Exit(submit_run(spec))
+    raise typer.Exit(submit_run(spec, wait))
 
 
 @app.command()
@@ -64,6 +70,27 @@ def demo(
     config, folder_settings = prepare_demo(folder, seed)
     spec = load_run_spec(config, "local", [*folder_settings, *settings], name)
     raise typer.Exit(submit_run(spec))
+
+
+@app.command()
+def cancel(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:  # noqa: B006
+    """Cancel a run's jobs. What is saved stays; `regrow resume` goes on from it."""
+    from jobs.resume import cancel_run, find_run
+    from jobs.spec import load_profile
+
+    spec = find_run(run, Path(load_profile(cluster, settings).runs_root))
+    cancelled = cancel_run(spec)
+    typer.echo(f"cancelled jobs {', '.join(cancelled)}" if cancelled else f"{spec.name} has no jobs in the queue")
+
+
+@app.command()
+def resume(run: Run, cluster: Cluster = "local", settings: Settings = [], wait: Wait = False) -> None:  # noqa: B006
+    """Submit what a run has not done yet, from where it stopped: same run, same MLflow run, new jobs."""
+    from jobs.resume import find_run, resume_run
+    from jobs.spec import load_profile
+
+    spec = find_run(run, Path(load_profile(cluster, settings).runs_root))
+    raise typer.Exit(resume_run(spec, wait))
 
 
 @app.command()
@@ -174,7 +201,7 @@ def main() -> None:
     )  # so that a foreground run ends its jobs
     try:
         app()
-    except (ConfigError, RecordError) as error:
+    except (ConfigError, RecordError, DevClusterError) as error:
         typer.echo(str(error), err=True)
         sys.exit(2)
 

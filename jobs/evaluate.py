@@ -3,14 +3,16 @@
 import json
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 from callbacks.journal import Entry, read_journal
 from callbacks.manifest import write_atomically
 from callbacks.predictions import prediction_metrics, read_rows
 from callbacks.tracking import MlflowFeed
-from jobs.attempt import EXIT_TEMPORARY, Attempt, StageFailed, run_stage
+from jobs.attempt import EXIT_TEMPORARY, Attempt, StageFailed
 from jobs.launch import evaluate_command, python_of
+from jobs.stage import run_stage
+from jobs.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -18,9 +20,10 @@ class EvaluateJob:
     """What submitit pickles: the run folder, and nothing else."""
 
     run_dir: str
+    stage: ClassVar[Stage] = "evaluate"
 
     def __call__(self) -> None:
-        run_stage("evaluate", Path(self.run_dir), evaluate)
+        run_stage(self, evaluate)
 
 
 def evaluate(attempt: Attempt) -> None:

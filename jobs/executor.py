@@ -1,16 +1,23 @@
 """RunSpec → submitit: the only user of submitit's executors."""
 
 import inspect
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
 
 from jobs.config_error import ConfigError, nearest
 from jobs.launch import python_of
-from jobs.profile import STAGES, Stage
+from jobs.paths import REPO_ROOT
 from jobs.spec import RunSpec
+from jobs.stages import STAGES, Stage
 
 SHARED_PARAMETERS = frozenset(submitit.AutoExecutor._typed_parameters())
 """submitit's parameters that hold for every executor."""
@@ -39,23 +46,74 @@ def local_executor(spec: RunSpec, stage: Stage, here: str) -> submitit.LocalExec
 
 
 def sbatch_text(spec: RunSpec, stage: Stage, here: str) -> str:
-    """The sbatch file of one stage, as submitit writes it."""
-    executor = SbatchFile(spec.paths.slurm, python=python_of(spec, here))
-    executor.update_parameters(**executor._convert_parameters(_slurm_parameters(spec, stage)))
+    """The sbatch file of one stage, as submitit writes it; the dependency is known only at submission."""
+    executor = SbatchFile(spec.paths.slurm, python=shielded_python(spec, here))
+    executor.update_parameters(**executor._convert_parameters(_slurm_parameters(spec, stage, here, None)))
     text: str = executor._make_submission_file_text(executor._submitit_command_str, "")
     return text
 
 
-def _slurm_parameters(spec: RunSpec, stage: Stage) -> dict[str, Any]:
-    """The profile's parameters under the names of SlurmExecutor, which has no prefix."""
+def submit_to_slurm(spec: RunSpec, stage: Stage, job: Callable[[], None], dependency: str | None) -> str:
+    """Submit one stage's job; its id.
+
+    Args:
+        dependency: Slurm's expression, e.g. `afterok:4711`; None: it may start at once.
+
+    Raises:
+        ConfigError: sbatch refused it, with what it said.
+    """
+    with _outside_of_jobs():
+        executor = SlurmExecutor(spec.paths.slurm, python=shielded_python(spec, sys.executable))
+        parameters = _slurm_parameters(spec, stage, sys.executable, dependency)
+        executor.update_parameters(**executor._convert_parameters(parameters))
+        try:
+            return str(executor.submit(job).job_id)
+        except (FailedJobError, FailedSubmissionError) as error:
+            raise ConfigError(f"{stage}: sbatch refused the job: {str(error).strip()}") from None
+
+
+def shielded_python(spec: RunSpec, here: str) -> str:
+    """The node's Python, behind the shield: a shell command."""
+    python = python_of(spec, here)
+    return shlex.join([python, "-I", "-S", str(REPO_ROOT / "jobs" / "shield.py"), python])
+
+
+def _slurm_parameters(spec: RunSpec, stage: Stage, here: str, dependency: str | None) -> dict[str, Any]:
+    """The profile's parameters under the names of SlurmExecutor, which has no prefix, and what every job of ours has."""
     parameters = {key.removeprefix("slurm_"): value for key, value in spec.profile.parameters(stage).items()}
-    setup = [*spec.profile.setup, *parameters.pop("setup", [])]
     return {
         "name": f"{spec.name}-{stage}",
         "stderr_to_stdout": True,
         **parameters,
-        **({"setup": setup} if setup else {}),
+        "setup": [*spec.profile.setup, *parameters.pop("setup", []), *_own_setup(spec, stage, here)],
+        "additional_parameters": {
+            "requeue": True,  # also where JobRequeue=0
+            **({"dependency": dependency, "kill-on-invalid-dep": "yes"} if dependency else {}),
+            **(parameters.get("additional_parameters") or {}),
+        },
     }
+
+
+def _own_setup(spec: RunSpec, stage: Stage, here: str) -> list[str]:
+    """Shell lines: this checkout's packages and no others; and who speaks when the stage was killed (status above 128)."""
+    aftermath = shlex.join([python_of(spec, here), "-m", "jobs.aftermath", str(spec.paths.run_dir), stage])
+    return [
+        f"export PYTHONPATH={shlex.quote(str(REPO_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
+        f"regrow_aftermath() {{ code=$?; [ $code -le 128 ] || {aftermath} $code; }}",
+        "trap regrow_aftermath EXIT",
+    ]
+
+
+@contextmanager
+def _outside_of_jobs() -> Iterator[None]:
+    """Without the variables of the job that this process may be in: sbatch would take them for options."""
+    inherited = {key: value for key, value in os.environ.items() if key.startswith(("SLURM", "SBATCH", "SUBMITIT"))}
+    for key in inherited.keys() - {"SLURM_CONF"}:
+        del os.environ[key]
+    try:
+        yield
+    finally:
+        os.environ.update(inherited)
 
 
 def require_known_parameters(spec: RunSpec) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callbacks.journal import JOURNAL_ENV
+from callbacks.stop_file import STOP_FILE_ENV
 from callbacks.tracking import TRACKED_RUN_ENV
 from jobs.paths import REPO_ROOT
 from jobs.profile import load_yaml
@@ -55,7 +56,7 @@ def evaluate_command(spec: RunSpec, python: str, stem: str) -> Command:
 
 
 def rank_commands(
-    spec: RunSpec, python: str, stem: str, checkpoint: Path | None, port: int, cpus: int
+    spec: RunSpec, python: str, stem: str, checkpoint: Path | None, port: int, cpus: int, stop_file: Path
 ) -> list[Command]:
     """One command per rank, as `accelerate launch` would start it with the profile's accelerate config.
 
@@ -63,12 +64,17 @@ def rank_commands(
         checkpoint: the checkpoint to resume from; None: from the base model.
         port: a free port of this node, for the ranks to find one another.
         cpus: the CPUs of the job; each rank gets its share of threads.
+        stop_file: the ranks save and leave once it is there.
     """
     arguments = [python, "-m", "callbacks.rank", "train", str(spec.paths.axolotl_yml)]
     if checkpoint:
         arguments.append(str(checkpoint))
-    shared = stage_environment(spec, stem) | {"OMP_NUM_THREADS": str(max(1, cpus // spec.world_size))}
-    if not spec.profile.train.get("gpus_per_node"):
+    threads = str(max(1, cpus // spec.world_size))
+    shared = stage_environment(spec, stem) | {"OMP_NUM_THREADS": threads, STOP_FILE_ENV: str(stop_file)}
+    accelerate = load_yaml(from_root(spec.profile.accelerate_config)) if spec.profile.accelerate_config else {}
+    if accelerate.get("use_cpu") and not spec.axolotl.get("deepspeed"):
+        shared["ACCELERATE_USE_CPU"] = "true"  # with DeepSpeed it would train with DDP, and say nothing
+    if accelerate.get("use_cpu") or not spec.profile.train.get("gpus_per_node"):
         shared["OMP_WAIT_POLICY"] = "PASSIVE"  # spinning threads make a step a hundred times slower on a busy machine
     if spec.profile.accelerate_config and spec.axolotl.get("bf16"):
         shared["ACCELERATE_MIXED_PRECISION"] = "bf16"

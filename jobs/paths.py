@@ -15,6 +15,7 @@ class RunPaths:
         axolotl.yml         the config that Axolotl gets
         journal/            <stage>-<job id>-<attempt>-<writer>.jsonl
         slurm/              pickles, sbatch files, <stage>-<job id>-<attempt>.log
+        train.lease         which attempt trains; gone when it has left
         checkpoints/        Axolotl's output_dir: checkpoint-<step>/, the final adapter, gen_metrics_step<N>.json
         eval/final/         predictions.jsonl, metrics.json
         report/             metrics.md
@@ -37,6 +38,10 @@ class RunPaths:
     @property
     def slurm(self) -> Path:
         return self.run_dir / "slurm"
+
+    @property
+    def lease(self) -> Path:
+        return self.run_dir / "train.lease"
 
     @property
     def checkpoints(self) -> Path:

@@ -4,13 +4,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from callbacks.journal import Entry, read_journal
+from callbacks.journal import Entry, Journal, read_journal
+from jobs import slurm
 from jobs.evaluate import EvaluateJob
-from jobs.executor import local_executor
+from jobs.executor import local_executor, submit_to_slurm
 from jobs.prepare import PrepareJob
-from jobs.profile import Stage
 from jobs.report import ReportJob, stages_finished
 from jobs.spec import RunSpec
+from jobs.stages import AFTER_ANY, Stage, dependency
 from jobs.train import TrainJob
 
 JOBS: dict[Stage, type[PrepareJob | TrainJob | EvaluateJob | ReportJob]] = {
@@ -19,9 +20,9 @@ JOBS: dict[Stage, type[PrepareJob | TrainJob | EvaluateJob | ReportJob]] = {
     "evaluate": EvaluateJob,
     "report": ReportJob,
 }
-AFTER_ANY: frozenset[Stage] = frozenset({"report"})
-"""Stages that run however the one before ended (Slurm's afterany); the others need it to have succeeded (afterok)."""
 POLL_SECONDS = 0.2
+QUEUE_SECONDS = 3.0
+"""How often the queue is asked while somebody waits; a controller serves many."""
 
 
 def run_locally(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[Entry]], None]) -> int:
@@ -47,6 +48,64 @@ def run_locally(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[E
         seen = _follow_new(spec, seen, follow)
         exit_code = exit_code or stage_exit_code(spec, stage)
     return exit_code
+
+
+def submit_jobs(spec: RunSpec, stages: Sequence[Stage], journal: Journal) -> dict[Stage, str]:
+    """Submit the stages as dependent jobs; each one's job id.
+
+    Raises:
+        ConfigError: sbatch refused one; those before it were cancelled.
+    """
+    submitted: dict[Stage, str] = {}
+    try:
+        for stage in stages:
+            previous = list(submitted.values())[-1:]
+            after = dependency(stage, previous[0]) if previous else None
+            submitted[stage] = submit_to_slurm(spec, stage, JOBS[stage](str(spec.paths.run_dir)), after)
+            journal.event("submitted", stage=stage, job_id=submitted[stage], after=after)
+    except BaseException:
+        if submitted:
+            error = slurm.cancel(submitted.values())
+            journal.event("submission_failed", cancelled=list(submitted.values()), error=error)
+        raise
+    return submitted
+
+
+def wait_for_jobs(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[Entry]], None]) -> int:
+    """Wait until the stages' jobs have ended, their successors too.
+
+    Returns:
+        0: all have finished; else the exit code of the first that has not.
+    """
+    seen, ask_at = 0, 0.0
+    while True:
+        seen = _follow_new(spec, seen, follow)
+        if time.monotonic() >= ask_at:
+            if not has_active_jobs(spec):
+                break
+            ask_at = time.monotonic() + QUEUE_SECONDS
+        time.sleep(POLL_SECONDS)
+    _follow_new(spec, seen, follow)
+    return next(filter(None, (stage_exit_code(spec, stage) for stage in stages)), 0)
+
+
+def has_active_jobs(spec: RunSpec) -> bool:
+    """Whether a job of the run may still do something; True also where Slurm does not answer."""
+    jobs = slurm.jobs_of_user()
+    if jobs is None:
+        return True
+    mine = submitted_job_ids(read_journal(spec.paths.journal))
+    return any(jobs[job_id].state in slurm.ACTIVE_STATES for job_id in mine if job_id in jobs)
+
+
+def submitted_job_ids(entries: list[Entry]) -> list[str]:
+    """Every job of the run so far, oldest first."""
+    return [entry["job_id"] for entry in entries if entry["event"] == "submitted"]
+
+
+def login_journal(spec: RunSpec) -> Journal:
+    """The journal of a command that somebody typed."""
+    return Journal.of_writer(str(spec.paths.journal / f"login-{time.time_ns()}"), "cli")
 
 
 def stage_exit_code(spec: RunSpec, stage: Stage) -> int:

@@ -7,17 +7,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from time import sleep
+from typing import Any, ClassVar, TextIO
 
 from callbacks.args import SourceSection
 from callbacks.manifest import write_atomically
 from callbacks.tracking import MlflowFeed
 from data_prep.audit import audit
 from data_prep.curriculum import Merged, Source, input_bytes, merge
-from jobs.attempt import EXIT_CONFIG, Attempt, StageFailed, run_stage
+from jobs.attempt import EXIT_CONFIG, Attempt, StageFailed
 from jobs.launch import preprocess_command, python_of
 from jobs.paths import PreparedPaths
 from jobs.spec import RunSpec, from_root
+from jobs.stage import run_stage
+from jobs.stages import Stage
+
+LOCK_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,10 @@ class PrepareJob:
     """What submitit pickles: the run folder, and nothing else."""
 
     run_dir: str
+    stage: ClassVar[Stage] = "prepare"
 
     def __call__(self) -> None:
-        run_stage("prepare", Path(self.run_dir), prepare)
+        run_stage(self, prepare)
 
 
 def prepare(attempt: Attempt) -> None:
@@ -38,7 +44,7 @@ def prepare(attempt: Attempt) -> None:
         tokenise(attempt)
     else:
         files.folder.mkdir(parents=True, exist_ok=True)
-        with _locked(files.lock):
+        with _locked(files.lock, attempt):
             facts = json.loads(files.audit.read_bytes()) if files.audit.exists() else _make(attempt, files)
         attempt.journal.event("prepared", folder=str(files.folder), **_headline(facts))
         feed.tags({f"data.sha256.{role}": facts[role]["sha256"] for role in ("train", "validation") if facts[role]})
@@ -113,6 +119,7 @@ def progress(attempt: Attempt, what: str, total: int) -> Callable[[int], None]:
 
     def advance(amount: int) -> None:
         nonlocal done, written
+        attempt.check_stop()
         done += amount
         if done - written >= max(1, total // 20) or done >= total > written:
             written = done
@@ -122,8 +129,18 @@ def progress(attempt: Attempt, what: str, total: int) -> Callable[[int], None]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, attempt: Attempt) -> Iterator[None]:
     """Only one run at a time makes a prepared folder."""
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while not _lock(file):
+            sleep(LOCK_POLL_SECONDS)
+            attempt.check_stop()
         yield
+
+
+def _lock(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

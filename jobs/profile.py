@@ -4,19 +4,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from jobs.config_error import ConfigError, explained, nearest
 from jobs.paths import REPO_ROOT
-
-Stage = Literal["prepare", "train", "evaluate", "report"]
-STAGES: tuple[Stage, ...] = ("prepare", "train", "evaluate", "report")
-
-
-class Strict(BaseModel):
-    """Immutable, and strict about its keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from jobs.stages import Stage
+from jobs.strict import Strict
 
 
 class Gpu(Strict):
@@ -35,6 +28,8 @@ class ClusterProfile(Strict):
     """Folder of all runs; at a site, on the scratch file system that the nodes share."""
     tracking_uri: str
     """MLflow's tracking URI. Passwords and tokens go into the environment, never in here."""
+    slurm_conf: str | None = None
+    """Slurm's configuration (SLURM_CONF), where a login node serves several clusters. Default: as the machine has it."""
     python: str | None = None
     """The node's Python; default: the one that submits."""
     setup: tuple[str, ...] = ()
@@ -44,11 +39,11 @@ class ClusterProfile(Strict):
     accelerate_config: str | None = None
     """The file that `accelerate launch` reads by hand; its processes and mixed precision are what a job starts."""
     gpu: Gpu | None = None
-    prepare: dict[str, Any] = {}
+    prepare: dict[str, Any] = Field(default={})
     """Parameters of the stage's job by submitit's own names: timeout_min, gpus_per_node, slurm_partition, ..."""
-    train: dict[str, Any] = {}
-    evaluate: dict[str, Any] = {}
-    report: dict[str, Any] = {}
+    train: dict[str, Any] = Field(default={})
+    evaluate: dict[str, Any] = Field(default={})
+    report: dict[str, Any] = Field(default={})
 
     def parameters(self, stage: Stage) -> dict[str, Any]:
         """submitit's parameters for one stage."""

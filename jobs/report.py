@@ -1,15 +1,15 @@
 """The report stage: the metrics step by step, and the end of the MLflow run. It runs however the stages before it ended."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from callbacks.journal import Entry, metric_rows, read_journal
 from callbacks.manifest import write_atomically
 from callbacks.tracking import MlflowFeed
-from jobs.attempt import Attempt, run_stage
-from jobs.profile import STAGES
+from jobs.attempt import Attempt
 from jobs.spec import RunSpec
+from jobs.stage import run_stage
+from jobs.stages import STAGES, Stage
 
 COLUMNS = {
     "eval_loss": "eval loss",
@@ -26,9 +26,10 @@ class ReportJob:
     """What submitit pickles: the run folder, and nothing else."""
 
     run_dir: str
+    stage: ClassVar[Stage] = "report"
 
     def __call__(self) -> None:
-        run_stage("report", Path(self.run_dir), report)
+        run_stage(self, report)
 
 
 def report(attempt: Attempt) -> None:
@@ -36,12 +37,20 @@ def report(attempt: Attempt) -> None:
     spec, entries = attempt.spec, read_journal(attempt.spec.paths.journal)
     spec.paths.report.parent.mkdir(exist_ok=True)
     write_atomically(spec.paths.report, markdown(spec, entries))
-    status = "FINISHED" if all(stage in stages_finished(entries) for stage in STAGES[:-1]) else "FAILED"
+    status = run_status(entries)
     attempt.journal.event("run_ended", status=status)
     feed = MlflowFeed(spec.tracked_run, attempt.journal)
     feed.artifact(spec.paths.report, "report")
     feed.call(lambda client, run_id: client.set_terminated(run_id, status))
     feed.close()
+
+
+def run_status(entries: list[Entry]) -> str:
+    """MLflow's word for what became of the run."""
+    if all(stage in stages_finished(entries) for stage in STAGES[:-1]):
+        return "FINISHED"
+    left = [entry for entry in entries if entry["event"] == "left"]
+    return "KILLED" if left and left[-1]["cause"] == "cancelled" else "FAILED"
 
 
 def stages_finished(entries: list[Entry]) -> set[str]:

@@ -17,7 +17,9 @@ from callbacks.args import Prepare, Regrow, SourceSection
 from callbacks.tracking import TrackedRun
 from jobs.config_error import ConfigError, explained
 from jobs.paths import REPO_ROOT, PreparedPaths, RunPaths
-from jobs.profile import ClusterProfile, Strict, load_yaml, parse_profile, profile_path
+from jobs.profile import ClusterProfile, load_yaml, parse_profile, profile_path
+from jobs.site import SiteFacts
+from jobs.strict import Strict
 
 PLUGIN = "callbacks.plugin.RegrowPlugin"
 TOKEN_KEYS = (
@@ -44,6 +46,8 @@ class RunSpec(Strict):
     prepared: str | None
     """Folder of the merged records and tokens; None: the data sets of the config are used as they stand, or the source
     files are not there yet."""
+    site: SiteFacts | None = None
+    """What Slurm does with jobs there; None: the run is for this machine, or was not submitted yet."""
 
     @property
     def paths(self) -> RunPaths:
@@ -185,7 +189,9 @@ def _resolved_profile(profile: ClusterProfile) -> ClusterProfile:
     uri = f"sqlite:///{from_root(sqlite[1])}" if sqlite else profile.tracking_uri
     if re.match(r"\w+://[^/@]+@", uri):
         raise ConfigError("tracking_uri: it holds credentials; put them into MLFLOW_TRACKING_USERNAME and _PASSWORD")
-    return profile.model_copy(update={"runs_root": str(from_root(profile.runs_root)), "tracking_uri": uri})
+    conf = str(from_root(profile.slurm_conf)) if profile.slurm_conf else None
+    resolved = {"runs_root": str(from_root(profile.runs_root)), "tracking_uri": uri, "slurm_conf": conf}
+    return profile.model_copy(update=resolved)
 
 
 def _parse_regrow(section: Any, config: Path) -> Regrow:

@@ -2,10 +2,13 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
 from callbacks.journal import Entry, read_journal
+from jobs import slurm
 from jobs.check.files import file_findings
 from jobs.check.finding import Finding, Level
 from jobs.check.schema import schema_findings
@@ -13,9 +16,9 @@ from jobs.config_error import ConfigError
 from jobs.executor import require_known_parameters, sbatch_text
 from jobs.follow import following, metrics_table
 from jobs.launch import Command, evaluate_command, preprocess_command, python_of, rank_commands
-from jobs.pipeline import run_locally
-from jobs.profile import STAGES, Stage
+from jobs.pipeline import login_journal, run_locally, submit_jobs, wait_for_jobs
 from jobs.spec import RunSpec, write_run
+from jobs.stages import STAGES, Stage
 
 
 def findings(spec: RunSpec, absent: Level) -> list[Finding]:
@@ -24,8 +27,8 @@ def findings(spec: RunSpec, absent: Level) -> list[Finding]:
     return [*file_findings(spec, absent), *schema_findings(spec)]
 
 
-def submit_run(spec: RunSpec) -> int:
-    """Check and run; the exit code of the run.
+def submit_run(spec: RunSpec, wait: bool = False) -> int:
+    """Check and run; the exit code of the run, or 0 once its jobs are submitted, unless they are waited for.
 
     Raises:
         ConfigError: a check found an error; nothing was written.
@@ -37,19 +40,44 @@ def submit_run(spec: RunSpec) -> int:
     if errors := [str(finding) for finding in found if finding.level == "error"]:
         raise ConfigError("\n".join(errors))
     if spec.profile.executor == "slurm":
-        raise ConfigError(
-            f"--cluster {spec.cluster}: submission to Slurm is not built yet; add --dry-run to see the jobs, "
-            "or use --cluster local"
-        )
+        return _submit_to_slurm(spec, wait)
     write_run(spec)
-    return _run_in_foreground(spec)
+    return run_in_foreground(spec, STAGES)
 
 
-def _run_in_foreground(spec: RunSpec) -> int:
+def _submit_to_slurm(spec: RunSpec, wait: bool) -> int:
+    slurm.use_cluster(spec.profile.slurm_conf)
+    facts = slurm.site_facts({stage: spec.profile.parameters(stage).get("slurm_partition") for stage in STAGES})
+    spec = spec.model_copy(update={"site": facts})
+    write_run(spec)
+    return start_jobs(spec, STAGES, wait)
+
+
+def start_jobs(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
+    """Submit the stages' jobs and say where to look; with `wait`, follow them to the run's exit code."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"run folder: {spec.paths.run_dir}")
+    for stage, job_id in submit_jobs(spec, stages, login_journal(spec)).items():
+        console.print(f"{stage:<9} job {job_id:<8} log {spec.paths.log(f'{stage}-{job_id}-0')}")
+    if not wait:
+        console.print(_where_to_look(spec, []), markup=False)
+        console.print(f"to follow: regrow status {spec.name} · to end it: regrow cancel {spec.name}")
+        return 0
+    with following(console) as follow:
+        exit_code = wait_for_jobs(spec, stages, follow)
+    return _say_how_it_ended(spec, console, exit_code)
+
+
+def run_in_foreground(spec: RunSpec, stages: Sequence[Stage]) -> int:
+    """Run the stages on this machine, showing what they do; the exit code of the run."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"run folder: {spec.paths.run_dir}")
     with following(console) as follow:
-        exit_code = run_locally(spec, STAGES, follow)
+        exit_code = run_locally(spec, stages, follow)
+    return _say_how_it_ended(spec, console, exit_code)
+
+
+def _say_how_it_ended(spec: RunSpec, console: Console, exit_code: int) -> int:
     entries = read_journal(spec.paths.journal)
     console.print(metrics_table(entries))
     console.print(_where_to_look(spec, entries), markup=False)
@@ -94,7 +122,7 @@ def _commands(spec: RunSpec, stage: Stage) -> list[Command]:
             return [preprocess_command(spec, python, stem)]
         case "train":
             cpus = int(spec.profile.train.get("cpus_per_task") or 1)
-            return rank_commands(spec, python, stem, None, port=29500, cpus=cpus)
+            return rank_commands(spec, python, stem, None, 29500, cpus, Path("TMPDIR/regrow-train-JOBID-0/stop"))
         case "evaluate":
             return [evaluate_command(spec, python, stem)]
         case "report":

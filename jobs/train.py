@@ -1,15 +1,23 @@
 """The train stage: choose the newest valid checkpoint, start the ranks, believe the journal and no exit code."""
 
 import os
+import shutil
 import socket
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from callbacks.journal import Entry, read_journal
 from callbacks.manifest import checkpoint_step, checkpoints, torn_reason
-from jobs.attempt import EXIT_TEMPORARY, Attempt, StageFailed, run_stage
+from jobs.attempt import EXIT_TEMPORARY, Attempt, StageFailed
 from jobs.launch import python_of, rank_commands
+from jobs.lease import Lease
+from jobs.stage import run_stage
+from jobs.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -17,9 +25,10 @@ class TrainJob:
     """What submitit pickles: the run folder, and nothing else."""
 
     run_dir: str
+    stage: ClassVar[Stage] = "train"
 
     def __call__(self) -> None:
-        run_stage("train", Path(self.run_dir), train)
+        run_stage(self, train)
 
 
 def train(attempt: Attempt) -> None:
@@ -27,17 +36,24 @@ def train(attempt: Attempt) -> None:
 
     Raises:
         StageFailed: a rank failed, or all of them ended without having finished.
+        Stopped: they have saved and left, because they had to.
+        LeaseHeld: another attempt trains this run.
     """
     spec = attempt.spec
+    attempt.lease = Lease(spec.paths.lease, attempt.name)
+    attempt.lease.take()
     if finished(read_journal(spec.paths.journal)):
         return  # never train a finished run further: one step more would overwrite its adapter
     checkpoint = newest_valid_checkpoint(attempt)
     attempt.journal.event("ranks_started", world_size=spec.world_size, checkpoint=checkpoint and checkpoint.name)
     cpus = int(spec.profile.train.get("cpus_per_task") or len(os.sched_getaffinity(0)))
     python = python_of(spec, sys.executable)
-    attempt.run(rank_commands(spec, python, attempt.stem, checkpoint, _free_port(), cpus))
+    with _stop_file(attempt) as stop_file:
+        commands = rank_commands(spec, python, attempt.stem, checkpoint, _free_port(), cpus, stop_file)
+        attempt.run(commands, stop_file)
     if not finished(read_journal(spec.paths.journal)):
         raise StageFailed(f"the ranks ended before the target step\nTheir output: {attempt.log}", EXIT_TEMPORARY)
+    attempt.lease.release()
 
 
 def finished(entries: list[Entry]) -> bool:
@@ -55,6 +71,16 @@ def newest_valid_checkpoint(attempt: Attempt) -> Path | None:
         checkpoint.rename(aside)
         attempt.journal.event("checkpoint_torn", checkpoint=checkpoint.name, renamed=aside.name, reason=reason)
     return None
+
+
+@contextmanager
+def _stop_file(attempt: Attempt) -> Iterator[Path]:
+    """Where the ranks of this node look for a request to stop: local, since they look at every micro-batch."""
+    folder = tempfile.mkdtemp(prefix=f"regrow-{attempt.name}-")
+    try:
+        yield Path(folder) / "stop"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_port() -> int:

@@ -56,9 +56,9 @@ class World:
         )
 
     def submit(
-        self, name: str, *settings: str, environment: dict[str, str] | None = None
+        self, name: str, *settings: str, cluster: str = "local", environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Submit tiny_cpu.yml to this machine, pointed to this world."""
+        """Submit tiny_cpu.yml to a cluster, by default this machine, pointed to this world."""
         flags = [flag for setting in [*self.settings, *settings] for flag in ("--set", setting)]
         config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
-        return self.regrow("submit", config, "--name", name, *flags, environment=environment)
+        return self.regrow("submit", config, "--cluster", cluster, "--name", name, *flags, environment=environment)

@@ -14,12 +14,28 @@ from jobs.cli import app
 Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 
 OPTIONS = {
-    "submit": ["config", "--cluster", "--name", "--set", "--dry-run"],
+    "submit": ["config", "--cluster", "--name", "--set", "--dry-run", "--wait"],
     "demo": ["--folder", "--seed", "--name", "--set"],
+    "cancel": ["run", "--cluster", "--set"],
+    "resume": ["run", "--cluster", "--set", "--wait"],
     "status": ["run", "--cluster", "--set", "--json"],
     "data synth": ["folder", "--positives", "--negatives", "--validation", "--seed"],
     "data merge": ["sources", "--output"],
     "data audit": ["train", "validation", "--json"],
+    "dev-cluster up": [
+        "--folder",
+        "--user-signal",
+        "--proctrack",
+        "--grace-time",
+        "--preempt-mode",
+        "--job-requeue",
+        "--accounting",
+        "--max-array-size",
+        "--task-affinity",
+    ],
+    "dev-cluster down": ["--folder"],
+    "dev-cluster status": ["--folder"],
+    "dev-cluster preempt": ["--folder", "--seconds"],
 }
 
 

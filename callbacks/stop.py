@@ -1,0 +1,144 @@
+"""GracefulStop: when the stage asks for it, save the last completed step at once, and leave."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+import torch.distributed as dist
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from callbacks.journal import Journal
+from callbacks.rng import RngState
+from callbacks.stop_file import EXIT_STOPPED
+
+
+class StopRequest:
+    """Whether the ranks shall stop: looked up by each, agreed upon by all."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        is_distributed = file is not None and dist.is_available() and dist.is_initialized()
+        self._group: Any = dist.new_group(backend="gloo") if is_distributed else None
+
+    def is_made(self) -> bool:
+        """What this rank sees. For places where the ranks are not in step."""
+        return self._file is not None and self._file.exists()
+
+    def is_agreed(self) -> bool:
+        """The same answer on every rank, as soon as one of them sees it. Every rank must ask at the same place."""
+        if self._group is None:
+            return self.is_made()
+        seen = torch.tensor(int(self.is_made()))
+        dist.all_reduce(seen, op=dist.ReduceOp.MAX, group=self._group)
+        return bool(seen.item())
+
+    def wait_for_all(self) -> None:
+        if self._group is not None:
+            dist.barrier(group=self._group)
+
+
+class GracefulStop(TrainerCallback):
+    """Asks at every micro-batch and evaluation batch. What a checkpoint then holds is the state at the last step's end:
+    a partial accumulation is dropped, the random numbers that it drew are put back, an evaluation is owed.
+
+    It also keeps evaluations from drawing: the weights do not depend on how often is evaluated, or when it was redone.
+    """
+
+    def __init__(
+        self, trainer: Trainer, request: StopRequest, journal: Journal | None, before_exit: Callable[[], None]
+    ) -> None:
+        self.trainer, self.request = trainer, request
+        self.journal = journal
+        """Rank 0's journal; None on the other ranks."""
+        self.before_exit = before_exit
+        self.is_evaluating = False
+        self._saved_step = 0
+        self._rng = RngState.now()
+        self._sums = _Sums(0.0, 0, torch.tensor(0.0))
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._saved_step = state.global_step
+        self._rng = RngState.now()
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """A run whose target step is saved is only finalised: HF would train one step more (transformers 5.16)."""
+        if state.global_step >= state.max_steps:
+            assert callable(self.trainer._run_epoch)
+            self.trainer._run_epoch = lambda **arguments: None
+            control.should_training_stop = True
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._leave_if_agreed("step")
+        self._sums = _Sums.of(self.trainer)
+
+    def on_substep_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._leave_if_agreed("accumulation")
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._rng = RngState.now()
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.is_evaluating = True
+        self._leave_if_agreed("evaluation")
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.is_evaluating = False
+        self._rng.restore()
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._saved_step = state.global_step
+
+    def leave(self, phase: str) -> NoReturn:
+        """Save, unless the last step is saved already, and end this process. Every rank must call it."""
+        trainer, state = self.trainer, self.trainer.state
+        if phase == "accumulation":
+            self._sums.restore(trainer)
+        if state.global_step > self._saved_step:
+            self._rng.restore()
+            self._log_loss()
+            trainer._save_checkpoint(trainer.model_wrapped, trial=None)
+            trainer.callback_handler.on_save(trainer.args, state, trainer.control)
+        if self.journal:
+            self.journal.event("stopped", step=state.global_step, phase=phase, evaluation_owed=self.is_evaluating)
+        self.before_exit()
+        self.request.wait_for_all()
+        os._exit(EXIT_STOPPED)  # the interpreter's and CUDA's own end take seconds
+
+    def _leave_if_agreed(self, phase: str) -> None:
+        if self.request.is_agreed():
+            self.leave(phase)
+
+    def _log_loss(self) -> None:
+        """Log the mean loss since the last log: the Trainer does not save its running sum."""
+        trainer = self.trainer
+        steps = trainer.state.global_step - trainer._globalstep_last_logged
+        if steps > 0:
+            loss = trainer.accelerator.gather(trainer._tr_loss).mean().item() / steps
+            trainer.log({"loss": loss, "learning_rate": trainer._get_learning_rate()})
+
+
+class _Sums:
+    """What the Trainer adds up micro-batch by micro-batch."""
+
+    def __init__(self, flos: float, tokens: int, loss: torch.Tensor) -> None:
+        self._flos, self._tokens, self._loss = flos, tokens, loss
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> "_Sums":
+        return cls(trainer.current_flos, trainer.state.num_input_tokens_seen, trainer._tr_loss.clone())
+
+    def restore(self, trainer: Trainer) -> None:
+        trainer.current_flos, trainer.state.num_input_tokens_seen = self._flos, self._tokens
+        trainer._tr_loss = self._loss

@@ -1,0 +1,67 @@
+"""A lease in the run folder: of two live attempts of one stage, only one works.
+
+Two can be alive when a node loses the network: Slurm starts the job elsewhere, while the old one still runs there.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+from callbacks.manifest import write_atomically
+
+HEARTBEAT_SECONDS = 2.0
+STALE_SECONDS = 5 * HEARTBEAT_SECONDS
+"""An owner that was not heard of for so long is gone. Measured by the watcher's own clock: nodes' clocks differ."""
+POLL_SECONDS = 0.25
+
+
+class LeaseHeld(RuntimeError):
+    """Another attempt is alive and holds the lease."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Held by the attempt whose name stands in the file, as long as its time of modification moves."""
+
+    path: Path
+    owner: str
+
+    def take(self) -> None:
+        """Take the lease; if somebody has it, watch first whether he is alive.
+
+        Raises:
+            LeaseHeld: he is.
+        """
+        beat, deadline = self._beat(), monotonic() + STALE_SECONDS
+        while beat is not None and self.holder() != self.owner and monotonic() < deadline:
+            sleep(POLL_SECONDS)
+            if (now := self._beat()) != beat and now is not None:
+                raise LeaseHeld(f"{self.holder()} is alive and works on this run: {self.path}")
+            beat = now
+        write_atomically(self.path, self.owner)
+
+    def is_kept(self) -> bool:
+        """Give a sign of life; False: another attempt has taken the lease, and this one must end."""
+        if self.holder() != self.owner:
+            return False
+        with suppress(FileNotFoundError):
+            os.utime(self.path)
+        return True
+
+    def release(self) -> None:
+        if self.holder() == self.owner:
+            self.path.unlink(missing_ok=True)
+
+    def holder(self) -> str | None:
+        try:
+            return self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def _beat(self) -> int | None:
+        try:
+            return self.path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None

@@ -1,0 +1,77 @@
+"""What is typed about a run that is there: find it, cancel it, resume it."""
+
+from pathlib import Path
+
+from callbacks.journal import read_journal
+from callbacks.tracking import MlflowFeed
+from jobs import slurm
+from jobs.config_error import ConfigError
+from jobs.paths import RunPaths
+from jobs.pipeline import has_active_jobs, login_journal, submitted_job_ids
+from jobs.report import stages_finished
+from jobs.spec import RunSpec
+from jobs.stages import STAGES, Stage
+from jobs.submit import run_in_foreground, start_jobs
+
+
+def find_run(run: str, runs_root: Path) -> RunSpec:
+    """The run of a name, or of a run folder's path.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for run_dir in (runs_root / run, Path(run)):
+        if RunPaths(run_dir).run_json.exists():
+            return RunSpec.load(run_dir.resolve())
+    raise ConfigError(f"{run}: no such run in {runs_root}; `regrow status` lists them")
+
+
+def cancel_run(spec: RunSpec) -> list[str]:
+    """Cancel the jobs of a run that have not ended; their ids. Nothing brings them back but `regrow resume`.
+
+    Raises:
+        ConfigError: it runs on this machine, or Slurm does not answer.
+    """
+    if spec.profile.executor != "slurm":
+        raise ConfigError(f"{spec.name} runs in the foreground of a terminal; press Ctrl-C there")
+    slurm.use_cluster(spec.profile.slurm_conf)
+    jobs, journal = slurm.jobs_of_user(), login_journal(spec)
+    if jobs is None:
+        raise ConfigError("Slurm does not answer; try again")
+    ids = submitted_job_ids(read_journal(spec.paths.journal))
+    active = [job_id for job_id in ids if job_id in jobs and jobs[job_id].state in slurm.ACTIVE_STATES]
+    if not active:
+        return []
+    journal.event("cancel_requested", job_ids=active)
+    if error := slurm.cancel(reversed(active)):  # what waits first: nothing starts because of what ends
+        raise ConfigError(f"scancel: {error}")
+    feed = MlflowFeed(spec.tracked_run, journal)
+    feed.call(lambda client, run_id: client.set_terminated(run_id, "KILLED"))
+    feed.close()
+    return active
+
+
+def resume_run(spec: RunSpec, wait: bool) -> int:
+    """Submit what a run has not done: the same run, the same MLflow run, new jobs; the exit code as of `submit_run`.
+
+    Raises:
+        ConfigError: its jobs have not ended, or there is nothing left to do.
+    """
+    stages = stages_left(spec)
+    if not stages:
+        raise ConfigError(f"{spec.name} has finished; there is nothing to resume")
+    if spec.profile.executor == "local":
+        return run_in_foreground(spec, stages)
+    slurm.use_cluster(spec.profile.slurm_conf)
+    if has_active_jobs(spec):
+        raise ConfigError(
+            f"{spec.name} has jobs in the queue; see `regrow status {spec.name}`, or `regrow cancel` it first"
+        )
+    return start_jobs(spec, stages, wait)
+
+
+def stages_left(spec: RunSpec) -> list[Stage]:
+    """What is not done; the report is made anew whenever something else was."""
+    done = stages_finished(read_journal(spec.paths.journal))
+    left = [stage for stage in STAGES if stage not in done]
+    return [*left, "report"] if left and left[-1] != "report" else left

@@ -1,0 +1,13 @@
+"""`python -I -S shield.py COMMAND...`: blocks USR2 and TERM, then becomes COMMAND, which inherits the mask.
+
+A preemption may come while Python still starts up, when the signals' default action would end the job. Nothing but the
+standard library is imported, so that the unguarded moment stays some milliseconds.
+"""
+
+import os
+import signal
+import sys
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGTERM})
+    os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606 (no shell is what we want)

@@ -1,0 +1,214 @@
+"""The only caller of Slurm's commands outside submitit: typed answers, where None means that nobody knows."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jobs.config_error import ConfigError
+from jobs.site import PartitionFacts, SiteFacts
+from jobs.stages import Stage
+
+ANSWER_SECONDS = 60
+"""A controller that is busy, or away for a moment, is waited for so long."""
+ACTIVE_STATES = frozenset({"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQUEUED", "REQUEUE_HOLD", "STOPPED",
+                           "RESIZING", "SIGNALING", "STAGE_OUT", "SPECIAL_EXIT", "REQUEUE_FED", "RESV_DEL_HOLD"})  # fmt: skip
+"""States of a job that may still run, verbatim; in every other state it has ended."""
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """What `scontrol show job` says of a job."""
+
+    state: str
+    restarts: int
+    requeueable: bool
+    preempted: bool
+    """It was chosen for preemption: PreemptTime is set."""
+    end_time: float | None
+    """When it ends or ended, seconds since the epoch; during a grace period, the end of the grace."""
+    limit_end: float | None = None
+    """When its time limit is reached; None: it has none, or does not run."""
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job as `squeue` lists it."""
+
+    state: str
+    reason: str
+    """Why it is pending; empty otherwise."""
+
+
+def is_reachable() -> bool:
+    """Whether Slurm's commands are on this machine."""
+    return shutil.which("scontrol") is not None
+
+
+def use_cluster(slurm_conf: str | None) -> None:
+    """Point every Slurm command of this process, submitit's too, to the cluster of this configuration."""
+    if slurm_conf:
+        os.environ["SLURM_CONF"] = slurm_conf
+
+
+def job_record(job_id: str) -> JobRecord | None:
+    """The record of a job, for as long as the controller keeps it (MinJobAge); None: unknown."""
+    answer = _ask("scontrol", "show", "job", "--oneliner", job_id)
+    if answer is None or answer.returncode:
+        return None
+    return parse_job_record(answer.stdout)
+
+
+def parse_job_record(text: str) -> JobRecord:
+    fields = _fields(text)
+    return JobRecord(
+        state=fields["JobState"],
+        restarts=int(fields["Restarts"]),
+        requeueable=fields["Requeue"] == "1",
+        preempted=fields.get("PreemptTime", "None") != "None",
+        end_time=_time(fields.get("EndTime", "")),
+        limit_end=_limit_end(fields),
+    )
+
+
+def _time(text: str) -> float | None:
+    return float(text) if text.isdigit() else None
+
+
+def _limit_end(fields: Mapping[str, str]) -> float | None:
+    start, minutes = _time(fields.get("StartTime", "")), _minutes(fields.get("TimeLimit", "UNLIMITED"))
+    return start + 60 * minutes if start and minutes else None
+
+
+def jobs_of_user() -> dict[str, QueuedJob] | None:
+    """All jobs of this user that the controller remembers, ended ones too; None: it does not answer."""
+    answer = _ask("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T|%r")
+    if answer is None or answer.returncode:
+        return None
+    rows = (line.split("|", 2) for line in answer.stdout.splitlines())
+    return {job_id: QueuedJob(state, "" if reason == "None" else reason) for job_id, state, reason in rows}
+
+
+def accounted_states(job_ids: Sequence[str]) -> dict[str, str]:
+    """States of jobs that the controller has forgotten, from the accounting; what is not there is left out."""
+    if not job_ids:
+        return {}
+    answer = _ask(
+        "sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={','.join(job_ids)}", "--format=JobID,State"
+    )
+    if answer is None or answer.returncode:
+        return {}
+    rows = (line.split("|") for line in answer.stdout.splitlines())
+    return {job_id: state.split()[0] for job_id, state in rows}  # "CANCELLED by 1000"
+
+
+def requeue(job_id: str) -> str:
+    """Put a running job back into the queue; why it could not be done, empty if it was or if Slurm has already."""
+    answer = _ask("scontrol", "requeue", job_id)
+    if answer is None:
+        return "scontrol is not on this machine, or did not answer"
+    return "" if answer.returncode == 0 or "pending" in answer.stderr.lower() else answer.stderr.strip()
+
+
+def set_dependency(job_id: str, expression: str) -> str:
+    """Let a pending job wait for another one than before; why it could not be done, empty if it was."""
+    answer = _ask("scontrol", "update", f"JobId={job_id}", f"Dependency={expression}")
+    if answer is None:
+        return "scontrol is not on this machine, or did not answer"
+    return answer.stderr.strip() if answer.returncode else ""
+
+
+def cancel(job_ids: Iterable[str]) -> str:
+    """Cancel jobs; what Slurm said against it, empty if nothing. Jobs that have ended are no error."""
+    answer = _ask("scancel", *job_ids)
+    if answer is None:
+        return "scancel is not on this machine, or did not answer"
+    return answer.stderr.strip() if answer.returncode else ""
+
+
+def site_facts(partitions: Mapping[Stage, str | None]) -> SiteFacts:
+    """Read the site's facts. `partitions`: each stage's; None: the site's default.
+
+    Raises:
+        ConfigError: there is no Slurm here, it does not answer, or a partition does not exist.
+    """
+    answer = _ask("scontrol", "show", "config")
+    if answer is None or answer.returncode:
+        said = answer.stderr.strip() if answer else "scontrol is not on this machine, or did not answer"
+        raise ConfigError(f"Slurm does not answer: {said}\nUse --cluster local, or --dry-run to see the jobs")
+    config = {
+        key.strip(): value.strip() for key, _, value in (line.partition("=") for line in answer.stdout.splitlines())
+    }
+    known = _partitions(config.get("PreemptMode", "OFF"))
+    default = next((name for name, (is_default, _) in known.items() if is_default), None)
+    return SiteFacts(
+        version=config["SLURM_VERSION"],
+        user_signal="send_user_signal" in config.get("SlurmctldParameters", "") + config.get("PreemptParameters", ""),
+        kill_wait_seconds=_seconds(config["KillWait"]),
+        job_requeue=config["JobRequeue"] == "1",
+        cred_expire_seconds=_cred_expire(config.get("AuthInfo", "")),
+        max_array_size=int(config["MaxArraySize"]),
+        accounting=config["AccountingStorageType"].endswith("slurmdbd"),
+        partitions={
+            stage: _known_partition(stage, wanted or default, {name: facts for name, (_, facts) in known.items()})
+            for stage, wanted in partitions.items()
+        },
+    )
+
+
+def _partitions(global_mode: str) -> dict[str, tuple[bool, PartitionFacts]]:
+    answer = _ask("scontrol", "show", "partition", "--oneliner")
+    found = {}
+    for fields in map(_fields, answer.stdout.splitlines() if answer else []):
+        facts = PartitionFacts(
+            preempt_mode=fields.get("PreemptMode", global_mode).split(",")[-1],
+            grace_seconds=int(fields.get("GraceTime", "0")),
+            max_minutes=_minutes(fields.get("MaxTime", "UNLIMITED")),
+        )
+        found[fields["PartitionName"]] = (fields.get("Default") == "YES", facts)
+    return found
+
+
+def _known_partition(stage: Stage, name: str | None, known: Mapping[str, PartitionFacts]) -> PartitionFacts:
+    if name is None or name not in known:
+        raise ConfigError(f"{stage}.slurm_partition: {name}: no such partition; there are {', '.join(sorted(known))}")
+    return known[name]
+
+
+def _ask(*command: str) -> subprocess.CompletedProcess[str] | None:
+    """Run one of Slurm's commands; None: it is not there, or its answer took too long."""
+    try:
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=ANSWER_SECONDS,
+            env={**os.environ, "SLURM_TIME_FORMAT": "%s"},  # times as seconds since the epoch
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+
+
+def _fields(line: str) -> dict[str, str]:
+    return {key: value for key, _, value in (word.partition("=") for word in line.split())}
+
+
+def _seconds(text: str) -> int:
+    return int(text.split()[0])
+
+
+def _cred_expire(auth_info: str) -> int:
+    found = re.search(r"cred_expire=(\d+)", auth_info)
+    return int(found[1]) if found else 120  # Slurm's own default
+
+
+def _minutes(limit: str) -> int | None:
+    """`1-00:00:00` as minutes; None: no limit."""
+    if limit in ("UNLIMITED", "INFINITE"):
+        return None
+    days, _, clock = limit.rpartition("-")
+    hours, minutes, _ = clock.split(":")
+    return 1440 * int(days or 0) + 60 * int(hours) + int(minutes)

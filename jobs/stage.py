@@ -1,0 +1,61 @@
+"""Runs a stage's work as one attempt of the job that this process is, from its first journal entry to its exit code."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from data_prep.records import RecordError
+from jobs.attempt import (
+    EXIT_CONFIG,
+    EXIT_FAILED,
+    EXIT_TEMPORARY,
+    Attempt,
+    StageFailed,
+    StageJob,
+    Stopped,
+    current_attempt,
+)
+from jobs.children import watch_signals
+from jobs.config_error import ConfigError
+from jobs.lease import LeaseHeld
+from jobs.leaving import leave, prepare_to_leave
+from jobs.requeue import Cause
+
+
+def run_stage(job: StageJob, work: Callable[[Attempt], None]) -> None:
+    """Carry out a stage's work.
+
+    Raises:
+        SystemExit: with the exit code of DESIGN; the journal says `stage_finished` or `left`.
+    """
+    watch_signals()
+    attempt = current_attempt(job, writer="stage")
+    attempt.on_stop = prepare_to_leave
+    attempt.journal.event("stage_started", stage=job.stage, job_id=attempt.job_id, attempt=attempt.restart_count,
+                          host=os.uname().nodename, cpus=len(os.sched_getaffinity(0)), log=str(attempt.log))  # fmt: skip
+    try:
+        attempt.look_for_preemption()
+        work(attempt)
+    except Stopped:
+        _leave(attempt, attempt.stop_cause or "unknown", EXIT_TEMPORARY)
+    except StageFailed as error:
+        _leave(attempt, error.cause, error.exit_code, str(error))
+    except (ConfigError, RecordError) as error:
+        _leave(attempt, "config", EXIT_CONFIG, str(error))
+    except (OSError, LeaseHeld) as error:
+        _leave(attempt, "crashed", EXIT_FAILED, str(error))
+    except BaseException as error:
+        attempt.journal.event("stage_failed", stage=job.stage, message=f"{type(error).__name__}: {error}", exit_code=1)
+        raise
+    attempt.journal.event("stage_finished", stage=job.stage)
+
+
+def _leave(attempt: Attempt, cause: Cause, exit_code: int, message: str = "") -> None:
+    decision = leave(attempt, cause, message)
+    text = "\n".join(filter(None, [message, decision.reason]))
+    if decision.action == "fail":
+        attempt.journal.event("stage_failed", stage=attempt.stage, message=text, exit_code=exit_code)
+    print(text, flush=True)
+    if decision.action != "fail":
+        os._exit(EXIT_TEMPORARY)  # at once: the interpreter's own end takes time that a grace period may not have
+    sys.exit(exit_code)

@@ -1,0 +1,125 @@
+"""Brings a dev cluster up and down, and does to it what happens to a cluster: preemptions, nodes that die."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dev_cluster import daemons
+from dev_cluster.processes import daemons as daemon_pids
+from dev_cluster.processes import kill, tasks, wait_until
+from dev_cluster.site import GPU_NODES, GPUS_PER_NODE, NODES, Site
+
+DEFAULT_FOLDER = Path("~/.cache/regrow/dev-cluster")
+STOP_SECONDS = 30
+
+
+class DevClusterError(RuntimeError):
+    """The cluster cannot do what was asked; the message says what to type."""
+
+
+@dataclass(frozen=True)
+class DevCluster:
+    """One cluster, in its own folder. A socket's path has at most 107 characters: keep the folder's short."""
+
+    folder: Path
+
+    @property
+    def conf(self) -> Path:
+        return self.folder / "slurm.conf"
+
+    @property
+    def site_json(self) -> Path:
+        """Written last: the cluster is up only when this is there."""
+        return self.folder / "site.json"
+
+    @property
+    def site(self) -> Site | None:
+        """The options that it was brought up with; None: it is down."""
+        return Site(**json.loads(self.site_json.read_bytes())) if self.site_json.exists() else None
+
+    def up(self, site: Site) -> bool:
+        """Bring it up, unless it is; whether anything was started.
+
+        Raises:
+            DevClusterError: packages are missing, it is up with other options, or a daemon did not start.
+        """
+        if self.site == site and self.is_answering():
+            return False
+        if self.site not in (None, site) and self.is_answering():
+            raise DevClusterError(f"{self.folder}: a cluster with other options is up; type: regrow dev-cluster down")
+        self._require(site)
+        self.down()
+        try:
+            self.folder.mkdir(mode=0o700, parents=True)
+            ports = daemons.write_files(site, self.folder)
+            daemons.start_all(site, self.folder, ports)
+            wait_until(lambda: len(self.idle_nodes()) == len(NODES), STOP_SECONDS, "nodes of the dev cluster")
+        except (RuntimeError, TimeoutError, OSError) as error:
+            self._end_processes()
+            raise DevClusterError(f"{error}\nThe daemons' logs: {self.folder}/log") from None
+        self.site_json.write_text(json.dumps(asdict(site)))
+        return True
+
+    def down(self) -> bool:
+        """End every process of the cluster and remove its folder; whether there was anything."""
+        was_there = self.folder.exists() or bool(daemon_pids(self.folder))
+        self._end_processes()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return was_there
+
+    def is_answering(self) -> bool:
+        return self.conf.exists() and self.run("scontrol", "ping").returncode == 0
+
+    def idle_nodes(self) -> set[str]:
+        """Nodes that could take a job at once."""
+        return set(self.run("sinfo", "--noheader", "--Node", "--states=idle", "--format=%N").stdout.split())
+
+    def preempt(self, seconds: float = 1) -> str:
+        """Take all GPU nodes away for so long, by a job of higher priority; its id. It starts when they are free."""
+        done = self.run("sbatch", "--parsable", "--partition=gpu", f"--nodes={len(GPU_NODES)}", "--job-name=preemptor",
+                        f"--gres=gpu:{GPUS_PER_NODE}", "--output=/dev/null", f"--wrap=sleep {seconds}")  # fmt: skip
+        if done.returncode:
+            raise DevClusterError(done.stderr.strip())
+        return done.stdout.strip()
+
+    def kill_node(self, node: str) -> None:
+        """What a power cut does: the daemon, the step managers and the tasks, all at once."""
+        kill([*daemon_pids(self.folder, node), *tasks(self.folder, node)], signal.SIGKILL)
+
+    def start_node(self, node: str) -> None:
+        daemons.start_node(self.folder, node)
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """One of Slurm's commands, against this cluster."""
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("SLURM", "SBATCH"))}
+        return subprocess.run(
+            command,
+            env=environment | {"SLURM_CONF": str(self.conf)},
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+        )
+
+    def _require(self, site: Site) -> None:
+        if missing := daemons.missing_packages(site):
+            raise DevClusterError(f"not installed: {', '.join(missing)}\nType: {daemons.INSTALL} {' '.join(missing)}")
+        if site.proctrack == "cgroup" and os.geteuid() != 0:
+            raise DevClusterError("proctrack/cgroup needs root; leave it at linuxproc, or type the command with sudo")
+
+    def _end_processes(self) -> None:
+        """The nodes first, with what runs on them, so that nothing is requeued while we end it; then the rest."""
+        for node in NODES:
+            self.kill_node(node)
+        kill(daemon_pids(self.folder), signal.SIGTERM)
+        try:
+            wait_until(lambda: not daemon_pids(self.folder), STOP_SECONDS, "daemons")
+        except TimeoutError:
+            kill(daemon_pids(self.folder), signal.SIGKILL)
+        wait_until(
+            lambda: not [*daemon_pids(self.folder), *tasks(self.folder)], STOP_SECONDS, "processes of the cluster"
+        )

@@ -1,0 +1,147 @@
+"""Starts the daemons of a dev cluster, each with its own files under the cluster's folder."""
+
+import getpass
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from dev_cluster.processes import CLUSTER_ENV, NODE_ENV, wait_until
+from dev_cluster.site import GPUS_PER_NODE, NODES, Ports, Site, cgroup_conf, gres_conf, slurm_conf, slurmdbd_conf
+
+PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
+ACCOUNTING_PACKAGES = ("slurmdbd", "mariadb-server")
+INSTALL = "apt-get install -y --no-install-recommends"
+SBIN = "/usr/sbin:/sbin"
+"""Where the daemons are; a plain user's PATH lacks it."""
+START_SECONDS = 30
+
+
+def missing_packages(site: Site) -> list[str]:
+    """Debian packages without which the cluster cannot come up."""
+    programs = {"slurmctld": "slurmctld", "slurmd": "slurmd", "slurm-client": "scontrol", "munge": "munged"}
+    if site.accounting:
+        programs |= {"slurmdbd": "slurmdbd", "mariadb-server": "mariadbd"}
+    return [package for package, program in programs.items() if not _path_of(program)]
+
+
+def write_files(site: Site, folder: Path) -> Ports:
+    """The cluster's folder with all its configuration; the ports are those that were free."""
+    for name in ("munge", "state", "run", "log", "dev", *(f"spool/{node}" for node in NODES)):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "munge").chmod(0o755)  # munged wants its socket reachable
+    slurmctld, slurmdbd, *nodes = _free_ports(2 + len(NODES))
+    ports = Ports(slurmctld, slurmdbd, dict(zip(NODES, nodes, strict=True)))
+    for index in range(GPUS_PER_NODE):
+        (folder / "dev" / f"nvidia{index}").symlink_to(os.devnull)
+    (folder / "slurm.conf").write_text(slurm_conf(site, ports, folder))
+    (folder / "gres.conf").write_text(gres_conf(folder))
+    (folder / "cgroup.conf").write_text(cgroup_conf())
+    (folder / "slurmdbd.conf").write_text(slurmdbd_conf(ports, folder))
+    (folder / "slurmdbd.conf").chmod(0o600)
+    (folder / "munge" / "key").write_bytes(secrets.token_bytes(128))
+    (folder / "munge" / "key").chmod(0o600)
+    return ports
+
+
+def start_all(site: Site, folder: Path, ports: Ports) -> None:
+    """Start munged, the accounting, the controller and the nodes, in the order in which they need one another."""
+    start_munge(folder)
+    if site.accounting:
+        _start_mariadb(folder)
+        _start(folder, ["slurmdbd"], {"MYSQL_UNIX_PORT": str(folder / "run/mariadb.sock")})
+        wait_until(lambda: _is_listening(ports.slurmdbd), START_SECONDS, "slurmdbd")
+    _start(folder, ["slurmctld"])
+    for node in NODES:
+        start_node(folder, node)
+
+
+def start_munge(folder: Path) -> None:
+    place = folder / "munge"
+    files = {"key-file": "key", "socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
+    _start(folder, ["munged", "--force", *(f"--{option}={place / name}" for option, name in files.items())])
+    wait_until((place / "socket").exists, START_SECONDS, "munged")
+
+
+def start_node(folder: Path, node: str) -> None:
+    _start(folder, ["slurmd", "-N", node], {NODE_ENV: node})
+
+
+def _start_mariadb(folder: Path) -> None:
+    data, user = folder / "mariadb", getpass.getuser()
+    if not data.exists():
+        _start(folder, ["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={user}", "--skip-test-db",
+                        "--auth-root-authentication-method=socket", f"--auth-root-socket-user={user}"])  # fmt: skip
+    sock = folder / "run" / "mariadb.sock"
+    log = (folder / "log" / "mariadb.log").open("ab")
+    subprocess.Popen(
+        [_required_path("mariadbd"), "--no-defaults", f"--datadir={data}", f"--socket={sock}", f"--user={user}",
+         "--skip-networking", f"--pid-file={folder}/run/mariadb.pid", "--innodb-buffer-pool-size=32M"],
+        env=_environment(folder), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+    )  # fmt: skip
+    wait_until(lambda: _accepts(sock), START_SECONDS, "mariadbd")
+
+
+def _start(folder: Path, command: list[str], environment: dict[str, str] | None = None) -> None:
+    """Start a daemon that puts itself into the background.
+
+    Raises:
+        RuntimeError: it did not start, with what it said.
+    """
+    log = folder / "log" / f"{command[0]}.start"
+    with log.open("wb") as output:  # a file: a daemon that keeps a pipe open would keep us waiting
+        program = _required_path(command[0])
+        started = subprocess.run(
+            [program, *command[1:]],
+            env=_environment(folder) | (environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=folder,
+            start_new_session=True,
+            check=False,
+        )
+    if started.returncode:
+        raise RuntimeError(f"{command[0]} did not start ({started.returncode}):\n{log.read_text(errors='replace')}")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {
+        "PATH": f"{os.environ['PATH']}:{SBIN}",
+        "HOME": str(Path.home()),
+        "SLURM_CONF": str(folder / "slurm.conf"),
+        CLUSTER_ENV: str(folder),
+    }
+
+
+def _path_of(program: str) -> str | None:
+    return shutil.which(program, path=f"{os.environ['PATH']}:{SBIN}")
+
+
+def _required_path(program: str) -> str:
+    path = _path_of(program)
+    assert path, f"{program} is not installed"  # `up` has asked for missing_packages before
+    return path
+
+
+def _free_ports(count: int) -> list[int]:
+    with_port = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]  # all open at once: no port twice
+    ports = [server.getsockname()[1] for server in with_port]
+    for server in with_port:
+        server.close()
+    return ports
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _accepts(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
+        client.connect(str(path))
+        return True
+    return False

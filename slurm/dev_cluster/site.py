@@ -1,0 +1,104 @@
+"""The dev cluster's site: what differs from one Slurm installation to the next, as options, and the files that say so."""
+
+import getpass
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from string import Template
+from typing import Literal
+
+GPU_NODES = ("gpu-a100-1", "gpu-a100-2")
+NODES = (*GPU_NODES, "cpu-1")
+GPUS_PER_NODE = 4
+TEMPLATE = Path(__file__).with_name("slurm.conf.template")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Ways in which sites differ, by Slurm's own names."""
+
+    user_signal: bool = True
+    """`preempt_send_user_signal`: a preempted job gets its --signal first; otherwise TERM alone."""
+    proctrack: Literal["linuxproc", "cgroup"] = "linuxproc"
+    """linuxproc signals the whole process tree, cgroup the srun task alone (needs root)."""
+    grace_time: int = 10
+    """GraceTime of the partition gpu-preempt, seconds."""
+    preempt_mode: Literal["REQUEUE", "CANCEL"] = "REQUEUE"
+    """PreemptMode of the partition gpu-preempt."""
+    job_requeue: bool = True
+    """JobRequeue: whether jobs that do not say may be requeued."""
+    accounting: bool = True
+    """slurmdbd with a MariaDB of its own."""
+    max_array_size: int = 1001
+    task_affinity: bool = False
+    """TaskPlugin task/affinity, otherwise task/none."""
+    kill_wait: int = 5
+    """Seconds between TERM and KILL."""
+    cred_expire: int = 5
+    """A requeued job waits one second longer than this; Slurm's own default is 120."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """TCP ports of the daemons, all on 127.0.0.1."""
+
+    slurmctld: int
+    slurmdbd: int
+    nodes: dict[str, int]
+
+
+def slurm_conf(site: Site, ports: Ports, folder: Path) -> str:
+    """The text of slurm.conf."""
+    values = {key: value for key, value in asdict(site).items() if key not in ("accounting", "job_requeue")} | {
+        "folder": folder,
+        "host": socket.gethostname(),
+        "user": getpass.getuser(),
+        "slurmctld_port": ports.slurmctld,
+        "slurmctld_parameters": "preempt_send_user_signal" if site.user_signal else "",
+        "task_plugin": "affinity" if site.task_affinity else "none",
+        "job_requeue": int(site.job_requeue),
+        "accounting": _accounting(ports, folder) if site.accounting else "",
+        **{f"{node.replace('-', '_')}_port": port for node, port in ports.nodes.items()},
+    }
+    text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(values)
+    return text.replace("SlurmctldParameters=\n", "")
+
+
+def _accounting(ports: Ports, folder: Path) -> str:
+    return "\n".join(
+        [
+            "AccountingStorageType=accounting_storage/slurmdbd",
+            "AccountingStorageHost=127.0.0.1",
+            f"AccountingStoragePort={ports.slurmdbd}",
+            f"AccountingStoragePass={folder}/munge/socket",
+            "AccountingStorageTRES=gres/gpu,gres/gpu:a100",
+        ]
+    )
+
+
+def gres_conf(folder: Path) -> str:
+    """The text of gres.conf: a GPU needs a file of its own, or its node is invalid."""
+    return f"NodeName={','.join(GPU_NODES)} Name=gpu Type=a100 File={folder}/dev/nvidia[0-{GPUS_PER_NODE - 1}]\n"
+
+
+def cgroup_conf() -> str:
+    """The text of cgroup.conf: version 1, since version 2 is fatal where both are mounted."""
+    return "CgroupAutomount=no\nCgroupPlugin=cgroup/v1\n"
+
+
+def slurmdbd_conf(ports: Ports, folder: Path) -> str:
+    """The text of slurmdbd.conf, which must be readable by its owner alone."""
+    settings = {
+        "AuthType": "auth/munge",
+        "AuthInfo": f"{folder}/munge/socket",
+        "DbdHost": "localhost",
+        "DbdPort": ports.slurmdbd,
+        "SlurmUser": getpass.getuser(),
+        "StorageType": "accounting_storage/mysql",
+        "StorageHost": "localhost",  # by the socket in MYSQL_UNIX_PORT
+        "StorageUser": getpass.getuser(),
+        "StorageLoc": "slurm_acct",
+        "LogFile": f"{folder}/log/slurmdbd.log",
+        "PidFile": f"{folder}/run/slurmdbd.pid",
+    }
+    return "".join(f"{key}={value}\n" for key, value in settings.items())

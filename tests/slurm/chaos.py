@@ -1,0 +1,138 @@
+"""`make chaos`: every row of the table on the dev cluster, one after the other; goes on where it was cut off."""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from dev_cluster.cluster import DevCluster
+from dev_cluster.site import Site
+from rows import ROWS
+from scenario import Run, Scenario, problems, submit
+from world import REPO_ROOT, World
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=REPO_ROOT / "runs" / "chaos")
+    parser.add_argument("--fresh", action="store_true", help="forget what earlier calls have shown")
+    parser.add_argument("--only", default="", help="rows whose name contains this")
+    options = parser.parse_args()
+    results = Results(options.folder / "results.jsonl")
+    if options.fresh:
+        results.path.unlink(missing_ok=True)
+    table = Table(options.folder)
+    rows = [row for row in ROWS if options.only in row.name]
+    failed = 0
+    try:
+        for number, row in enumerate(rows, start=1):
+            result = results.of(row) or results.add(row, *table.run(row))
+            failed += not result["held"]
+            print(f"{number}/{len(rows)}  {line(result)}", flush=True)
+    finally:
+        table.close()
+    print(f"{len(rows) - failed} of {len(rows)} rows held")
+    return 1 if failed else 0
+
+
+def line(result: dict) -> str:
+    held = "held" if result["held"] else "FAILED"
+    text = f"{held:<6} {result['seconds']:4.0f} s  {result['name']}: {result['lost']} lost, by {result['requeued_by']}"
+    return "\n    ".join([text, *result["problems"]])
+
+
+class Results:
+    """What was shown for this commit."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPO_ROOT, capture_output=True, text=True, check=True)
+        self.commit = head.stdout.strip()
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def of(self, row: Scenario) -> dict | None:
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        found = [r for r in map(json.loads, lines) if (r["name"], r["commit"]) == (row.name, self.commit) and r["held"]]
+        return found[-1] if found else None
+
+    def add(self, row: Scenario, run: Run | None, found: list[str], seconds: float) -> dict:
+        result = {
+            "name": row.name,
+            "commit": self.commit,
+            "held": not found,
+            "problems": found,
+            "seconds": seconds,
+            "lost": sum(run.steps_lost()) if run else None,
+            "attempts": len(run.entries("stage_started", stage="train")) if run else None,
+            "requeued_by": run.requeued_by() if run else None,
+            "site": asdict(row.site),
+        }
+        with self.path.open("a") as file:
+            file.write(json.dumps(result) + "\n")
+        return result
+
+
+class Table:
+    """Runs rows; keeps the cluster up between rows of the same site, and the uninterrupted runs to compare with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world = build_world(folder)
+        self.cluster = DevCluster(Path.home() / ".cache" / "regrow" / "chaos")
+        self.references: dict[tuple[str, ...], Run] = {}
+
+    def run(self, row: Scenario) -> tuple[Run | None, list[str], float]:
+        reference = self.reference(row.reference)
+        started = time.monotonic()
+        self.bring_up(row.site)
+        if row.prepares:
+            shutil.rmtree(self.world.runs_root / "prepared")
+        run = submit(self.world, self.cluster, row.slug, row.gates, row.settings + row.reference, row.setup)
+        try:
+            row.acts(run)
+            run.wait_for_end()
+            found = problems(run, row, reference)
+        except (AssertionError, TimeoutError) as error:
+            found = [f"{type(error).__name__}: {error}", *problems(run, row, reference)]
+        finally:
+            row.after(run)
+        return run, found, time.monotonic() - started
+
+    def bring_up(self, site: Site) -> None:
+        if self.cluster.site != site:
+            self.cluster.down()
+        self.cluster.up(site)
+
+    def reference(self, settings: tuple[str, ...]) -> Run:
+        """The run that nobody disturbs."""
+        name = "reference" + "".join(c if c.isalnum() else "-" for c in "-".join(settings))
+        run = Run(name, self.world, self.cluster, self.world.folder / "gates" / name)
+        if not run.entries("run_ended"):
+            self.bring_up(self.cluster.site or Site())
+            run = submit(self.world, self.cluster, name, (), settings)
+            run.wait_for_end()
+            assert run.adapter(), f"the reference run failed: {run.paths.run_dir}"
+        return run
+
+    def close(self) -> None:
+        self.cluster.down()
+
+
+def build_world(folder: Path) -> World:
+    """Records and a model, once."""
+    from data_prep.synthetic import write_synthetic
+    from data_prep.tiny_model import build_tiny_model
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "model" / "config.json").exists():
+        paths = write_synthetic(folder, positives=40, negatives=130, validation=12, seed=3)
+        build_tiny_model(folder / "model", texts=[path.read_text(encoding="utf-8") for path in paths.values()], seed=3)
+    return World(folder, {**os.environ, "HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1"})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

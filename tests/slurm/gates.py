@@ -1,0 +1,95 @@
+"""An Axolotl plugin for tests: holds the training at chosen points until the test lets it go on.
+
+REGROW_TEST_GATES names a folder. A file `<phase>@<step>` in it is a gate; the training that comes to it writes
+`<phase>@<step>.reached` and waits for `<phase>@<step>.open`. An open gate holds nobody.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from axolotl.integrations.base import BasePlugin
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+GATES = Path(os.environ["REGROW_TEST_GATES"])
+
+
+def pass_gate(phase: str, step: int) -> None:
+    """Wait here, if there is a gate that is not open yet."""
+    gate = GATES / f"{phase}@{step}"
+    if not gate.exists():
+        return
+    gate.with_name(f"{gate.name}.reached").touch()
+    while not gate.with_name(f"{gate.name}.open").exists():
+        time.sleep(0.01)
+
+
+class GateKeeper(TrainerCallback):
+    """The gates within a training."""
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        pass_gate("begin", state.global_step)
+
+    def on_substep_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        pass_gate("accumulation", state.global_step)
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any
+    ) -> None:
+        pass_gate("step", state.global_step)
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any
+    ) -> None:
+        pass_gate("evaluation", state.global_step)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        pass_gate("after", state.global_step)
+
+
+class Gates(BasePlugin):
+    """Before the training, and around what has no hook of its own: a save, a generated token."""
+
+    def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
+        pass_gate("tokenise" if preprocess else "data", 0)
+
+    def pre_model_load(self, cfg: Any) -> None:
+        pass_gate("model", 0)
+
+    def add_callbacks_post_trainer(self, cfg: Any, trainer: Trainer) -> list[TrainerCallback]:
+        trainer._save_rng_state = _gated(trainer._save_rng_state, "save", trainer)
+        generate = trainer.model.generate
+        trainer.model.generate = lambda *args, **kwargs: generate(
+            *args, **{**kwargs, "stopping_criteria": [_Token(trainer), *kwargs["stopping_criteria"]]}
+        )
+        return [GateKeeper()]
+
+
+class _Token:
+    """A stopping criterion that stops nothing: it is asked at every token."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+
+    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
+        pass_gate("generation", self.trainer.state.global_step)
+        return input_ids.new_zeros(input_ids.shape[0]).bool()
+
+
+def _gated(function: Callable[..., None], phase: str, trainer: Trainer) -> Callable[..., None]:
+    def gated(*args: Any, **kwargs: Any) -> None:
+        pass_gate(phase, trainer.state.global_step)
+        function(*args, **kwargs)
+
+    return gated
+
+
+pass_gate("imports", 0)

@@ -1,0 +1,235 @@
+"""One chaos scenario: a run on the dev cluster, what is done to it, and what must hold afterwards."""
+
+import hashlib
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+from dev_cluster.cluster import DevCluster
+from dev_cluster.processes import kill, tasks, wait_until
+from dev_cluster.site import Site
+from world import World
+
+from callbacks.journal import Entry, metric_rows, read_journal
+from jobs.paths import RunPaths
+
+STEPS, SAVE_STEPS = 24, 8
+SETTINGS = {
+    "max_steps": STEPS,
+    "save_steps": SAVE_STEPS,
+    "eval_steps": 12,
+    "logging_steps": 1,
+    "micro_batch_size": 2,
+    "gradient_accumulation_steps": 2,
+    "save_total_limit": 2,
+    "regrow.generation_eval.max_new_tokens": 8,
+    "regrow.evaluate.max_new_tokens": 2,
+    "plugins": "[gates.Gates, callbacks.plugin.RegrowPlugin]",
+}
+WAIT_SECONDS = 180
+
+
+@dataclass
+class Run:
+    """A submitted run, as its journal and Slurm show it."""
+
+    name: str
+    world: World
+    cluster: DevCluster
+    gates: Path
+
+    @property
+    def paths(self) -> RunPaths:
+        return RunPaths(self.world.runs_root / self.name)
+
+    def entries(self, *events: str, stage: str = "") -> list[Entry]:
+        """The journal's entries of these events; of a stage: of its attempts alone."""
+        found = read_journal(self.paths.journal)
+        return [e for e in found if e["event"] in events and e["writer"].startswith(stage)]
+
+    def job_id(self, stage: str) -> str:
+        """The stage's newest job."""
+        ids = [entry["job_id"] for entry in self.entries("submitted") if entry["stage"] == stage]
+        return str(ids[-1])
+
+    def state(self, job_id: str) -> str:
+        return self.cluster.run(
+            "squeue", "--noheader", "--states=all", f"--jobs={job_id}", "--format=%T"
+        ).stdout.strip()
+
+    def wait_for_gate(self, gate: str) -> None:
+        self.wait(lambda: (self.gates / f"{gate}.reached").exists(), f"gate {gate}")
+
+    def open_gate(self, gate: str) -> None:
+        (self.gates / f"{gate}.open").touch()
+
+    def wait_for_new(self, event: str, known: int, stage: str = "train") -> None:
+        """Until there are more entries of the event than were known."""
+        self.wait(lambda: len(self.entries(event, stage=stage)) > known, f"another {event}")
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        wait_until(condition, WAIT_SECONDS, f"{self.name}: {what}")
+
+    def add_gate(self, gate: str) -> None:
+        (self.gates / gate).touch()
+
+    def preempt(self, gate: str | None = None) -> None:
+        """Take the nodes away, and let the training go on at its gate once the stop was asked for."""
+        known, left = (len(self.entries(event, stage="train")) for event in ("stop_requested", "left"))
+        self.cluster.preempt()
+        self.wait_for_new("stop_requested", known)
+        if gate:
+            self.open_gate(gate)
+        self.wait_for_new("left", left)
+
+    def wait_for_state(self, state: str, stage: str = "train") -> None:
+        self.wait(lambda: self.state(self.job_id(stage)) == state, f"{stage} to be {state}")
+
+    def wait_for_attempts(self, count: int, stage: str = "train") -> None:
+        self.wait(lambda: len(self.entries("stage_started", stage=stage)) >= count, f"attempt {count} of {stage}")
+
+    def processes(self, words: str) -> list[int]:
+        """Processes of the run's job tasks that have these words on their command line."""
+        pids = tasks(self.cluster.folder)
+        return [pid for pid in pids if words in Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " ")]
+
+    def kill(self, words: str) -> None:
+        pids = self.processes(words)
+        assert pids, f"no process has {words} on its command line"
+        kill(pids, signal.SIGKILL)
+
+    def resume(self) -> None:
+        """`regrow resume`, once nothing of the run is left in the queue."""
+        self.wait_for_end()
+        done = self.world.regrow("resume", str(self.paths.run_dir), "--cluster", "dev")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def wait_for_end(self) -> None:
+        active = {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED"}
+        ids = lambda: [entry["job_id"] for entry in self.entries("submitted")]  # noqa: E731
+        self.wait(lambda: not any(self.state(job_id) in active for job_id in ids()), "the end of all jobs")
+
+    # ---- what must hold, from the journal and the weights
+
+    def steps_lost(self) -> list[int]:
+        """For each attempt that trained but the last: optimizer steps completed in it that the next one did again."""
+        began = self.entries("training_began", stage="train")
+        done = [
+            max([e["step"] for e in self.entries("metrics") if e["writer"] == b["writer"] and "loss" in e["values"]]
+                + [b["step"]])
+            for b in began
+        ]  # fmt: skip
+        return [last - following["step"] for last, following in zip(done, began[1:], strict=False)]
+
+    def losses(self) -> dict[int, float]:
+        rows = metric_rows(read_journal(self.paths.journal))
+        return {step: values["loss"] for step, values in rows.items() if "loss" in values}
+
+    def adapter(self) -> str:
+        """SHA-256 of the final adapter; empty: there is none."""
+        path = self.paths.checkpoints / "adapter_model.safetensors"
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+
+    def requeued_by(self) -> list[str]:
+        """Who brought the train stage back, attempt by attempt: the stage, Slurm, or a successor."""
+        attempts = self.entries("stage_started", stage="train")
+        by = []
+        for before, after in pairwise(attempts):
+            stem = f"train-{before['job_id']}-{before['attempt']}-"
+            own = [e for e in self.entries("requeued") if e["writer"].startswith(stem)]
+            (submitted,) = [e for e in self.entries("submitted") if e["job_id"] == after["job_id"]]
+            other = "successor" if "successor_of" in submitted else "resume"
+            by.append(other if before["job_id"] != after["job_id"] else "stage" if own else "slurm")
+        return by
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A row of the table."""
+
+    name: str
+    acts: Callable[[Run], None]
+    """What is done to the run, from its submission on, up to the moment from which it must get through by itself."""
+    gates: tuple[str, ...] = ()
+    site: Site = field(default_factory=Site)
+    settings: tuple[str, ...] = ()
+    """More `--set` for the run; those in `reference` change the training too."""
+    reference: tuple[str, ...] = ()
+    lost: int = 0
+    """Most optimizer steps that may be done again, in all."""
+    requeued_by: tuple[str, ...] | None = ()
+    """Who brought the train stage back each time; None: it depends on how early a signal came."""
+    setup: str = ":"
+    """A shell line before each job's command."""
+    prepares: bool = False
+    """Nothing is prepared beforehand."""
+    after: Callable[[Run], None] = lambda run: None
+    """Called at the end, however it went."""
+
+    @property
+    def is_resumed(self) -> bool:
+        """The run ended before it was done, and `regrow resume` brought it to its end."""
+        return "resume" in (self.requeued_by or ())
+
+    @cached_property
+    def slug(self) -> str:
+        return "".join(c if c.isalnum() else "-" for c in self.name.lower())
+
+
+def submit(
+    world: World, cluster: DevCluster, name: str, gates: tuple[str, ...], settings: tuple[str, ...], setup: str = ":"
+) -> Run:
+    """Submit tiny_cpu.yml to the dev cluster, with gates. `setup`: one more shell line before each job's command."""
+    folder = world.folder / "gates" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(world.runs_root / name, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for gate in gates:
+        (folder / gate).touch()
+    exports = f"export REGROW_TEST_GATES={folder} PYTHONPATH={Path(__file__).parent}:$PYTHONPATH"
+    done = world.submit(
+        name,
+        *(f"{key}={value}" for key, value in SETTINGS.items()),
+        f"slurm_conf={cluster.conf}",
+        f'setup=["{exports}", "{setup}"]',
+        *settings,
+        cluster="dev",
+        environment={"REGROW_TEST_GATES": str(folder), "PYTHONPATH": str(Path(__file__).parent)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Run(name, world, cluster, folder)
+
+
+def problems(run: Run, scenario: Scenario, reference: Run) -> list[str]:
+    """All that does not hold; empty: the row holds."""
+    found: list[str] = []
+
+    def expect(holds: bool, text: str) -> None:
+        if not holds:
+            found.append(text)
+
+    lost, by = run.steps_lost(), run.requeued_by()
+    expect(sum(lost) <= scenario.lost, f"{sum(lost)} steps lost, at most {scenario.lost} may be")
+    expect(min(lost, default=0) >= 0, f"an attempt began above the step that was reached: {lost}")
+    expected = None if scenario.requeued_by is None else list(scenario.requeued_by)
+    expect(expected in (None, by), f"requeued by {by}, expected {expected}")
+    expect(not run.entries("requeue_failed"), f"errors: {run.entries('requeue_failed')}")
+    expect(run.adapter() == reference.adapter() != "", "the adapter differs from the uninterrupted run's")
+    expect(run.losses() == reference.losses(), "the losses differ from the uninterrupted run's")
+    for stage in ("train", "evaluate", "report"):
+        state = run.state(run.job_id(stage))
+        expect(state == "COMPLETED", f"{stage} is {state}")
+    ended = run.entries("stage_finished", stage="train")
+    expect(len(ended) == 1, f"train has finished {len(ended)} times")
+    if not scenario.is_resumed:
+        for stage in ("evaluate", "report"):
+            started = run.entries("stage_started", stage=stage)
+            expect(len(started) == 1, f"{stage} was started {len(started)} times")
+            expect(
+                all(s["time"] > e["time"] for s in started for e in ended), f"{stage} was started before training ended"
+            )
+    return found
