@@ -6,13 +6,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from dev_cluster.cli import app as dev_cluster_app
 from dev_cluster.cluster import DevClusterError
 
 from jobs.config_error import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from jobs.status import RunStatus
 
 app = typer.Typer(
     help="Axolotl fine-tuning on Slurm that grows back after preemption.",
@@ -118,10 +123,23 @@ def status(
     for status in statuses:
         step = f"{status.step}/{status.target_step}" if status.target_step is not None else ""
         table.add_row(status.name, status.state, status.stage, step)
-    console = Console()
+    console = Console(highlight=False)
     console.print(table if statuses else f"no runs in {runs_root}")
-    if run and statuses[0].message:
-        console.print(statuses[0].message, markup=False, highlight=False)
+    if run:
+        _print_jobs(console, statuses[0])
+
+
+def _print_jobs(console: "Console", status: "RunStatus") -> None:
+    """A run's jobs, as Slurm has them, and what happened last."""
+    from rich.table import Table
+
+    if status.jobs:
+        table = Table("stage", "job", "state", "attempts", "reason", box=None)
+        for job in status.jobs:
+            table.add_row(job.stage, job.job_id, job.state, str(job.attempts), job.reason)
+        console.print(table)
+    if status.message:
+        console.print(status.message, markup=False)
 
 
 @data_app.command()

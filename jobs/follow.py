@@ -11,6 +11,15 @@ from rich.table import Table
 from callbacks.journal import Entry
 from jobs.report import COLUMNS, metric_table
 
+LEFT = {
+    "requeue": "goes back into the queue",
+    "successor": "is followed by a new job",
+    "stay": "waits for Slurm to requeue it",
+    "exit": "ends",
+    "fail": "ends",
+}
+"""What an attempt does that leaves before its work is done, in words."""
+
 
 class Follower:
     """Shows entries as they come."""
@@ -28,6 +37,16 @@ class Follower:
         match entry["event"]:
             case "stage_started":
                 self._say(entry, f"[bold]{entry['stage']}[/] starts; its output: {entry['log']}")
+            case "stop_requested":
+                how = entry["signal"] or "Slurm's record"
+                self._say(entry, f"[yellow]{entry['cause'].replace('_', ' ')}[/] ({how}, {entry['phase']})")
+            case "stopped":
+                self._say(entry, f"step {entry['step']} is saved; the ranks leave")
+            case "left":
+                self._remove_bars()
+                self._say(entry, f"[bold]{entry['stage']}[/] {LEFT[entry['action']]}: {entry['reason']}")
+            case "save_failed":
+                self._say(entry, f"[red]{entry['checkpoint']} could not be written[/]: ", plain=entry["error"])
             case "stage_finished":
                 self._remove_bars()
                 self._say(entry, f"[bold]{entry['stage']}[/] has finished")

@@ -128,8 +128,8 @@ def stop_cause(
     if record.restarts > restart_count:
         return "requeued"
     if record.preempted:
-        return "preempted" if record.state == "RUNNING" else "evicted"
-    if record.state != "RUNNING":
+        return "evicted" if record.has_ended else "preempted"
+    if record.has_ended:
         is_over = record.limit_end is not None and record.end_time is not None and record.end_time >= record.limit_end
         return "timed_out" if is_over else "cancelled"
     return "timed_out" if is_last_call else "signalled"

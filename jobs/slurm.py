@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from jobs.config_error import ConfigError
 from jobs.site import PartitionFacts, SiteFacts
@@ -16,6 +17,9 @@ ANSWER_SECONDS = 60
 ACTIVE_STATES = frozenset({"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQUEUED", "REQUEUE_HOLD", "STOPPED",
                            "RESIZING", "SIGNALING", "STAGE_OUT", "SPECIAL_EXIT", "REQUEUE_FED", "RESV_DEL_HOLD"})  # fmt: skip
 """States of a job that may still run, verbatim; in every other state it has ended."""
+
+ON_A_NODE = frozenset({"RUNNING", "CONFIGURING", "SIGNALING", "RESIZING", "SUSPENDED", "STOPPED"})
+"""States of a job that has not ended: while Slurm sends a signal it is SIGNALING for a moment, not RUNNING."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,11 @@ class JobRecord:
     """When it ends or ended, seconds since the epoch; during a grace period, the end of the grace."""
     limit_end: float | None = None
     """When its time limit is reached; None: it has none, or does not run."""
+
+    @property
+    def has_ended(self) -> bool:
+        """It is over for Slurm, though its processes may have some seconds left."""
+        return self.state not in ON_A_NODE
 
 
 @dataclass(frozen=True)
@@ -136,8 +145,10 @@ def site_facts(partitions: Mapping[Stage, str | None]) -> SiteFacts:
     """
     answer = _ask("scontrol", "show", "config")
     if answer is None or answer.returncode:
-        said = answer.stderr.strip() if answer else "scontrol is not on this machine, or did not answer"
-        raise ConfigError(f"Slurm does not answer: {said}\nUse --cluster local, or --dry-run to see the jobs")
+        raise ConfigError(
+            f"Slurm does not answer: {answer.stderr.strip() if answer else _why_not()}\n"
+            "Use --cluster local, or --dry-run to see the jobs"
+        )
     config = {
         key.strip(): value.strip() for key, _, value in (line.partition("=") for line in answer.stdout.splitlines())
     }
@@ -156,6 +167,13 @@ def site_facts(partitions: Mapping[Stage, str | None]) -> SiteFacts:
             for stage, wanted in partitions.items()
         },
     )
+
+
+def _why_not() -> str:
+    conf = os.environ.get("SLURM_CONF")
+    if conf and not Path(conf).exists():
+        return f"there is no {conf}; for --cluster dev, type: regrow dev-cluster up"
+    return "scontrol is not on this machine, or did not answer"
 
 
 def _partitions(global_mode: str) -> dict[str, tuple[bool, PartitionFacts]]:
@@ -179,6 +197,8 @@ def _known_partition(stage: Stage, name: str | None, known: Mapping[str, Partiti
 
 def _ask(*command: str) -> subprocess.CompletedProcess[str] | None:
     """Run one of Slurm's commands; None: it is not there, or its answer took too long."""
+    if "SLURM_CONF" in os.environ and not Path(os.environ["SLURM_CONF"]).exists():
+        return None  # Slurm would look for it in the network, for minutes
     try:
         return subprocess.run(
             command,

@@ -1,26 +1,46 @@
-"""What the runs under a runs_root are doing, by their journals."""
+"""What the runs under a runs_root are doing: their journals say what was, Slurm what is."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from callbacks.journal import Entry, read_journal
+from jobs import slurm
 from jobs.paths import RunPaths
+from jobs.spec import RunSpec
+from jobs.stages import STAGES, Stage
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """The newest job of a stage."""
+
+    stage: Stage
+    job_id: str
+    state: str
+    """As Slurm says, verbatim; UNKNOWN: neither the controller nor the accounting has it any more."""
+    reason: str
+    """Why it is pending; empty otherwise."""
+    attempts: int
+    """How often the stage was started, over all its jobs."""
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One run as its journal tells it."""
+    """One run."""
 
     name: str
     stage: str
     """The last stage that started; empty: none yet."""
     state: str
-    """submitted, running, finished or failed."""
+    """waiting, running, finished, failed, cancelled; lost: no end was written, and no job is left."""
     step: int | None
     target_step: int | None
     message: str
-    """Why it failed; empty otherwise."""
+    """Why it failed, or what happened last; empty otherwise."""
+    jobs: tuple[JobStatus, ...]
+    """Empty for a run on this machine."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -30,31 +50,83 @@ def run_statuses(runs_root: Path) -> list[RunStatus]:
     """All runs, the newest first."""
     run_dirs = [path.parent for path in runs_root.glob("*/run.json")]
     newest_first = sorted(run_dirs, key=lambda run_dir: RunPaths(run_dir).run_json.stat().st_mtime, reverse=True)
-    return [run_status(run_dir) for run_dir in newest_first]
+    queues: dict[str | None, Mapping[str, slurm.QueuedJob]] = {}
+    return [run_status(RunSpec.load(run_dir), queues) for run_dir in newest_first]
 
 
-def run_status(run_dir: Path) -> RunStatus:
-    """One run's status. "running" means that no end was written: a killed machine leaves it so."""
-    entries = read_journal(RunPaths(run_dir).journal)
-    last = _last(entries, "stage_started", "stage_finished", "stage_failed")
-    failed, ended = _last(entries, "stage_failed"), _last(entries, "run_ended")
+def run_status(spec: RunSpec, queues: dict[str | None, Mapping[str, slurm.QueuedJob]]) -> RunStatus:
+    """One run's status. `queues`: what each cluster's controller has answered already; filled in."""
+    entries = read_journal(spec.paths.journal)
+    jobs = _job_statuses(spec, entries, queues) if spec.profile.executor == "slurm" else ()
+    last = _last(entries, "stage_started", "stage_finished", "stage_failed", "left")
     step, target = _last(entries, "metrics"), _last(entries, "training_began")
+    state = _state(entries, jobs)
     return RunStatus(
-        name=run_dir.name,
+        name=spec.name,
         stage=last["stage"] if last else "",
-        state=_state(last, failed, ended),
+        state=state,
         step=step["step"] if step else None,
         target_step=target["target_step"] if target else None,
-        message=failed["message"] if failed else "",
+        message="" if state == "finished" else _message(entries),
+        jobs=jobs,
     )
 
 
-def _state(last: Entry | None, failed: Entry | None, ended: Entry | None) -> str:
-    if ended:
-        return "finished" if ended["status"] == "FINISHED" else "failed"
-    if failed:
+def _job_statuses(
+    spec: RunSpec, entries: list[Entry], queues: dict[str | None, Mapping[str, slurm.QueuedJob]]
+) -> tuple[JobStatus, ...]:
+    newest = {entry["stage"]: entry["job_id"] for entry in entries if entry["event"] == "submitted"}
+    conf = spec.profile.slurm_conf
+    slurm.use_cluster(conf)
+    if conf not in queues:
+        queues[conf] = slurm.jobs_of_user() or {}
+    queue = queues[conf]
+    forgotten = slurm.accounted_states([job_id for job_id in newest.values() if job_id not in queue])
+    return tuple(
+        JobStatus(
+            stage,
+            newest[stage],
+            queue[newest[stage]].state if newest[stage] in queue else forgotten.get(newest[stage], "UNKNOWN"),
+            queue[newest[stage]].reason if newest[stage] in queue else "",
+            sum(entry["event"] == "stage_started" and entry["stage"] == stage for entry in entries),
+        )
+        for stage in STAGES
+        if stage in newest
+    )
+
+
+def _state(entries: list[Entry], jobs: tuple[JobStatus, ...]) -> str:
+    """The run's state since it was last submitted or resumed."""
+    typed = [
+        index for index, entry in enumerate(entries) if entry["event"] == "submitted" and "successor_of" not in entry
+    ]
+    since = entries[typed[-1] :] if typed else entries
+    if any(job.state in slurm.ACTIVE_STATES for job in jobs):
+        return (
+            "running" if any(job.state not in ("PENDING", "REQUEUED") for job in jobs if _is_active(job)) else "waiting"
+        )
+    if ended := _last(since, "run_ended"):
+        return {"FINISHED": "finished", "KILLED": "cancelled"}.get(ended["status"], "failed")
+    if _last(since, "cancel_requested"):
+        return "cancelled"
+    if _last(since, "stage_failed"):
         return "failed"
-    return "running" if last else "submitted"
+    if jobs:
+        return "lost"
+    return "running" if _last(since, "stage_started") else "waiting"
+
+
+def _is_active(job: JobStatus) -> bool:
+    return job.state in slurm.ACTIVE_STATES
+
+
+def _message(entries: list[Entry]) -> str:
+    last = _last(entries, "stage_failed", "left", "stage_started", "stage_finished")
+    if last and last["event"] == "stage_failed":
+        return str(last["message"])
+    if last and last["event"] == "left":
+        return f"{last['stage']} was {last['cause']}" + (f" at step {last['step']}" if last["step"] else "")
+    return ""
 
 
 def _last(entries: list[Entry], *events: str) -> Entry | None:

@@ -76,11 +76,11 @@ def _start_mariadb(folder: Path) -> None:
         _start(folder, ["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={user}", "--skip-test-db",
                         "--auth-root-authentication-method=socket", f"--auth-root-socket-user={user}"])  # fmt: skip
     sock = folder / "run" / "mariadb.sock"
-    log = (folder / "log" / "mariadb.log").open("ab")
-    subprocess.Popen(
-        [_required_path("mariadbd"), "--no-defaults", f"--datadir={data}", f"--socket={sock}", f"--user={user}",
-         "--skip-networking", f"--pid-file={folder}/run/mariadb.pid", "--innodb-buffer-pool-size=32M"],
-        env=_environment(folder), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+    _start(
+        folder,
+        ["setsid", "--fork", _required_path("mariadbd"), "--no-defaults", f"--datadir={data}", f"--socket={sock}",
+         f"--user={user}", "--skip-networking", f"--pid-file={folder}/run/mariadb.pid", "--innodb-buffer-pool-size=32M",
+         f"--log-error={folder}/log/mariadb.log"],
     )  # fmt: skip
     wait_until(lambda: _accepts(sock), START_SECONDS, "mariadbd")
 

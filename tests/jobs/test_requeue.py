@@ -93,6 +93,8 @@ def test_budget_is_named_with_its_figures() -> None:
         (RUNNING, "signalled"),
         (replace(RUNNING, end_time=1100, limit_end=1100), "timed_out"),
         (replace(RUNNING, preempted=True, end_time=1010), "preempted"),
+        (replace(RUNNING, preempted=True, end_time=1010, state="SIGNALING"), "preempted"),
+        (replace(RUNNING, state="SIGNALING"), "signalled"),
         (replace(ENDING, restarts=1), "requeued"),
         (replace(RUNNING, state="PENDING", restarts=1), "requeued"),
         (replace(ENDING, preempted=True), "evicted"),

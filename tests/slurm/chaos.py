@@ -1,10 +1,10 @@
 """`make chaos`: every row of the table on the dev cluster, one after the other; goes on where it was cut off."""
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import asdict
@@ -26,7 +26,7 @@ def main() -> int:
     results = Results(options.folder / "results.jsonl")
     if options.fresh:
         results.path.unlink(missing_ok=True)
-    table = Table(options.folder)
+    table = Table(options.folder.resolve(), Path.home() / ".cache" / "regrow" / "chaos")
     rows = [row for row in ROWS if options.only in row.name]
     failed = 0
     try:
@@ -47,23 +47,25 @@ def line(result: dict) -> str:
 
 
 class Results:
-    """What was shown for this commit."""
+    """What was shown for the code as it stands."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPO_ROOT, capture_output=True, text=True, check=True)
-        self.commit = head.stdout.strip()
+        self.path, digest = path, hashlib.sha256()
+        for room in ("jobs", "callbacks", "slurm/dev_cluster"):
+            for file in sorted((REPO_ROOT / room).rglob("*.py")):
+                digest.update(file.read_bytes())
+        self.code = digest.hexdigest()[:16]
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def of(self, row: Scenario) -> dict | None:
         lines = self.path.read_text().splitlines() if self.path.exists() else []
-        found = [r for r in map(json.loads, lines) if (r["name"], r["commit"]) == (row.name, self.commit) and r["held"]]
+        found = [r for r in map(json.loads, lines) if (r["name"], r["code"]) == (row.name, self.code) and r["held"]]
         return found[-1] if found else None
 
     def add(self, row: Scenario, run: Run | None, found: list[str], seconds: float) -> dict:
         result = {
             "name": row.name,
-            "commit": self.commit,
+            "code": self.code,
             "held": not found,
             "problems": found,
             "seconds": seconds,
@@ -80,9 +82,9 @@ class Results:
 class Table:
     """Runs rows; keeps the cluster up between rows of the same site, and the uninterrupted runs to compare with."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cluster: Path) -> None:
         self.world = build_world(folder)
-        self.cluster = DevCluster(Path.home() / ".cache" / "regrow" / "chaos")
+        self.cluster = DevCluster(cluster)
         self.references: dict[tuple[str, ...], Run] = {}
 
     def run(self, row: Scenario) -> tuple[Run | None, list[str], float]:
@@ -98,6 +100,7 @@ class Table:
             found = problems(run, row, reference)
         except (AssertionError, TimeoutError) as error:
             found = [f"{type(error).__name__}: {error}", *problems(run, row, reference)]
+            run.cancel()
         finally:
             row.after(run)
         return run, found, time.monotonic() - started
@@ -127,7 +130,9 @@ def build_world(folder: Path) -> World:
     from data_prep.synthetic import write_synthetic
     from data_prep.tiny_model import build_tiny_model
 
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "only_srun").mkdir(parents=True, exist_ok=True)
+    (folder / "only_srun" / "srun").unlink(missing_ok=True)
+    (folder / "only_srun" / "srun").symlink_to(str(shutil.which("srun")))
     if not (folder / "model" / "config.json").exists():
         paths = write_synthetic(folder, positives=40, negatives=130, validation=12, seed=3)
         build_tiny_model(folder / "model", texts=[path.read_text(encoding="utf-8") for path in paths.values()], seed=3)

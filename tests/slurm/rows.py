@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dev_cluster.site import Site
 from scenario import SAVE_STEPS, Run, Scenario
+from world import REPO_ROOT
 
 Act = Callable[[Run], None]
 USER = Site()
@@ -73,6 +74,25 @@ def timed_out_at(gate: str) -> Act:
             set_limit(run, job_id, 120)
 
     return act
+
+
+def timed_out_for_good_at(gate: str) -> Act:
+    """Nobody on the node can requeue: the run must end, say what to type, and lose nothing."""
+
+    def act(run: Run) -> None:
+        timed_out_at(gate)(run)
+        run.wait_for_end()
+        (end,) = run.entries("stage_failed", stage="train")
+        assert "type: regrow resume" in end["message"], end
+        run.resume()
+
+    return act
+
+
+def shards_were_saved(run: Run) -> None:
+    """DeepSpeed trained, and not DDP in its place."""
+    found = list(run.paths.checkpoints.glob("checkpoint-*/global_step*/*optim_states.pt"))
+    assert found, "no global_step folder in any checkpoint"
 
 
 def set_limit(run: Run, job_id: str, minutes: int) -> None:
@@ -234,7 +254,7 @@ FAULTS: tuple[Scenario, ...] = (
     Scenario("preempted three times", in_turn(*map(preempted_at, STEP_GATES)), STEP_GATES, requeued_by=THRICE),
     Scenario("preempted three times, dropout 0.1", in_turn(*map(preempted_at, STEP_GATES)), STEP_GATES,
              reference=DROPOUT, requeued_by=THRICE),
-    Scenario("preempted at the interpreter's start", preempted_early, requeued_by=None),
+    Scenario("preempted at the interpreter's start", preempted_early, requeued_by=("any",)),
     single("preempted during the imports", "imports@0"),
     single("preempted while the data is loaded", "data@0"),
     single("preempted while the model is loaded", "model@0"),
@@ -250,8 +270,8 @@ FAULTS: tuple[Scenario, ...] = (
     Scenario("preempted after the last step", preempted_after_the_end, ("after@24",)),
     Scenario("preempted twice before a step", preempted_twice_before_a_step, ("model@0",), requeued_by=("stage",) * 2),
     Scenario("preempted in the prepare stage", prepare_preempted, ("tokenise@0",), prepares=True,
-             settings=("prepare.slurm_partition=gpu-preempt",)),
-    Scenario("preempted in the evaluate stage", evaluate_preempted, settings=("evaluate.slurm_partition=gpu-preempt",)),
+             settings=("prepare.slurm_partition=gpu-preempt", "prepare.gpus_per_node=1")),
+    Scenario("preempted in the evaluate stage", evaluate_preempted, settings=("evaluate.slurm_partition=gpu-preempt", "evaluate.gpus_per_node=1")),
     Scenario("timed out", timed_out_at("step@12"), ("step@12",), settings=(LIMIT,), requeued_by=("stage",)),
     Scenario("signalled by hand", signalled_at("step@12"), ("step@12",), requeued_by=("stage",)),
     Scenario("cancelled, then resumed", cancelled_at("step@12"), ("step@12",), requeued_by=("resume",)),
@@ -277,4 +297,49 @@ FAULTS: tuple[Scenario, ...] = (
              after=keep_what_the_disk_holds),
 )  # fmt: skip
 
-ROWS = FAULTS
+SITES: dict[str, tuple[Site, str]] = {
+    "TERM only": (Site(user_signal=False), "stage"),
+    "cgroup": (Site(proctrack="cgroup"), "stage"),
+    "cgroup, TERM only": (Site(proctrack="cgroup", user_signal=False), "stage"),
+    "GraceTime 0": (Site(grace_time=0), "slurm"),
+    "GraceTime 0, TERM only": (Site(grace_time=0, user_signal=False), "slurm"),
+    "PreemptMode CANCEL": (Site(preempt_mode="CANCEL"), "stage"),
+    "PreemptMode CANCEL, GraceTime 0": (Site(preempt_mode="CANCEL", grace_time=0), "successor"),
+    "JobRequeue 0": (Site(job_requeue=False), "stage"),
+    "no accounting": (Site(accounting=False), "stage"),
+}
+"""Other ways of sites, and who brings a preempted job back there."""
+BLIND = Site(user_signal=False, accounting=False)
+WITHOUT_SCONTROL = "export PATH={folder}/only_srun"
+
+
+def hard_day(name: str, site: Site, by: str) -> Scenario:
+    """Four things that happen to one run: an early preemption, three more of which one is its time limit."""
+    acts = in_turn(preempted_early, preempted_at("step@5"), preempted_at("step@12"), timed_out_at("step@20"))
+    return Scenario(f"{name}: early and two more preemptions, time limit", acts, STEP_GATES, site, settings=(LIMIT,),
+                    requeued_by=("any", by, by, "stage"))  # fmt: skip
+
+
+OTHER_SITES: tuple[Scenario, ...] = (
+    *(hard_day(name, site, by) for name, (site, by) in SITES.items()),
+    *(
+        Scenario(f"{name}: cancelled, then resumed", cancelled_at("step@12"), ("step@12",), site, requeued_by=("resume",))
+        for name, (site, _) in SITES.items()
+    ),
+    Scenario("TERM only, no scontrol on the node: preempted three times", in_turn(*map(preempted_at, STEP_GATES)),
+             STEP_GATES, BLIND, setup=WITHOUT_SCONTROL, requeued_by=("slurm",) * 3),
+    Scenario("TERM only, no scontrol on the node: time limit, then resumed", timed_out_for_good_at("step@12"), ("step@12",),
+             BLIND, settings=(LIMIT,), setup=WITHOUT_SCONTROL, requeued_by=("resume",)),
+    Scenario("TERM only, no scontrol on the node: cancelled, then resumed", cancelled_at("step@12"), ("step@12",), BLIND,
+             setup=WITHOUT_SCONTROL, requeued_by=("resume",)),
+)  # fmt: skip
+RANKS: tuple[Scenario, ...] = tuple(
+    Scenario(f"{ranks} ranks, {name}: preempted three times", in_turn(*map(preempted_at, STEP_GATES), check), STEP_GATES,
+             reference=(f"train.gpus_per_node={ranks}", setting), requeued_by=THRICE)
+    for ranks in (2, 4)
+    for name, setting, check in (
+        ("DDP", "ddp_find_unused_parameters=true", lambda run: None),
+        ("ZeRO-2", f"deepspeed={REPO_ROOT}/deepspeed_configs/zero2.json", shards_were_saved),
+    )
+)  # fmt: skip
+ROWS = (*FAULTS, *OTHER_SITES, *RANKS)

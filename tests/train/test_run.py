@@ -118,7 +118,7 @@ def test_status_shows_the_run(world: World, run: RunPaths) -> None:
     settings = ["--set", f"runs_root={world.runs_root}"]
     shown = world.regrow("status", "one", "--json", *settings)
     assert json.loads(shown.stdout) == [
-        {"name": "one", "stage": "report", "state": "finished", "step": 6, "target_step": 6, "message": ""}
+        {"name": "one", "stage": "report", "state": "finished", "step": 6, "target_step": 6, "message": "", "jobs": []}
     ]
     assert "one" in world.regrow("status", *settings).stdout
     unknown = world.regrow("status", "nobody", *settings)

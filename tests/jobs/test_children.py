@@ -1,0 +1,95 @@
+"""Children and signals: blocked before Python starts, inherited, waited for; nothing outlives its parent."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from world import REPO_ROOT
+
+SHIELD = REPO_ROOT / "jobs" / "shield.py"
+SHOW_MASK = "import signal; print(sorted(s.name for s in signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
+
+
+def python(code: str, *, prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    command = [*prefix, sys.executable, "-c", textwrap.dedent(code)]
+    return subprocess.Popen(command, cwd=REPO_ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def test_shield_blocks_both_signals_for_all_that_follows() -> None:
+    shield = (sys.executable, "-I", "-S", str(SHIELD))
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SHOW_MASK!r}])"
+    with python(code, prefix=shield) as process:
+        assert process.communicate(timeout=30)[0].strip() == "['SIGTERM', 'SIGUSR2']"
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGTERM])
+def test_signal_is_waited_for_and_ends_nobody(number: signal.Signals) -> None:
+    code = """
+        from jobs.children import next_signal, watch_signals
+        watch_signals()
+        print("watching", flush=True)
+        print(next_signal(30).name, next_signal(0))
+    """
+    with python(code) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "watching\n"
+        process.send_signal(number)
+        assert process.communicate(timeout=30)[0] == f"{number.name} None\n"
+        assert process.returncode == 0
+
+
+def test_child_hears_of_its_own_children_but_not_of_the_signals(tmp_path: Path) -> None:
+    code = f"""
+        import sys
+        from pathlib import Path
+        from jobs.children import Children, next_signal, watch_signals
+        from jobs.launch import Command
+        watch_signals()
+        with open({str(tmp_path / "out")!r}, "wb") as out:
+            children = Children([Command([sys.executable, "-c", {SHOW_MASK!r}], {{}})], out.fileno())
+            while children.are_running():
+                next_signal(30)
+        print(children.first_failure())
+    """
+    with python(code) as process:
+        assert process.communicate(timeout=30)[0] == "None\n"
+    assert (tmp_path / "out").read_text().strip() == "['SIGTERM', 'SIGUSR2']"
+
+
+def test_first_failure_is_seen_and_the_others_are_ended(tmp_path: Path) -> None:
+    code = """
+        import sys, time
+        from jobs.children import Children, next_signal, watch_signals
+        from jobs.launch import Command
+        watch_signals()
+        sleep = Command([sys.executable, "-c", "import time; time.sleep(600)"], {})
+        fail = Command([sys.executable, "-c", "raise SystemExit(3)"], {})
+        children = Children([sleep, fail], 1)
+        while not children.first_failure():
+            next_signal(30)
+        print(children.first_failure(), children.are_running())
+        children.end()
+        print(children.are_running(), flush=True)
+    """
+    with python(code) as process:
+        assert process.communicate(timeout=30)[0] == "(1, 3) True\nFalse\n"
+
+
+def test_children_of_a_killed_parent_die(tmp_path: Path) -> None:
+    code = """
+        import sys
+        from jobs.children import Children, next_signal, watch_signals
+        from jobs.launch import Command
+        watch_signals()
+        child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+        children = Children([Command([sys.executable, "-c", child], {})], 1)
+        next_signal(600)
+    """
+    with python(code) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        process.kill()
+        subprocess.run(["tail", f"--pid={pid}", "-f", "/dev/null"], check=True, timeout=30)
