@@ -1,5 +1,6 @@
 """CheckpointManifest: makes a saved checkpoint valid, by writing its manifest once every rank has saved its part."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ class CheckpointManifest(TrainerCallback):
         self.is_evaluating = is_evaluating
         """Whether an evaluation is being cut short by this save."""
         self._trainer, self._save = trainer, trainer._save_checkpoint
+        self._began = 0.0
         trainer._save_checkpoint = self._save_or_set_aside
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -44,9 +46,11 @@ class CheckpointManifest(TrainerCallback):
             )
         except OSError as error:
             raise self._set_aside(checkpoint, error) from error
-        self.journal.event("saved", step=state.global_step, checkpoint=checkpoint.name)
+        seconds = time.monotonic() - self._began
+        self.journal.event("saved", step=state.global_step, checkpoint=checkpoint.name, seconds=seconds)
 
     def _save_or_set_aside(self, model: Any, trial: Any) -> None:
+        self._began = time.monotonic()
         try:
             self._save(model, trial)
         except SAVE_ERRORS as error:

@@ -1,7 +1,9 @@
 """The journal of a run: append-only JSON lines, one writer a file, merged on reading. It is the truth about the run."""
 
+import errno
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +22,9 @@ class Journal:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
+        self._lock = threading.Lock()
+        self._is_torn = False
+        """The last line was cut off by a full disk; the next one begins anew."""
 
     @classmethod
     def of_writer(cls, stem: str, writer: str) -> Self:
@@ -35,9 +40,13 @@ class Journal:
         return self._append({"time": time.time(), "event": "metrics", "step": step, "values": dict(values)}, sync=False)
 
     def _append(self, entry: Entry, *, sync: bool) -> Entry:
-        line = json.dumps(entry, ensure_ascii=False) + "\n"
-        with self.path.open("ab", buffering=0) as file:  # opened anew: nothing to close, and one write a line
-            file.write(line.encode("utf-8"))
+        text = json.dumps(entry, ensure_ascii=False) + "\n"
+        with self._lock, self.path.open("ab", buffering=0) as file:  # opened anew: nothing to close, one write a line
+            line = ("\n" * self._is_torn + text).encode("utf-8")
+            self._is_torn = True
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, "the disk is full", str(self.path))
+            self._is_torn = False
             if sync:
                 os.fsync(file.fileno())
         return entry
@@ -56,8 +65,20 @@ def read_journal(folder: Path, of: str | None = None) -> list[Entry]:
 
 
 def _read_file(path: Path) -> Iterator[Entry]:
+    time_before = 0.0
     for line in path.read_bytes().split(b"\n")[:-1]:  # what follows the last newline is an entry still being written
-        yield {**json.loads(line), "writer": path.stem}
+        entry = _parsed(line) or {"time": time_before, "event": "torn_line"}
+        time_before = entry["time"]
+        yield {**entry, "writer": path.stem}
+
+
+def _parsed(line: bytes) -> Entry | None:
+    """The entry of a line; None: a full disk has cut it off."""
+    try:
+        entry: Entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry
 
 
 def metric_rows(entries: list[Entry]) -> dict[int, dict[str, float]]:

@@ -158,8 +158,8 @@ class Attempt:
             children.end()
 
     def _note_stop(self, number: signal.Signals | None, phase: str = "starting") -> None:
-        cause = self.cause_now()
-        self.journal.event("stop_requested", signal=number and number.name, cause=cause, phase=phase)
+        came, cause = time.time(), self.cause_now()
+        self.journal.event("stop_requested", signal=number and number.name, came=came, cause=cause, phase=phase)
         if self.stop_cause is None:
             self.stop_cause = cause
             self.on_stop(self)

@@ -66,13 +66,20 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of the records, the model and the training.")] = 1,
     name: Annotated[str | None, typer.Option(help="The run's name. Default: config and time.")] = None,
     settings: Settings = [],  # noqa: B006
+    prepare_only: Annotated[
+        bool, typer.Option("--prepare-only", help="Make the records and the model, no more.")
+    ] = False,
 ) -> None:
     """The whole path on this machine: synthetic records, a toy model, training, evaluation, MLflow."""
     from jobs.demo import prepare_demo
+    from jobs.paths import REPO_ROOT
     from jobs.spec import load_run_spec
     from jobs.submit import submit_run
 
     config, folder_settings = prepare_demo(folder, seed)
+    if prepare_only:
+        typer.echo(f"the records and the toy model of {config.relative_to(REPO_ROOT)} are in {folder}/seed{seed}")
+        return
     spec = load_run_spec(config, "local", [*folder_settings, *settings], name)
     raise typer.Exit(submit_run(spec))
 

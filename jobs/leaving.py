@@ -6,6 +6,7 @@ from callbacks.journal import Entry, read_journal
 from jobs import slurm
 from jobs.attempt import Attempt
 from jobs.children import next_signal
+from jobs.config_error import ConfigError
 from jobs.executor import submit_to_slurm
 from jobs.requeue import OWN_FAULT, Cause, Decision, Situation, decide
 from jobs.stages import Stage, dependency, stage_after
@@ -30,7 +31,7 @@ def leave(attempt: Attempt, cause: Cause, message: str = "") -> Decision:
     elif decision.action == "requeue":
         attempt.journal.event("requeued", job_id=attempt.job_id, by="stage")
     if decision.action == "successor" and not has_successor(entries, attempt.job_id):
-        submit_successor(attempt)
+        decision = submit_successor(attempt) or decision
     if decision.action == "stay":
         _stay()
     return decision
@@ -42,9 +43,17 @@ def prepare_to_leave(attempt: Attempt) -> None:
         submit_successor(attempt)
 
 
-def submit_successor(attempt: Attempt) -> None:
-    """A new job for the same stage, which starts when this one has ended; what waited for this one waits for that one."""
-    job_id = submit_to_slurm(attempt.spec, attempt.stage, attempt.job, f"afterany:{attempt.job_id}")
+def submit_successor(attempt: Attempt) -> Decision | None:
+    """A new job for the same stage, which starts when this one has ended; what waited for this one waits for that one.
+
+    Returns:
+        What else is to be done, if Slurm refuses the new job; None: it is submitted.
+    """
+    try:
+        job_id = submit_to_slurm(attempt.spec, attempt.stage, attempt.job, f"afterany:{attempt.job_id}")
+    except ConfigError as refusal:
+        attempt.journal.event("successor_failed", error=str(refusal))
+        return Decision("fail", f"{refusal}; type: regrow resume")
     attempt.journal.event("submitted", stage=attempt.stage, job_id=job_id, after=f"afterany:{attempt.job_id}",
                           successor_of=attempt.job_id)  # fmt: skip
     following = stage_after(attempt.stage)
@@ -52,6 +61,7 @@ def submit_successor(attempt: Attempt) -> None:
     if following and following in jobs:
         error = slurm.set_dependency(jobs[following], dependency(following, job_id))
         attempt.journal.event("dependent_moved", stage=following, job_id=jobs[following], to=job_id, error=error)
+    return None
 
 
 def situation(attempt: Attempt, cause: Cause, entries: list[Entry]) -> Situation:

@@ -1,6 +1,10 @@
 """The journal: whole lines only, merged over writers, the newest value of a step counts."""
 
+import resource
+import signal
 from pathlib import Path
+
+import pytest
 
 from callbacks.journal import Journal, metric_rows, read_journal
 
@@ -29,6 +33,22 @@ def test_entry_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
     with (tmp_path / "x.jsonl").open("a") as file:
         file.write('{"time": 1, "eve')
     assert [entry["event"] for entry in read_journal(tmp_path)] == ["whole"]
+
+
+def test_line_cut_off_by_a_full_disk_is_shown_and_hides_nothing_else(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "x.jsonl")
+    journal.event("before")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that the write fails, and not the process
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + 20, limit[1]))
+    try:
+        with pytest.raises(OSError, match=r"full|large"):
+            journal.event("cut off", text="x" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, ignored)
+    journal.event("after")
+    assert [entry["event"] for entry in read_journal(tmp_path)] == ["before", "torn_line", "after"]
 
 
 def test_metric_rows_take_the_newest_value_of_a_step(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 
 OPTIONS = {
     "submit": ["config", "--cluster", "--name", "--set", "--dry-run", "--wait"],
-    "demo": ["--folder", "--seed", "--name", "--set"],
+    "demo": ["--folder", "--seed", "--name", "--set", "--prepare-only"],
     "cancel": ["run", "--cluster", "--set"],
     "resume": ["run", "--cluster", "--set", "--wait"],
     "status": ["run", "--cluster", "--set", "--json"],

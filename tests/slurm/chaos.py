@@ -4,10 +4,13 @@ import argparse
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
 import sys
 import time
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 from dev_cluster.cluster import DevCluster
@@ -16,28 +19,60 @@ from rows import ROWS
 from scenario import Run, Scenario, problems, submit
 from world import REPO_ROOT, World
 
+INTRODUCTION = """\
+# What was done to a run, and what it cost
+
+Made by `make chaos ARGS='--write docs/chaos.md'`: the real Axolotl on a toy mixture of experts, 24 optimizer steps, a
+save every 8, on the real Slurm of `regrow dev-cluster`. A row holds if no more steps were done again than allowed, the
+adapter and every logged loss are those of a run that nobody disturbed, bit for bit, and each dependent job started
+once, after the end of the training. Lost: completed optimizer steps that were done again, and how many may be. An
+announced stop may lose none; an unannounced kill, or a damaged checkpoint, those since the last save."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=REPO_ROOT / "runs" / "chaos")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier calls have shown")
-    parser.add_argument("--only", default="", help="rows whose name contains this")
+    parser.add_argument("--only", default="", help="rows whose name fits this regular expression")
+    parser.add_argument("--write", type=Path, help="write the table as Markdown")
     options = parser.parse_args()
     results = Results(options.folder / "results.jsonl")
     if options.fresh:
         results.path.unlink(missing_ok=True)
     table = Table(options.folder.resolve(), Path.home() / ".cache" / "regrow" / "chaos")
-    rows = [row for row in ROWS if options.only in row.name]
-    failed = 0
+    rows = [row for row in ROWS if re.search(options.only, row.name)]
+    shown = []
     try:
         for number, row in enumerate(rows, start=1):
-            result = results.of(row) or results.add(row, *table.run(row))
-            failed += not result["held"]
-            print(f"{number}/{len(rows)}  {line(result)}", flush=True)
+            shown.append(results.of(row) or results.add(row, *table.run(row)))
+            print(f"{number}/{len(rows)}  {line(shown[-1])}", flush=True)
     finally:
         table.close()
-    print(f"{len(rows) - failed} of {len(rows)} rows held")
-    return 1 if failed else 0
+    held = sum(result["held"] for result in shown)
+    if options.write:
+        options.write.write_text(markdown(shown), encoding="utf-8")
+    print(f"{held} of {len(rows)} rows held")
+    return 0 if held == len(rows) else 1
+
+
+def markdown(results: list[dict]) -> str:
+    """The table, as it stands in docs/."""
+    lines = [
+        *INTRODUCTION.splitlines(),
+        "",
+        f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, torch {version('torch')}, "
+        f"axolotl {version('axolotl')}, deepspeed {version('deepspeed')}; "
+        f"{sum(r['held'] for r in results)} of {len(results)} rows held.",
+        "",
+        "| scenario | lost | attempts | brought back by | seconds | |",
+        "|---|---:|---:|---|---:|---|",
+    ]
+    rows = [
+        f"| {r['name']} | {r['lost']} of {r['may_lose']} | {r['attempts']} | {', '.join(r['requeued_by'])} "
+        f"| {r['seconds']:.0f} | {'held' if r['held'] else '**failed**'} |"
+        for r in results
+    ]
+    return "\n".join([*lines, *rows]) + "\n"
 
 
 def line(result: dict) -> str:
@@ -70,6 +105,7 @@ class Results:
             "problems": found,
             "seconds": seconds,
             "lost": sum(run.steps_lost()) if run else None,
+            "may_lose": row.lost,
             "attempts": len(run.entries("stage_started", stage="train")) if run else None,
             "requeued_by": run.requeued_by() if run else None,
             "site": asdict(row.site),
