@@ -57,7 +57,8 @@ def main() -> None:
     cluster = DevCluster(folder / "c")
     try:
         cluster.up(Site(accounting=False))
-        run = submit(build_world(folder / "world"), cluster, "measured", (), ENDLESS)
+        run = Run("measured", build_world(folder / "world"), cluster, folder / "gates")
+        submit(run, (), ENDLESS)
         rows = []
         for number in range(repeats):
             rows.append(measure(run, number, folder))
@@ -102,7 +103,7 @@ def resume_by_hand(run: Run, folder: Path) -> float:
     environment = run.world.environment | {
         "REGROW_TEST_GATES": str(run.gates),
         "PYTHONPATH": f"{REPO_ROOT}:{REPO_ROOT}/tests/slurm",
-        "OMP_NUM_THREADS": "2",
+        "OMP_NUM_THREADS": "1",
         "OMP_WAIT_POLICY": "PASSIVE",
         "ACCELERATE_USE_CPU": "true",
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",

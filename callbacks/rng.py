@@ -10,21 +10,21 @@ import torch
 
 @dataclass(frozen=True)
 class RngState:
-    """Python's, numpy's and torch's generators, the GPUs' included; those that HF's checkpoint holds."""
+    """Python's, numpy's and torch's generators, that of this rank's own GPU included."""
 
     python: Any
     numpy: Any
     cpu: torch.Tensor
-    cuda: list[torch.Tensor]
+    cuda: torch.Tensor | None
 
     @classmethod
     def now(cls) -> Self:
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
         return cls(random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda)
 
     def restore(self) -> None:
         random.setstate(self.python)
         np.random.set_state(self.numpy)
         torch.set_rng_state(self.cpu)
-        if self.cuda:
-            torch.cuda.set_rng_state_all(self.cuda)
+        if self.cuda is not None:
+            torch.cuda.set_rng_state(self.cuda)

@@ -124,8 +124,8 @@ class Attempt:
         if record and record.preempted and self.stop_cause is None:
             self._note_stop(None)
 
-    def cause_now(self) -> Cause:
-        """Why the attempt must stop, by the job's record at this moment."""
+    def cause_now(self, number: signal.Signals | None = None) -> Cause:
+        """Why the attempt must stop, by the job's record at this moment. `number`: the signal that came."""
         record = slurm.job_record(self.job_id) if self.in_slurm else None
         parameters = self.spec.profile.parameters(self.stage)
         limit = parameters.get("timeout_min")
@@ -135,6 +135,7 @@ class Attempt:
             now=time.time(),
             ends_at=self.started_at + 60 * float(limit) if limit and self.in_slurm else None,
             warning=float(parameters.get("slurm_signal_delay_s", DEFAULT_WARNING_SECONDS)),
+            is_warning=number == signal.SIGUSR2 and self.spec.site is not None and not self.spec.site.user_signal,
         )
 
     def _first_failure(self, children: Children, stop_file: Path | None) -> tuple[int, int] | None:
@@ -158,7 +159,7 @@ class Attempt:
             children.end()
 
     def _note_stop(self, number: signal.Signals | None, phase: str = "starting") -> None:
-        came, cause = time.time(), self.cause_now()
+        came, cause = time.time(), self.cause_now(number)
         self.journal.event("stop_requested", signal=number and number.name, came=came, cause=cause, phase=phase)
         if self.stop_cause is None:
             self.stop_cause = cause

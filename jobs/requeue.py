@@ -111,7 +111,13 @@ def decide(cause: Cause, situation: Situation) -> Decision:
 
 
 def stop_cause(
-    record: JobRecord | None, restart_count: int, *, now: float, ends_at: float | None, warning: float
+    record: JobRecord | None,
+    restart_count: int,
+    *,
+    now: float,
+    ends_at: float | None,
+    warning: float,
+    is_warning: bool = False,
 ) -> Cause:
     """What a signal means, by the job's own record.
 
@@ -120,11 +126,12 @@ def stop_cause(
         restart_count: how often this job was requeued before this attempt.
         ends_at: when the time limit is reached, as far as the stage itself knows, seconds since the epoch.
         warning: seconds before the time limit at which Slurm warns.
+        is_warning: the signal can only be that warning: at this site preemptions come with TERM alone.
     """
     is_near = (record and record.end_time) or ends_at
     is_last_call = is_near is not None and is_near - now <= warning + NEAR_SECONDS
     if record is None:
-        return "timed_out" if is_last_call else "unknown"
+        return "timed_out" if is_last_call or is_warning else "unknown"
     if record.restarts > restart_count:
         return "requeued"
     if record.preempted:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from callbacks.journal import Entry, read_journal
+from callbacks.tracking import RUN_UUID_TAG
 from jobs import slurm
 from jobs.check.files import file_findings
 from jobs.check.finding import Finding, Level
@@ -93,9 +94,16 @@ def _where_to_look(spec: RunSpec, entries: list[Entry]) -> str:
             f"predictions  {spec.paths.predictions}",
             f"adapter      {spec.paths.checkpoints}",
             f"MLflow       experiment {spec.regrow.mlflow.experiment}, run {spec.name} ({run_id})",
-            f"             type: mlflow ui --backend-store-uri {spec.profile.tracking_uri}",
+            f"             {_mlflow_place(spec)}",
         ]
     )
+
+
+def _mlflow_place(spec: RunSpec) -> str:
+    """Where to look, and how to find a run there that does not have an id yet."""
+    uri = spec.profile.tracking_uri
+    where = f"{uri}/#/experiments" if uri.startswith("http") else f"type: mlflow ui --backend-store-uri {uri}"
+    return f"{where} · filter: tags.`{RUN_UUID_TAG}` = '{spec.run_uuid}'"
 
 
 def dry_run_text(spec: RunSpec) -> tuple[str, bool]:

@@ -111,6 +111,7 @@ def test_without_a_record_only_the_clock_is_left() -> None:
     assert stop_cause(None, 0, now=1000, ends_at=1100, warning=60) == "timed_out"
     assert stop_cause(None, 0, now=1000, ends_at=9000, warning=60) == "unknown"
     assert stop_cause(None, 0, now=1000, ends_at=None, warning=60) == "unknown"
+    assert stop_cause(None, 0, now=1000, ends_at=9000, warning=60, is_warning=True) == "timed_out"
 
 
 def test_restarts_before_this_attempt_do_not_count() -> None:

@@ -8,10 +8,15 @@ import platform
 import re
 import shutil
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from queue import SimpleQueue
 
 from dev_cluster.cluster import DevCluster
 from dev_cluster.site import Site
@@ -34,25 +39,48 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=REPO_ROOT / "runs" / "chaos")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier calls have shown")
     parser.add_argument("--only", default="", help="rows whose name fits this regular expression")
+    parser.add_argument("--workers", type=int, default=2, help="rows that run side by side; each needs a CPU")
     parser.add_argument("--write", type=Path, help="write the table as Markdown")
     options = parser.parse_args()
     results = Results(options.folder / "results.jsonl")
     if options.fresh:
         results.path.unlink(missing_ok=True)
-    table = Table(options.folder.resolve(), Path.home() / ".cache" / "regrow" / "chaos")
     rows = [row for row in ROWS if re.search(options.only, row.name)]
-    shown = []
-    try:
-        for number, row in enumerate(rows, start=1):
-            shown.append(results.of(row) or results.add(row, *table.run(row)))
-            print(f"{number}/{len(rows)}  {line(shown[-1])}", flush=True)
-    finally:
-        table.close()
-    held = sum(result["held"] for result in shown)
+    with (
+        workers(options.workers, options.folder.resolve(), results.code) as tables,
+        ThreadPoolExecutor(options.workers) as pool,
+    ):
+
+        def show(row: Scenario) -> dict:
+            table = tables.get()
+            try:
+                return results.of(row) or results.add(row, *table.run(row))
+            finally:
+                tables.put(table)
+
+        shown = {pool.submit(show, row): row for row in rows}
+        for number, done in enumerate(as_completed(shown), start=1):
+            print(f"{number}/{len(rows)}  {line(done.result())}", flush=True)
+    in_order = [done.result() for done in shown]
+    held = sum(result["held"] for result in in_order)
     if options.write:
-        options.write.write_text(markdown(shown), encoding="utf-8")
+        options.write.write_text(markdown(in_order), encoding="utf-8")
     print(f"{held} of {len(rows)} rows held")
     return 0 if held == len(rows) else 1
+
+
+@contextmanager
+def workers(count: int, folder: Path, code: str) -> Iterator["SimpleQueue[Table]"]:
+    """Tables that run rows side by side, each with a cluster of its own."""
+    tables: SimpleQueue[Table] = SimpleQueue()
+    every = [Table(folder / f"worker{n}", Path.home() / ".cache" / "regrow" / f"chaos{n}", code) for n in range(count)]
+    try:
+        for table in every:
+            tables.put(table)
+        yield tables
+    finally:
+        for table in every:
+            table.close()
 
 
 def markdown(results: list[dict]) -> str:
@@ -85,7 +113,7 @@ class Results:
     """What was shown for the code as it stands."""
 
     def __init__(self, path: Path) -> None:
-        self.path, digest = path, hashlib.sha256()
+        self.path, self._lock, digest = path, threading.Lock(), hashlib.sha256()
         for room in ("jobs", "callbacks", "slurm/dev_cluster"):
             for file in sorted((REPO_ROOT / room).rglob("*.py")):
                 digest.update(file.read_bytes())
@@ -110,7 +138,7 @@ class Results:
             "requeued_by": run.requeued_by() if run else None,
             "site": asdict(row.site),
         }
-        with self.path.open("a") as file:
+        with self._lock, self.path.open("a") as file:
             file.write(json.dumps(result) + "\n")
         return result
 
@@ -118,19 +146,21 @@ class Results:
 class Table:
     """Runs rows; keeps the cluster up between rows of the same site, and the uninterrupted runs to compare with."""
 
-    def __init__(self, folder: Path, cluster: Path) -> None:
+    def __init__(self, folder: Path, cluster: Path, code: str = "") -> None:
         self.world = build_world(folder)
         self.cluster = DevCluster(cluster)
-        self.references: dict[tuple[str, ...], Run] = {}
+        self.code = code
+        """What the reference runs were made with; those of other code are made anew."""
 
     def run(self, row: Scenario) -> tuple[Run | None, list[str], float]:
         reference = self.reference(row.reference)
         started = time.monotonic()
         self.bring_up(row.site)
         if row.prepares:
-            shutil.rmtree(self.world.runs_root / "prepared")
-        run = submit(self.world, self.cluster, row.slug, row.gates, row.settings + row.reference, row.setup)
+            shutil.rmtree(self.world.runs_root / "prepared", ignore_errors=True)
+        run = Run(row.slug, self.world, self.cluster, self.world.folder / "gates" / row.slug)
         try:
+            submit(run, row.gates, row.settings + row.reference, row.setup)
             row.acts(run)
             run.wait_for_end()
             found = problems(run, row, reference)
@@ -148,11 +178,11 @@ class Table:
 
     def reference(self, settings: tuple[str, ...]) -> Run:
         """The run that nobody disturbs."""
-        name = "reference" + "".join(c if c.isalnum() else "-" for c in "-".join(settings))
+        name = f"reference{self.code}" + "".join(c if c.isalnum() else "-" for c in "-".join(settings))
         run = Run(name, self.world, self.cluster, self.world.folder / "gates" / name)
         if not run.entries("run_ended"):
             self.bring_up(self.cluster.site or Site())
-            run = submit(self.world, self.cluster, name, (), settings)
+            submit(run, (), settings)
             run.wait_for_end()
             assert run.adapter(), f"the reference run failed: {run.paths.run_dir}"
         return run

@@ -188,6 +188,8 @@ def mount_small_disk(run: Run) -> None:
 
 
 def keep_what_the_disk_holds(run: Run) -> None:
+    if not run.paths.checkpoints.is_mount():
+        return
     kept = run.paths.run_dir / "kept"
     shutil.copytree(run.paths.checkpoints, kept)
     subprocess.run(["umount", str(run.paths.checkpoints)], check=True)

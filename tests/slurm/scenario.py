@@ -28,6 +28,8 @@ SETTINGS = {
     "save_total_limit": 2,
     "regrow.generation_eval.max_new_tokens": 8,
     "regrow.evaluate.max_new_tokens": 2,
+    "train.cpus_per_task": 1,
+    "train.slurm_srun_args": "[]",
     "plugins": "[gates.Gates, callbacks.plugin.RegrowPlugin]",
 }
 WAIT_SECONDS = 180
@@ -187,28 +189,25 @@ class Scenario:
         return "".join(c if c.isalnum() else "-" for c in self.name.lower())
 
 
-def submit(
-    world: World, cluster: DevCluster, name: str, gates: tuple[str, ...], settings: tuple[str, ...], setup: str = ":"
-) -> Run:
-    """Submit tiny_cpu.yml to the dev cluster, with gates. `setup`: one more shell line before each job's command."""
-    folder = world.folder / "gates" / name
+def submit(run: Run, gates: tuple[str, ...], settings: tuple[str, ...], setup: str = ":") -> None:
+    """Submit tiny_cpu.yml to the run's cluster, with gates. `setup`: one more shell line before each job's command."""
+    world, folder = run.world, run.gates
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(world.runs_root / name, ignore_errors=True)
+    shutil.rmtree(run.paths.run_dir, ignore_errors=True)
     folder.mkdir(parents=True)
     for gate in gates:
-        (folder / gate).touch()
+        run.add_gate(gate)
     exports = f"export REGROW_TEST_GATES={folder} PYTHONPATH={Path(__file__).parent}:$PYTHONPATH"
     done = world.submit(
-        name,
+        run.name,
         *(f"{key}={value}" for key, value in SETTINGS.items()),
-        f"slurm_conf={cluster.conf}",
+        f"slurm_conf={run.cluster.conf}",
         f'setup=["{exports}", "{setup.format(folder=world.folder)}"]',
         *settings,
         cluster="dev",
         environment={"REGROW_TEST_GATES": str(folder), "PYTHONPATH": str(Path(__file__).parent)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return Run(name, world, cluster, folder)
 
 
 def is_as_expected(by: list[str], expected: tuple[str, ...]) -> bool:
