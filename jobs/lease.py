@@ -43,11 +43,18 @@ class Lease:
         write_atomically(self.path, self.owner)
 
     def is_kept(self) -> bool:
-        """Give a sign of life; False: another attempt has taken the lease, and this one must end."""
-        if self.holder() != self.owner:
-            return False
-        with suppress(FileNotFoundError):
-            os.utime(self.path)
+        """Give a sign of life; False: another attempt has taken the lease, and this one must end.
+
+        A file system that fails for a moment, or a file that somebody removed, is no reason to end.
+        """
+        with suppress(OSError):
+            holder = self.holder()
+            if holder is None:
+                write_atomically(self.path, self.owner)
+            elif holder != self.owner:
+                return False
+            else:
+                os.utime(self.path)
         return True
 
     def release(self) -> None:

@@ -47,6 +47,8 @@ def run_stage(job: StageJob, work: Callable[[Attempt], None]) -> None:
     except BaseException as error:
         attempt.journal.event("stage_failed", stage=job.stage, message=f"{type(error).__name__}: {error}", exit_code=1)
         raise
+    if attempt.lease:
+        attempt.lease.release()
     attempt.journal.event("stage_finished", stage=job.stage)
 
 

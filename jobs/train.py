@@ -53,7 +53,6 @@ def train(attempt: Attempt) -> None:
         attempt.run(commands, stop_file)
     if not finished(read_journal(spec.paths.journal)):
         raise StageFailed(f"the ranks ended before the target step\nTheir output: {attempt.log}", EXIT_TEMPORARY)
-    attempt.lease.release()
 
 
 def finished(entries: list[Entry]) -> bool:

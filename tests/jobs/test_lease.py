@@ -66,6 +66,14 @@ def test_dead_owners_lease_is_taken_and_he_ends_when_he_comes_back(tmp_path: Pat
     assert mine.holder() == "train-1-1"
 
 
+def test_lease_that_somebody_removed_is_written_anew(tmp_path: Path) -> None:
+    mine = Lease(tmp_path / "lease", "train-1-0")
+    mine.take()
+    mine.path.unlink()
+    assert mine.is_kept()
+    assert mine.holder() == "train-1-0"
+
+
 def test_clock_of_the_other_node_does_not_count(tmp_path: Path) -> None:
     dead = Lease(tmp_path / "lease", "train-1-0")
     dead.take()
