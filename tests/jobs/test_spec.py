@@ -58,7 +58,7 @@ def test_resolved_config_is_absolute_and_never_resumes_by_itself(tmp_path: Path)
     write_run(spec)
     resolved = yaml.safe_load(spec.paths.axolotl_yml.read_text(encoding="utf-8"))
     assert resolved["output_dir"] == str(tmp_path / "one" / "checkpoints")
-    assert resolved["base_model"] == str(REPO_ROOT / "data" / "demo" / "model")
+    assert resolved["base_model"] == str(REPO_ROOT / "data" / "demo" / "seed1" / "model")
     assert resolved["auto_resume_from_checkpoints"] is False
     assert resolved["regrow"]["run_dir"] == str(tmp_path / "one")
 
