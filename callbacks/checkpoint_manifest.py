@@ -1,5 +1,7 @@
 """CheckpointManifest: makes a saved checkpoint valid, by writing its manifest once every rank has saved its part."""
 
+import errno
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,9 @@ from callbacks.manifest import write_manifest
 
 SAVE_ERRORS = (OSError, RuntimeError, SafetensorError)
 """What a full disk raises, from Python, from torch and from safetensors."""
+
+
+LITTLE_ROOM_BYTES = 16 * 2**20
 
 
 class SaveFailed(RuntimeError):
@@ -61,8 +66,17 @@ class CheckpointManifest(TrainerCallback):
             aside = checkpoint.with_name(f"torn-{checkpoint.name.partition('-')[2]}-{self.journal.path.stem}")
             if checkpoint.exists():
                 checkpoint.rename(aside)
-            self.journal.event("save_failed", checkpoint=checkpoint.name, renamed=aside.name, error=str(error))
+            full = is_full(error, aside.parent)
+            said = {"checkpoint": checkpoint.name, "renamed": aside.name, "error": str(error), "is_full": full}
+            self.journal.event("save_failed", **said)
         return SaveFailed(f"{checkpoint} could not be written: {error}")
+
+
+def is_full(error: Exception, folder: Path) -> bool:
+    """Whether there was no room; torch and safetensors hide the errno of what they met."""
+    no_room = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+    said = isinstance(error, OSError) and error.errno in no_room
+    return said or "No space left" in str(error) or shutil.disk_usage(folder).free < LITTLE_ROOM_BYTES
 
 
 def _checkpoint(args: TrainingArguments, state: TrainerState) -> Path:

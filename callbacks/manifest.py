@@ -22,6 +22,12 @@ def write_manifest(checkpoint: Path, *, step: int, world_size: int, evaluation_o
     write_atomically(checkpoint / MANIFEST, json.dumps(facts, indent=1))
 
 
+def set_owes_evaluation(checkpoint: Path, owed: bool) -> None:
+    """Change what the manifest of a whole checkpoint says about its evaluation."""
+    facts = json.loads((checkpoint / MANIFEST).read_bytes())
+    write_atomically(checkpoint / MANIFEST, json.dumps(facts | {"evaluation_owed": owed}, indent=1))
+
+
 def owes_evaluation(checkpoint: Path) -> bool:
     """Whether the evaluation at the checkpoint's step was cut short; False for a checkpoint without a manifest."""
     path = checkpoint / MANIFEST

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 PACKAGES = ("axolotl", "torch", "transformers", "peft", "accelerate", "deepspeed", "flash-attn")
 
+TOTALS = frozenset({"train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss"})
+"""What the Trainer adds up from its process's start, and divides by all steps: wrong after a resume."""
+
 
 class MLflowLogger(TrainerCallback):
     """Rank 0 only. Params are those of the resolved config, not the two hundred defaults of the trainer."""
@@ -26,10 +29,12 @@ class MLflowLogger(TrainerCallback):
     def __init__(self, journal: Journal, feed: MlflowFeed, config: Path) -> None:
         self.journal, self.feed, self.config = journal, feed, config
         self._monitor: Any = None
+        self._is_resumed = False
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        self._is_resumed = state.global_step > 0
         self.feed.params(flat_params(yaml.safe_load(self.config.read_text(encoding="utf-8"))))
         self.feed.tags(environment_tags() | {"regrow.world_size": str(args.world_size)})
         self.feed.artifact(self.config, "config")
@@ -43,17 +48,23 @@ class MLflowLogger(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        left_out = TOTALS if self._is_resumed else frozenset()
         values = {
-            metric_name(name): float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)
+            metric_name(name): float(value)
+            for name, value in (logs or {}).items()
+            if isinstance(value, int | float) and name not in left_out
         }
         self.feed.metrics(self.journal.metrics(state.global_step, values))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        self.feed.call(self._finish_system_metrics)  # on the feed's thread: a server that is away keeps nobody waiting
+        self.feed.close()
+
+    def _finish_system_metrics(self, client: "MlflowClient", run_id: str) -> None:
         if self._monitor is not None:
             self._monitor.finish()
-        self.feed.close()
 
     def _start_system_metrics(self, client: "MlflowClient", run_id: str) -> None:
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor

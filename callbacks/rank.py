@@ -13,6 +13,10 @@ import yaml
 
 from callbacks.journal import JOURNAL_ENV, Journal
 
+CONFIG_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError, AssertionError)
+"""What a wrong config raises; pydantic's ValidationError is a ValueError."""
+EXIT_CONFIG = 2
+
 
 def import_plugins(config: Path) -> None:
     """Import every plugin of the config.
@@ -60,7 +64,7 @@ def main() -> None:
                 "error", rank=int(rank), type=type(error).__name__, message=str(error)
             )
         traceback.print_exc()
-        raise SystemExit(1) from None
+        raise SystemExit(EXIT_CONFIG if isinstance(error, CONFIG_ERRORS) else 1) from None
 
 
 if __name__ == "__main__":

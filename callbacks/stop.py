@@ -10,6 +10,7 @@ import torch.distributed as dist
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.journal import Journal
+from callbacks.manifest import set_owes_evaluation, torn_reason
 from callbacks.rng import RngState
 from callbacks.stop_file import EXIT_STOPPED
 
@@ -55,6 +56,8 @@ class GracefulStop(TrainerCallback):
         self.before_exit = before_exit
         self.is_evaluating = False
         self._saved_step = 0
+        self._learning_rate = 0.0
+        """Of the last step; the Trainer's own is already the next one's."""
         self._rng = RngState.now()
         self._sums = _Sums(0.0, 0, torch.tensor(0.0))
 
@@ -84,6 +87,11 @@ class GracefulStop(TrainerCallback):
     ) -> None:
         self._leave_if_agreed("accumulation")
 
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._learning_rate = self.trainer._get_learning_rate()
+
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._rng = RngState.now()
 
@@ -96,6 +104,8 @@ class GracefulStop(TrainerCallback):
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self.is_evaluating = False
         self._rng.restore()
+        if state.global_step == self._saved_step:
+            self._note_evaluation(owed=False)  # that which a stop had cut short is made up
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._saved_step = state.global_step
@@ -110,11 +120,18 @@ class GracefulStop(TrainerCallback):
             self._log_loss()
             trainer._save_checkpoint(trainer.model_wrapped, trial=None)
             trainer.callback_handler.on_save(trainer.args, state, trainer.control)
+        elif self.is_evaluating:
+            self._note_evaluation(owed=True)
         if self.journal:
             self.journal.event("stopped", step=state.global_step, phase=phase, evaluation_owed=self.is_evaluating)
         self.before_exit()
         self.request.wait_for_all()
         os._exit(EXIT_STOPPED)  # the interpreter's and CUDA's own end take seconds
+
+    def _note_evaluation(self, owed: bool) -> None:
+        checkpoint = Path(str(self.trainer.args.output_dir)) / f"checkpoint-{self.trainer.state.global_step}"
+        if self.journal and not torn_reason(checkpoint):
+            set_owes_evaluation(checkpoint, owed)
 
     def _leave_if_agreed(self, phase: str) -> None:
         if self.request.is_agreed():
@@ -126,7 +143,7 @@ class GracefulStop(TrainerCallback):
         steps = trainer.state.global_step - trainer._globalstep_last_logged
         if steps > 0:
             loss = trainer.accelerator.gather(trainer._tr_loss).mean().item() / steps
-            trainer.log({"loss": loss, "learning_rate": trainer._get_learning_rate()})
+            trainer.log({"loss": loss, "learning_rate": self._learning_rate})
 
 
 class _Sums:

@@ -19,7 +19,7 @@ def main() -> None:
         return
     now = attempt.cause_now()
     cause: Cause = now if now in ("preempted", "timed_out") else "crashed"
-    decision = leave(attempt, cause, f"the stage's process was killed; its exit code was {code}")
+    decision = leave(attempt, cause, f"the stage's process ended without a word; its exit code was {code}")
     if decision.action == "fail":
         attempt.journal.event("stage_failed", stage=stage, message=decision.reason, exit_code=1)
 

@@ -15,7 +15,7 @@ from jobs import slurm
 from jobs.children import Children, next_signal, pending_stop
 from jobs.launch import Command
 from jobs.lease import HEARTBEAT_SECONDS, Lease
-from jobs.requeue import Cause, stop_cause
+from jobs.requeue import FINAL, Cause, stop_cause
 from jobs.spec import RunSpec
 from jobs.stages import Stage
 
@@ -67,7 +67,7 @@ class Attempt:
     stop_cause: Cause | None = None
     """Why it was told to stop; None: it was not."""
     on_stop: Callable[["Attempt"], None] = lambda attempt: None
-    """Called once it is known why, before the children are told."""
+    """Called whenever it is known why, or known better."""
 
     @property
     def stage(self) -> Stage:
@@ -109,7 +109,7 @@ class Attempt:
             return
         if self.stop_cause and failed[1] in (EXIT_TEMPORARY, ENDED_BY_US):
             raise Stopped
-        raise StageFailed(_failure_text(*failed, len(commands), self), cause=self._failure_cause())
+        raise StageFailed(_failure_text(*failed, len(commands), self), *self._failure_kind(failed[1]))
 
     def check_stop(self) -> None:
         """Raises Stopped if the stage was told to stop. Long work of its own calls this now and then."""
@@ -121,7 +121,7 @@ class Attempt:
     def look_for_preemption(self) -> None:
         """A signal that came before the job step was there has reached nobody: ask once."""
         record = slurm.job_record(self.job_id) if self.in_slurm else None
-        if record and record.preempted and self.stop_cause is None:
+        if record and record.preempt_time and self.stop_cause is None:
             self._note_stop(None)
 
     def cause_now(self, number: signal.Signals | None = None) -> Cause:
@@ -143,7 +143,7 @@ class Attempt:
         while children.are_running():
             number = next_signal(HEARTBEAT_SECONDS)
             if self.lease and not self.lease.is_kept():
-                raise StageFailed(f"{self.lease.holder()} has taken over this run", EXIT_TEMPORARY)
+                raise StageFailed(f"{self.lease.holder()} has taken over this run", EXIT_TEMPORARY, "superseded")
             if number in (signal.SIGUSR2, signal.SIGTERM):
                 self._stop(children, stop_file, number)
             elif (failed := children.first_failure()) and (self.stop_cause is None or failed[1] != EXIT_TEMPORARY):
@@ -154,26 +154,32 @@ class Attempt:
         if stop_file:
             stop_file.touch()  # first, so that children which begin at this moment see it before their first step
         has_begun = bool(stop_file) and self._has_begun()
-        self._note_stop(number, phase="training" if has_begun else "starting")
+        try:
+            self._note_stop(number, phase="training" if has_begun else "starting")
+        except OSError as error:  # nothing may keep the ranks from saving
+            self.stop_cause = self.stop_cause or "unknown"
+            print(f"the stop could not be written down: {error}", flush=True)
         if not has_begun:
             children.end()
 
     def _note_stop(self, number: signal.Signals | None, phase: str = "starting") -> None:
         came, cause = time.time(), self.cause_now(number)
-        self.journal.event("stop_requested", signal=number and number.name, came=came, cause=cause, phase=phase)
-        if self.stop_cause is None:
+        if self.stop_cause is None or cause in FINAL:
             self.stop_cause = cause
-            self.on_stop(self)
+        self.journal.event("stop_requested", signal=number and number.name, came=came, cause=cause, phase=phase)
+        self.on_stop(self)
 
     def _has_begun(self) -> bool:
-        return "training_began" in self._events()
+        entries = read_journal(self.spec.paths.journal, of=self.name)
+        return any(entry["event"] == "training_began" for entry in entries)
 
-    def _failure_cause(self) -> Cause | None:
-        return "unsaved" if "save_failed" in self._events() else None
-
-    def _events(self) -> set[str]:
-        """What this attempt's writers have said so far."""
-        return {entry["event"] for entry in read_journal(self.spec.paths.journal, of=self.name)}
+    def _failure_kind(self, code: int) -> tuple[int, Cause | None]:
+        """The stage's exit code and cause for a child's exit code, and for what the attempt's writers have said."""
+        entries = read_journal(self.spec.paths.journal, of=self.name)
+        if any(entry["event"] == "save_failed" and entry["is_full"] for entry in entries):
+            return EXIT_FAILED, "unsaved"
+        is_config = code == EXIT_CONFIG and not self._has_begun()
+        return (EXIT_CONFIG, "config") if is_config else (EXIT_FAILED, "crashed")
 
 
 def current_attempt(job: StageJob, writer: str) -> Attempt:

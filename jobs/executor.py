@@ -95,11 +95,11 @@ def _slurm_parameters(spec: RunSpec, stage: Stage, here: str, dependency: str | 
 
 
 def _own_setup(spec: RunSpec, stage: Stage, here: str) -> list[str]:
-    """Shell lines: this checkout's packages and no others; and who speaks when the stage was killed (status above 128)."""
+    """Shell lines: this checkout's packages and no others; and who speaks when the stage could not (75: it has spoken)."""
     aftermath = shlex.join([python_of(spec, here), "-m", "jobs.aftermath", str(spec.paths.run_dir), stage])
     return [
         f"export PYTHONPATH={shlex.quote(str(REPO_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
-        f"regrow_aftermath() {{ code=$?; [ $code -le 128 ] || {aftermath} $code; }}",
+        f"regrow_aftermath() {{ code=$?; case $code in 0|75) ;; *) {aftermath} $code;; esac; }}",
         "trap regrow_aftermath EXIT",
     ]
 

@@ -4,6 +4,7 @@ Two can be alive when a node loses the network: Slurm starts the job elsewhere, 
 """
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,6 @@ STALE_SECONDS = 5 * HEARTBEAT_SECONDS
 POLL_SECONDS = 0.25
 
 
-class LeaseHeld(RuntimeError):
-    """Another attempt is alive and holds the lease."""
-
-
 @dataclass(frozen=True)
 class Lease:
     """Held by the attempt whose name stands in the file, as long as its time of modification moves."""
@@ -28,18 +25,18 @@ class Lease:
     path: Path
     owner: str
 
-    def take(self) -> None:
-        """Take the lease; if somebody has it, watch first whether he is alive.
+    def take(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Take the lease; if somebody has it who is alive, wait until he has left, or is not heard of any more.
 
-        Raises:
-            LeaseHeld: he is.
+        Args:
+            meanwhile: called now and then; may raise.
         """
         beat, deadline = self._beat(), monotonic() + STALE_SECONDS
         while beat is not None and self.holder() != self.owner and monotonic() < deadline:
             sleep(POLL_SECONDS)
-            if (now := self._beat()) != beat and now is not None:
-                raise LeaseHeld(f"{self.holder()} is alive and works on this run: {self.path}")
-            beat = now
+            meanwhile()
+            if (now := self._beat()) != beat:
+                beat, deadline = now, monotonic() + STALE_SECONDS
         write_atomically(self.path, self.owner)
 
     def is_kept(self) -> bool:

@@ -4,22 +4,20 @@ from time import monotonic
 
 from callbacks.journal import Entry, read_journal
 from jobs import slurm
-from jobs.attempt import Attempt
+from jobs.attempt import Attempt, Stopped
 from jobs.children import next_signal
 from jobs.config_error import ConfigError
 from jobs.executor import submit_to_slurm
-from jobs.requeue import OWN_FAULT, Cause, Decision, Situation, decide
+from jobs.requeue import FINAL, OWN_FAULT, Cause, Decision, Situation, decide
 from jobs.stages import Stage, dependency, stage_after
 
-OVERRULING: frozenset[Cause] = frozenset({"cancelled", "requeued", "evicted"})
-"""What Slurm has decided about the job already counts more than how the attempt ended by itself."""
 STAY_SECONDS = 600
 
 
 def leave(attempt: Attempt, cause: Cause, message: str = "") -> Decision:
     """Say in the journal why the attempt ends, and see to it that the work goes on, where it shall."""
     entries = read_journal(attempt.spec.paths.journal)
-    cause = _overruled(attempt, cause)
+    cause = "cancelled" if is_cancelled(entries) and cause != "finished" else _overruled(attempt, cause)
     decision = decide(cause, situation(attempt, cause, entries))
     attempt.journal.event("left", stage=attempt.stage, cause=cause, action=decision.action, reason=decision.reason,
                           message=message, step=saved_step(entries))  # fmt: skip
@@ -27,7 +25,8 @@ def leave(attempt: Attempt, cause: Cause, message: str = "") -> Decision:
         attempt.lease.release()
     if decision.action == "requeue" and (error := slurm.requeue(attempt.job_id)):
         attempt.journal.event("requeue_failed", error=error)
-        decision = Decision("successor", error)
+        may_stay = cause == "preempted" and situation(attempt, cause, entries).site_requeues
+        decision = Decision("stay" if may_stay else "successor", error)
     elif decision.action == "requeue":
         attempt.journal.event("requeued", job_id=attempt.job_id, by="stage")
     if decision.action == "successor" and not has_successor(entries, attempt.job_id):
@@ -39,8 +38,40 @@ def leave(attempt: Attempt, cause: Cause, message: str = "") -> Decision:
 
 def prepare_to_leave(attempt: Attempt) -> None:
     """A job that is over has seconds left: its successor is submitted before the save, which may not get through."""
-    if attempt.stop_cause == "evicted" and slurm.is_reachable():
+    if attempt.stop_cause not in ("evicted", "expired"):
+        return
+    entries = read_journal(attempt.spec.paths.journal)
+    decision = decide(attempt.stop_cause, situation(attempt, attempt.stop_cause, entries))
+    if decision.action == "successor" and not has_successor(entries, attempt.job_id) and not is_cancelled(entries):
         submit_successor(attempt)
+
+
+def rejoin(attempt: Attempt) -> None:
+    """What a job does first: end if somebody has cancelled the run meanwhile; if it succeeds another job, see to it that what
+    waited for that one waits for it, though that one may have been killed before it could.
+
+    Raises:
+        Stopped: the run is cancelled.
+    """
+    entries = read_journal(attempt.spec.paths.journal)
+    if is_cancelled(entries):
+        attempt.stop_cause = "cancelled"
+        raise Stopped
+    if any(
+        entry["event"] == "submitted" and entry["job_id"] == attempt.job_id and "successor_of" in entry
+        for entry in entries
+    ):
+        move_dependents(attempt, attempt.job_id)
+
+
+def is_cancelled(entries: list[Entry]) -> bool:
+    """Whether `regrow cancel` was typed, and neither submit nor resume since."""
+    typed = [
+        entry
+        for entry in entries
+        if entry["event"] in ("cancel_requested", "submitted") and "successor_of" not in entry
+    ]
+    return bool(typed) and typed[-1]["event"] == "cancel_requested"
 
 
 def submit_successor(attempt: Attempt) -> Decision | None:
@@ -56,12 +87,17 @@ def submit_successor(attempt: Attempt) -> Decision | None:
         return Decision("fail", f"{refusal}; type: regrow resume")
     attempt.journal.event("submitted", stage=attempt.stage, job_id=job_id, after=f"afterany:{attempt.job_id}",
                           successor_of=attempt.job_id)  # fmt: skip
+    move_dependents(attempt, job_id)
+    return None
+
+
+def move_dependents(attempt: Attempt, job_id: str) -> None:
+    """Let the stage after this one wait for `job_id`."""
     following = stage_after(attempt.stage)
     jobs = job_ids(read_journal(attempt.spec.paths.journal))
     if following and following in jobs:
         error = slurm.set_dependency(jobs[following], dependency(following, job_id))
         attempt.journal.event("dependent_moved", stage=following, job_id=jobs[following], to=job_id, error=error)
-    return None
 
 
 def situation(attempt: Attempt, cause: Cause, entries: list[Entry]) -> Situation:
@@ -75,7 +111,7 @@ def situation(attempt: Attempt, cause: Cause, entries: list[Entry]) -> Situation
     return Situation(
         crashes=causes.count("crashed"),
         max_crashes=limits.max_crashes,
-        timeouts=causes.count("timed_out"),
+        timeouts=causes.count("timed_out") + causes.count("expired"),
         max_timeouts=limits.max_timeouts,
         is_stuck=bool(left) and {left[-1]["cause"], cause} <= OWN_FAULT and left[-1]["step"] == saved_step(entries),
         has_slurm=attempt.in_slurm,
@@ -112,7 +148,7 @@ def _overruled(attempt: Attempt, cause: Cause) -> Cause:
     if cause == "finished" or not attempt.in_slurm:
         return cause
     now = attempt.cause_now()
-    return now if now in OVERRULING else cause
+    return now if now in FINAL or cause == "unknown" else cause
 
 
 def _stay() -> None:

@@ -14,16 +14,17 @@ Cause = Literal[
     "cancelled",  # by somebody: never brought back
     "requeued",  # Slurm has put it back already
     "preempted",  # with some grace left
-    "evicted",  # preempted without grace, where the site cancels: this job is over
+    "evicted",  # preempted without (more) grace, where the site cancels: this job is over
+    "superseded",  # another attempt works on this run
     "timed_out",  # its time limit is near
+    "expired",  # its time limit is reached: this job is over
     "signalled",  # by somebody, who wants it to save and come back
     "unknown",  # a signal, and no scontrol here to ask what it means
 ]
 Action = Literal["exit", "requeue", "successor", "stay", "fail"]
-STOPPED: frozenset[Cause] = frozenset(
-    {"cancelled", "requeued", "preempted", "evicted", "timed_out", "signalled", "unknown"}
-)
-OWN_FAULT: frozenset[Cause] = frozenset({"crashed", "timed_out"})
+OWN_FAULT: frozenset[Cause] = frozenset({"crashed", "timed_out", "expired"})
+FINAL: frozenset[Cause] = frozenset({"cancelled", "requeued", "evicted", "expired"})
+"""What Slurm has decided about the job already: it counts more than what was known before, or how the attempt ended."""
 NEAR_SECONDS = 60
 """Slurm may send the warning before the time limit so much early (sbatch(1), --signal)."""
 
@@ -78,14 +79,15 @@ def _always(situation: Situation) -> bool:
 TABLE: tuple[_Row, ...] = (
     _row("finished", _always, "exit", "the work is done"),
     _row("cancelled", _always, "exit", "the job was cancelled, and is not brought back"),
+    _row("superseded", _always, "exit", "another attempt works on this run"),
     _row("requeued", _always, "exit", "Slurm has requeued the job already"),
     _row("config", _always, "fail", "another attempt would fail as well"),
     _row("unsaved", _always, "fail", "a checkpoint could not be written; make room, then type: regrow resume"),
     _row("crashed", lambda s: s.crashes > s.max_crashes, "fail",
          "regrow.requeue.max_crashes: {max_crashes}, and it has crashed {crashes} times"),
-    _row("timed_out", lambda s: s.timeouts > s.max_timeouts, "fail",
+    _row("timed_out expired", lambda s: s.timeouts > s.max_timeouts, "fail",
          "regrow.requeue.max_timeouts: {max_timeouts}, and it has timed out {timeouts} times"),
-    _row("crashed timed_out", lambda s: s.is_stuck, "fail", "two attempts in a row ended without a new step"),
+    _row("crashed timed_out expired", lambda s: s.is_stuck, "fail", "two attempts in a row ended without a new step"),
     _row("crashed", lambda s: not s.has_slurm, "fail", "the process on this machine failed"),
     _row("*", lambda s: not s.has_slurm, "fail", "stopped; `regrow resume` goes on from here"),
     _row("unknown", lambda s: s.site_requeues, "stay",
@@ -95,6 +97,7 @@ TABLE: tuple[_Row, ...] = (
          "no scontrol on the node: Slurm requeues the job when it kills it"),
     _row("*", lambda s: not s.can_ask, "fail", "no scontrol on the node to requeue the job with; type: regrow resume"),
     _row("evicted", _always, "successor", "preempted without grace, where the site cancels: this job is over"),
+    _row("expired", _always, "successor", "its time limit is reached: this job is over"),
     _row("*", lambda s: not s.requeueable, "successor", "the job may not be requeued"),
     _row("*", lambda s: s.prefer_successor, "successor", "regrow.requeue.prefer: successor"),
     _row("*", _always, "requeue", "the work is not done"),
@@ -134,9 +137,9 @@ def stop_cause(
         return "timed_out" if is_last_call or is_warning else "unknown"
     if record.restarts > restart_count:
         return "requeued"
-    if record.preempted:
-        return "evicted" if record.has_ended else "preempted"
-    if record.has_ended:
-        is_over = record.limit_end is not None and record.end_time is not None and record.end_time >= record.limit_end
-        return "timed_out" if is_over else "cancelled"
-    return "timed_out" if is_last_call else "signalled"
+    if not record.has_ended:
+        return "preempted" if record.preempt_time else "timed_out" if is_last_call else "signalled"
+    end, limit = record.end_time or now, record.limit_end
+    if record.preempt_time and end - record.preempt_time <= 1:
+        return "evicted"  # scancel within the grace ends it later than that (observed, 22.05)
+    return "expired" if limit and end >= limit else "cancelled"

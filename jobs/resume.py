@@ -35,20 +35,34 @@ def cancel_run(spec: RunSpec) -> list[str]:
     if spec.profile.executor != "slurm":
         raise ConfigError(f"{spec.name} runs in the foreground of a terminal; press Ctrl-C there")
     slurm.use_cluster(spec.profile.slurm_conf)
-    jobs, journal = slurm.jobs_of_user(), login_journal(spec)
-    if jobs is None:
-        raise ConfigError("Slurm does not answer; try again")
-    ids = submitted_job_ids(read_journal(spec.paths.journal))
-    active = [job_id for job_id in ids if job_id in jobs and jobs[job_id].state in slurm.ACTIVE_STATES]
+    active, journal = active_job_ids(spec), login_journal(spec)
     if not active:
         return []
     journal.event("cancel_requested", job_ids=active)
-    if error := slurm.cancel(reversed(active)):  # what waits first: nothing starts because of what ends
-        raise ConfigError(f"scancel: {error}")
+    cancelled: list[str] = []
+    while new := [
+        job_id for job_id in active_job_ids(spec) if job_id not in cancelled
+    ]:  # a successor may just have come
+        if error := slurm.cancel(reversed(new)):  # what waits first: nothing starts because of what ends
+            raise ConfigError(f"scancel: {error}")
+        cancelled += new
     feed = MlflowFeed(spec.tracked_run, journal)
     feed.call(lambda client, run_id: client.set_terminated(run_id, "KILLED"))
     feed.close()
-    return active
+    return cancelled
+
+
+def active_job_ids(spec: RunSpec) -> list[str]:
+    """The run's jobs that have not ended, oldest first.
+
+    Raises:
+        ConfigError: Slurm does not answer.
+    """
+    jobs = slurm.jobs_of_user()
+    if jobs is None:
+        raise ConfigError("Slurm does not answer; try again")
+    ids = submitted_job_ids(read_journal(spec.paths.journal))
+    return [job_id for job_id in ids if job_id in jobs and jobs[job_id].state in slurm.ACTIVE_STATES]
 
 
 def resume_run(spec: RunSpec, wait: bool) -> int:

@@ -29,8 +29,8 @@ class JobRecord:
     state: str
     restarts: int
     requeueable: bool
-    preempted: bool
-    """It was chosen for preemption: PreemptTime is set."""
+    preempt_time: float | None
+    """When it was chosen for preemption, seconds since the epoch; None: it was not. At the end of the grace, set anew."""
     end_time: float | None
     """When it ends or ended, seconds since the epoch; during a grace period, the end of the grace."""
     limit_end: float | None = None
@@ -65,7 +65,7 @@ def use_cluster(slurm_conf: str | None) -> None:
 def job_record(job_id: str) -> JobRecord | None:
     """The record of a job, for as long as the controller keeps it (MinJobAge); None: unknown."""
     answer = _ask("scontrol", "show", "job", "--oneliner", job_id)
-    if answer is None or answer.returncode:
+    if answer is None or answer.returncode or "JobState=" not in answer.stdout:
         return None
     return parse_job_record(answer.stdout)
 
@@ -74,9 +74,9 @@ def parse_job_record(text: str) -> JobRecord:
     fields = _fields(text)
     return JobRecord(
         state=fields["JobState"],
-        restarts=int(fields["Restarts"]),
-        requeueable=fields["Requeue"] == "1",
-        preempted=fields.get("PreemptTime", "None") != "None",
+        restarts=int(fields.get("Restarts", "0")),
+        requeueable=fields.get("Requeue", "1") == "1",
+        preempt_time=_time(fields.get("PreemptTime", "None")),
         end_time=_time(fields.get("EndTime", "")),
         limit_end=_limit_end(fields),
     )

@@ -17,8 +17,7 @@ from jobs.attempt import (
 )
 from jobs.children import watch_signals
 from jobs.config_error import ConfigError
-from jobs.lease import LeaseHeld
-from jobs.leaving import leave, prepare_to_leave
+from jobs.leaving import leave, prepare_to_leave, rejoin
 from jobs.requeue import Cause
 
 
@@ -34,6 +33,7 @@ def run_stage(job: StageJob, work: Callable[[Attempt], None]) -> None:
     attempt.journal.event("stage_started", stage=job.stage, job_id=attempt.job_id, attempt=attempt.restart_count,
                           host=os.uname().nodename, cpus=len(os.sched_getaffinity(0)), log=str(attempt.log))  # fmt: skip
     try:
+        rejoin(attempt)
         attempt.look_for_preemption()
         work(attempt)
     except Stopped:
@@ -42,10 +42,12 @@ def run_stage(job: StageJob, work: Callable[[Attempt], None]) -> None:
         _leave(attempt, error.cause, error.exit_code, str(error))
     except (ConfigError, RecordError) as error:
         _leave(attempt, "config", EXIT_CONFIG, str(error))
-    except (OSError, LeaseHeld) as error:
+    except OSError as error:
         _leave(attempt, "crashed", EXIT_FAILED, str(error))
-    except BaseException as error:
-        attempt.journal.event("stage_failed", stage=job.stage, message=f"{type(error).__name__}: {error}", exit_code=1)
+    except BaseException as error:  # a fault of ours, or Ctrl-C; in Slurm, the batch script's last word decides
+        event = "error" if attempt.in_slurm else "stage_failed"
+        text = f"{type(error).__name__}: {error}"
+        attempt.journal.event(event, stage=job.stage, type=type(error).__name__, message=text, exit_code=EXIT_FAILED)
         raise
     if attempt.lease:
         attempt.lease.release()

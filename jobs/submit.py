@@ -10,6 +10,7 @@ from rich.console import Console
 from callbacks.journal import Entry, read_journal
 from callbacks.tracking import RUN_UUID_TAG
 from jobs import slurm
+from jobs.check.checkpoints import checkpoint_findings
 from jobs.check.files import file_findings
 from jobs.check.finding import Finding, Level
 from jobs.check.schema import schema_findings
@@ -25,7 +26,7 @@ from jobs.stages import STAGES, Stage
 def findings(spec: RunSpec, absent: Level) -> list[Finding]:
     """All that the checks say. `absent`: the level of data or a model that is not there."""
     require_known_parameters(spec)
-    return [*file_findings(spec, absent), *schema_findings(spec)]
+    return [*file_findings(spec, absent), *checkpoint_findings(spec), *schema_findings(spec)]
 
 
 def submit_run(spec: RunSpec, wait: bool = False) -> int:

@@ -37,11 +37,10 @@ def train(attempt: Attempt) -> None:
     Raises:
         StageFailed: a rank failed, or all of them ended without having finished.
         Stopped: they have saved and left, because they had to.
-        LeaseHeld: another attempt trains this run.
     """
     spec = attempt.spec
     attempt.lease = Lease(spec.paths.lease, attempt.name)
-    attempt.lease.take()
+    attempt.lease.take(meanwhile=attempt.check_stop)
     if finished(read_journal(spec.paths.journal)):
         return  # never train a finished run further: one step more would overwrite its adapter
     checkpoint = newest_valid_checkpoint(attempt)
@@ -50,7 +49,12 @@ def train(attempt: Attempt) -> None:
     python = python_of(spec, sys.executable)
     with _stop_file(attempt) as stop_file:
         commands = rank_commands(spec, python, attempt.stem, checkpoint, _free_port(), cpus, stop_file)
-        attempt.run(commands, stop_file)
+        try:
+            attempt.run(commands, stop_file)
+        except StageFailed as error:
+            if not finished(read_journal(spec.paths.journal)):
+                raise
+            attempt.journal.event("failed_after_the_end", message=str(error))
     if not finished(read_journal(spec.paths.journal)):
         raise StageFailed(f"the ranks ended before the target step\nTheir output: {attempt.log}", EXIT_TEMPORARY)
 

@@ -72,15 +72,18 @@ def start_node(folder: Path, node: str) -> None:
 
 def _start_mariadb(folder: Path) -> None:
     data, user = folder / "mariadb", getpass.getuser()
+    temporary = {"TMPDIR": str(folder / "run")}  # two installations in /tmp remove one another's temporary tables
     if not data.exists():
         _start(folder, ["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={user}", "--skip-test-db",
-                        "--auth-root-authentication-method=socket", f"--auth-root-socket-user={user}"])  # fmt: skip
+                        "--auth-root-authentication-method=socket", f"--auth-root-socket-user={user}"],
+               temporary)  # fmt: skip
     sock = folder / "run" / "mariadb.sock"
     _start(
         folder,
         ["setsid", "--fork", _required_path("mariadbd"), "--no-defaults", f"--datadir={data}", f"--socket={sock}",
          f"--user={user}", "--skip-networking", f"--pid-file={folder}/run/mariadb.pid", "--innodb-buffer-pool-size=32M",
          f"--log-error={folder}/log/mariadb.log"],
+        temporary,
     )  # fmt: skip
     wait_until(lambda: _accepts(sock), START_SECONDS, "mariadbd")
 

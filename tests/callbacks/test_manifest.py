@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.manifest import MANIFEST, checkpoints, torn_reason, write_atomically, write_manifest
+from callbacks.manifest import (
+    MANIFEST,
+    checkpoints,
+    owes_evaluation,
+    set_owes_evaluation,
+    torn_reason,
+    write_atomically,
+    write_manifest,
+)
 
 
 @pytest.fixture
@@ -39,6 +47,15 @@ def test_checkpoint_with_a_short_file_is_torn(checkpoint: Path) -> None:
 def test_checkpoint_with_a_cut_manifest_is_torn(checkpoint: Path) -> None:
     (checkpoint / MANIFEST).write_text('{"step": 7, "fi')
     assert "not JSON" in torn_reason(checkpoint)
+
+
+def test_checkpoint_says_whether_an_evaluation_is_owed(checkpoint: Path, tmp_path: Path) -> None:
+    assert not owes_evaluation(checkpoint)
+    for owed in (True, False):
+        set_owes_evaluation(checkpoint, owed)
+        assert owes_evaluation(checkpoint) is owed
+        assert torn_reason(checkpoint) == ""
+    assert not owes_evaluation(tmp_path / "by-hand")
 
 
 def test_checkpoints_are_found_newest_first_and_torn_names_are_none(tmp_path: Path) -> None:

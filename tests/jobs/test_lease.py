@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobs import lease
-from jobs.lease import Lease, LeaseHeld
+from jobs.lease import Lease
 
 
 @pytest.fixture(autouse=True)
@@ -50,10 +50,22 @@ def test_own_lease_is_taken_again(tmp_path: Path) -> None:
     Lease(tmp_path / "lease", "train-1-0").take()
 
 
-def test_live_owner_keeps_his_lease(live_owner: Lease) -> None:
-    with pytest.raises(LeaseHeld, match="train-1-0 is alive"):
-        Lease(live_owner.path, "train-2-0").take()
+def test_live_owner_keeps_his_lease_and_the_other_may_stop_waiting(live_owner: Lease) -> None:
+    calls: list[None] = []
+
+    def stop_after_a_second() -> None:
+        calls.append(None)
+        if len(calls) * lease.POLL_SECONDS > 2 * lease.STALE_SECONDS:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        Lease(live_owner.path, "train-2-0").take(meanwhile=stop_after_a_second)
     assert live_owner.is_kept()
+
+
+def test_lease_is_taken_as_soon_as_its_owner_has_left(live_owner: Lease) -> None:
+    Lease(live_owner.path, "train-2-0").take(meanwhile=live_owner.path.unlink)
+    assert live_owner.holder() == "train-2-0"
 
 
 def test_dead_owners_lease_is_taken_and_he_ends_when_he_comes_back(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from callbacks.journal import Entry
-from jobs.leaving import has_successor, job_ids, saved_step, since_submission
+from jobs.leaving import has_successor, is_cancelled, job_ids, saved_step, since_submission
 
 
 def submitted(stage: str, job_id: str, **fields: Any) -> Entry:
@@ -31,6 +31,14 @@ def test_newest_job_of_a_stage_is_its_successor() -> None:
     assert job_ids(entries) == {"train": "5", "evaluate": "3"}
     assert has_successor(entries, "2")
     assert not has_successor(entries, "5")
+
+
+def test_run_is_cancelled_until_somebody_types_resume() -> None:
+    cancel: Entry = {"event": "cancel_requested"}
+    entries = [submitted("train", "2"), cancel, submitted("train", "3", successor_of="2")]
+    assert is_cancelled(entries)
+    assert not is_cancelled([*entries, submitted("train", "4")])
+    assert not is_cancelled([])
 
 
 def test_saved_step_is_the_highest() -> None:

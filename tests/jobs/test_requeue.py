@@ -10,7 +10,7 @@ from jobs.slurm import JobRecord
 
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 GOOD = Situation()
-RUNNING = JobRecord("RUNNING", restarts=0, requeueable=True, preempted=False, end_time=10_000, limit_end=10_000)
+RUNNING = JobRecord("RUNNING", restarts=0, requeueable=True, preempt_time=None, end_time=10_000, limit_end=10_000)
 ENDING = replace(RUNNING, state="COMPLETING", end_time=1000)
 
 
@@ -33,6 +33,10 @@ ENDING = replace(RUNNING, state="COMPLETING", end_time=1000)
         ("preempted", {"requeueable": False}, "successor"),
         ("preempted", {"prefer_successor": True}, "successor"),
         ("preempted", {"crashes": 99, "timeouts": 99, "is_stuck": True}, "requeue"),
+        ("superseded", {}, "exit"),
+        ("expired", {}, "successor"),
+        ("expired", {"timeouts": 21}, "fail"),
+        ("expired", {"is_stuck": True}, "fail"),
         ("evicted", {}, "successor"),
         ("evicted", {"can_ask": False}, "fail"),
         ("timed_out", {}, "requeue"),
@@ -72,7 +76,7 @@ def test_every_decision_has_a_reason_and_only_what_may_come_back_does(
     )
     decision = decide(cause, situation)
     assert decision.reason
-    if cause in ("finished", "config", "unsaved", "cancelled", "requeued"):
+    if cause in ("finished", "config", "unsaved", "cancelled", "requeued", "superseded"):
         assert decision.action in ("exit", "fail")
     if not can_ask:
         assert decision.action in ("exit", "stay", "fail")
@@ -92,14 +96,15 @@ def test_budget_is_named_with_its_figures() -> None:
     [
         (RUNNING, "signalled"),
         (replace(RUNNING, end_time=1100, limit_end=1100), "timed_out"),
-        (replace(RUNNING, preempted=True, end_time=1010), "preempted"),
-        (replace(RUNNING, preempted=True, end_time=1010, state="SIGNALING"), "preempted"),
+        (replace(RUNNING, preempt_time=1000, end_time=1010), "preempted"),
+        (replace(RUNNING, preempt_time=1000, end_time=1010, state="SIGNALING"), "preempted"),
         (replace(RUNNING, state="SIGNALING"), "signalled"),
         (replace(ENDING, restarts=1), "requeued"),
         (replace(RUNNING, state="PENDING", restarts=1), "requeued"),
-        (replace(ENDING, preempted=True), "evicted"),
+        (replace(ENDING, preempt_time=1000), "evicted"),
+        (replace(ENDING, preempt_time=995), "cancelled"),  # scancel, within the grace
         (ENDING, "cancelled"),
-        (replace(ENDING, end_time=10_000), "timed_out"),  # the time limit itself, not its warning
+        (replace(ENDING, end_time=10_000), "expired"),  # the time limit itself, not its warning
         (replace(RUNNING, end_time=None, limit_end=None), "signalled"),  # no time limit
     ],
 )

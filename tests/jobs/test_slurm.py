@@ -14,7 +14,7 @@ RUNNING = (
 
 def test_record_of_a_running_job() -> None:
     record = parse_job_record(RUNNING)
-    assert (record.state, record.restarts, record.requeueable, record.preempted) == ("RUNNING", 3, True, False)
+    assert (record.state, record.restarts, record.requeueable, record.preempt_time) == ("RUNNING", 3, True, None)
     assert record.end_time == record.limit_end == 1795506595
     assert not record.has_ended
 
@@ -23,7 +23,7 @@ def test_grace_period_ends_before_the_time_limit() -> None:
     record = parse_job_record(
         RUNNING.replace("PreemptTime=None", "PreemptTime=1795506000").replace("=1795506595", "=1795506010")
     )
-    assert record.preempted
+    assert record.preempt_time == 1795506000
     assert (record.end_time, record.limit_end) == (1795506010, 1795506595)
 
 

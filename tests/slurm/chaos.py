@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
 
-from dev_cluster.cluster import DevCluster
+from dev_cluster.cluster import DevCluster, DevClusterError
 from dev_cluster.site import Site
 from rows import ROWS
 from scenario import Run, Scenario, problems, submit
@@ -125,17 +125,17 @@ class Results:
         found = [r for r in map(json.loads, lines) if (r["name"], r["code"]) == (row.name, self.code) and r["held"]]
         return found[-1] if found else None
 
-    def add(self, row: Scenario, run: Run | None, found: list[str], seconds: float) -> dict:
+    def add(self, row: Scenario, run: Run, found: list[str], seconds: float) -> dict:
         result = {
             "name": row.name,
             "code": self.code,
             "held": not found,
             "problems": found,
             "seconds": seconds,
-            "lost": sum(run.steps_lost()) if run else None,
+            "lost": sum(run.steps_lost()),
             "may_lose": row.lost,
-            "attempts": len(run.entries("stage_started", stage="train")) if run else None,
-            "requeued_by": run.requeued_by() if run else None,
+            "attempts": len(run.entries("stage_started", stage="train")),
+            "requeued_by": run.requeued_by(),
             "site": asdict(row.site),
         }
         with self._lock, self.path.open("a") as file:
@@ -152,20 +152,20 @@ class Table:
         self.code = code
         """What the reference runs were made with; those of other code are made anew."""
 
-    def run(self, row: Scenario) -> tuple[Run | None, list[str], float]:
-        reference = self.reference(row.reference)
-        started = time.monotonic()
-        self.bring_up(row.site)
-        if row.prepares:
-            shutil.rmtree(self.world.runs_root / "prepared", ignore_errors=True)
-        run = Run(row.slug, self.world, self.cluster, self.world.folder / "gates" / row.slug)
+    def run(self, row: Scenario) -> tuple[Run, list[str], float]:
+        run, started = Run(row.slug, self.world, self.cluster, self.world.folder / "gates" / row.slug), time.monotonic()
         try:
+            reference = self.reference(row.reference)
+            started = time.monotonic()
+            self.bring_up(row.site)
+            if row.prepares:
+                shutil.rmtree(self.world.runs_root / "prepared", ignore_errors=True)
             submit(run, row.gates, row.settings + row.reference, row.setup)
             row.acts(run)
             run.wait_for_end()
             found = problems(run, row, reference)
-        except (AssertionError, TimeoutError) as error:
-            found = [f"{type(error).__name__}: {error}", *problems(run, row, reference)]
+        except (AssertionError, TimeoutError, DevClusterError) as error:
+            found = [f"{type(error).__name__}: {error}"]
             run.cancel()
         finally:
             row.after(run)

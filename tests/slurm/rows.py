@@ -76,6 +76,19 @@ def timed_out_at(gate: str) -> Act:
     return act
 
 
+def expired_at(gate: str) -> Act:
+    """The step that the warning falls into outlasts the time limit: Slurm kills the job before it can save."""
+
+    def act(run: Run) -> None:
+        run.wait_for_gate(gate)
+        job_id, started = run.job_id("train"), run.entries("stage_started", stage="train")[-1]["time"]
+        set_limit(run, job_id, math.ceil((time.time() - started + 5) / 60) + 1)
+        run.wait(lambda: run.state(job_id) in ("TIMEOUT", "FAILED"), "the time limit")
+        run.open_gate(gate)
+
+    return act
+
+
 def timed_out_for_good_at(gate: str) -> Act:
     """Nobody on the node can requeue: the run must end, say what to type, and lose nothing."""
 
@@ -276,6 +289,8 @@ FAULTS: tuple[Scenario, ...] = (
     Scenario("preempted in the evaluate stage", evaluate_preempted, evaluate_starts=2,
              settings=("evaluate.slurm_partition=gpu-preempt", "evaluate.gpus_per_node=1")),
     Scenario("timed out", timed_out_at("step@12"), ("step@12",), settings=(LIMIT,), requeued_by=("stage",)),
+    Scenario("timed out, and the save does not fit", expired_at("step@12"), ("step@12",), settings=(LIMIT,), lost=4,
+             requeued_by=("successor",)),
     Scenario("signalled by hand", signalled_at("step@12"), ("step@12",), requeued_by=("stage",)),
     Scenario("cancelled, then resumed", cancelled_at("step@12"), ("step@12",), requeued_by=("resume",)),
     Scenario("preempted three times, successors preferred", in_turn(*map(preempted_at, STEP_GATES)), STEP_GATES,
