@@ -54,8 +54,8 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None
 
 def _live_processes() -> Iterator[tuple[int, dict[str, str]]]:
     """Process id and environment of every process that we may look at; zombies are left out, they have none."""
-    for entry in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            pairs = [item.partition("=") for item in entry.read_bytes().decode(errors="replace").split("\0") if item]
-            if pairs:
-                yield int(entry.parent.name), {key: value for key, _, value in pairs}
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with suppress(OSError):  # not ours, or it has just ended
+            text = Path("/proc", name, "environ").read_bytes().decode(errors="replace")
+            if pairs := [item.partition("=") for item in text.split("\0") if item]:
+                yield int(name), {key: value for key, _, value in pairs}

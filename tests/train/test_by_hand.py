@@ -63,7 +63,7 @@ def test_plugin_that_does_not_import_ends_a_rank_with_a_message(world: World, tm
     config = config_by_hand(world, tmp_path, plugins=["callbacks.plugin.RegrowPlugin", "no.such.Plugin"])
     command = [sys.executable, "-m", "callbacks.rank", "train", str(config)]
     done = subprocess.run(command, cwd=REPO_ROOT, env=world.environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "plugins: no.such.Plugin cannot be imported" in done.stderr
     assert not (tmp_path / "out").exists()
 
