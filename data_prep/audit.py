@@ -9,6 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from data_prep.curriculum import Source
 from data_prep.records import Record, RecordError, decoded_output, iter_batches, json_type
 
 _EXAMPLES = 5
@@ -87,6 +88,32 @@ def audit(
         train=trained.file_audit(),
         validation=validated.file_audit() if validated else None,
         leaks=validated.leaks.found() if validated else Found(0, ()),
+    )
+
+
+@dataclass(frozen=True)
+class SourcesAudit:
+    """Files of records before they are merged; `leaks` as in Audit, over all of them."""
+
+    train: tuple[FileAudit, ...]
+    validation: tuple[FileAudit, ...]
+    leaks: Found
+
+
+def audit_sources(
+    train: Sequence[Source], validation: Sequence[Source], *, list_field: str, name_field: str, fields: Sequence[str]
+) -> SourcesAudit:
+    """Read what will be merged, each file once however often it is repeated; findings and errors as in `audit`."""
+    target = _Target(list_field, name_field, tuple(fields))
+    trained = [_tallied(source.path, target, frozenset(), None, source.take) for source in train]
+    prompts = frozenset[bytes]().union(*(tally.prompts for tally in trained))
+    validated = [_tallied(source.path, target, prompts, None, source.take) for source in validation]
+    leaks = _Numbers()
+    for tally in validated:
+        leaks.count += tally.leaks.count
+        leaks.first += tally.leaks.first[: _EXAMPLES - len(leaks.first)]
+    return SourcesAudit(
+        tuple(tally.file_audit() for tally in trained), tuple(tally.file_audit() for tally in validated), leaks.found()
     )
 
 
@@ -202,10 +229,14 @@ class _Tally:
         )
 
 
-def _tallied(path: Path, target: _Target, known: Set[bytes], progress: Callable[[int], None] | None) -> _Tally:
+def _tallied(
+    path: Path, target: _Target, known: Set[bytes], progress: Callable[[int], None] | None, take: int | None = None
+) -> _Tally:
     tally = _Tally(path, target, known)
     for _, records in iter_batches(path, check_output=False, progress=progress):
         for record in records:
+            if take is not None and len(tally.lengths) == take:
+                return tally
             tally.add(record)
     return tally
 

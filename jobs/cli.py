@@ -47,6 +47,10 @@ def submit(
     settings: Settings = [],  # noqa: B006 (typer's way to write a repeatable option)
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and start nothing.")] = False,
     wait: Wait = False,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Look first whether it can work; see regrow check.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Submit in spite of what the check finds.")] = False,
 ) -> None:
     """Prepare, train, evaluate and report CONFIG on a cluster."""
     from jobs.spec import load_run_spec
@@ -57,7 +61,37 @@ def submit(
         text, has_errors = dry_run_text(spec)
         typer.echo(text)
         raise typer.Exit(2 if has_errors else 0)
-    raise typer.Exit(submit_run(spec, wait))
+    raise typer.Exit(submit_run(spec, wait, check, force))
+
+
+@app.command()
+def check(
+    config: Annotated[Path, typer.Argument(help="An Axolotl config with a `regrow:` section.")],
+    cluster: Annotated[
+        str | None, typer.Option(help="A cluster profile: slurm/NAME.yml, or a path. Default: no site is looked at.")
+    ] = None,
+    settings: Settings = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Find what would waste the queue: wrong keys, untrained experts, too little memory, leaks, limits. Exits 2 at an error."""
+    from jobs.check.finding import Finding, Place
+    from jobs.check.report import CheckReport, check_run, report_json
+    from jobs.spec import load_run_spec
+
+    try:
+        report = check_run(load_run_spec(config, cluster or "local", settings), with_site=cluster is not None)
+    except ConfigError as error:
+        wrong = Finding(
+            "error",
+            "schema.invalid",
+            Place(str(config)),
+            str(error),
+            "nothing else can be looked at",
+            "correct it first",
+        )
+        report = CheckReport([wrong])
+    typer.echo(report_json(report) if as_json else str(report))
+    raise typer.Exit(2 if report.errors else 0)
 
 
 @app.command()

@@ -6,7 +6,6 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import submitit
@@ -51,6 +50,13 @@ def sbatch_text(spec: RunSpec, stage: Stage, here: str) -> str:
     executor.update_parameters(**executor._convert_parameters(_slurm_parameters(spec, stage, here, None)))
     text: str = executor._make_submission_file_text(executor._submitit_command_str, "")
     return text
+
+
+def sbatch_options(spec: RunSpec, stage: Stage) -> list[str]:
+    """The options of a stage's sbatch file, as a command line has them."""
+    lines = sbatch_text(spec, stage, sys.executable).splitlines()
+    options = (line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH "))
+    return [option for option in options if not option.startswith(("--output", "--error", "--open-mode", "--signal"))]
 
 
 def submit_to_slurm(spec: RunSpec, stage: Stage, job: Callable[[], None], dependency: str | None) -> str:
@@ -116,11 +122,10 @@ def _outside_of_jobs() -> Iterator[None]:
         os.environ.update(inherited)
 
 
-def require_known_parameters(spec: RunSpec) -> None:
-    """Raises ConfigError for a stage parameter that submitit does not have."""
+def unknown_parameters(spec: RunSpec) -> Iterator[tuple[Stage, str, str]]:
+    """Stage parameters that submitit does not have: the stage, the parameter, and what may be meant."""
+    known = SHARED_PARAMETERS | SLURM_PARAMETERS
     for stage in STAGES:
         for key in spec.profile.parameters(stage):
-            if key not in SHARED_PARAMETERS | SLURM_PARAMETERS:
-                place = Path("slurm") / f"{spec.cluster}.yml"
-                known = SHARED_PARAMETERS | SLURM_PARAMETERS
-                raise ConfigError(f"{place}: {stage}.{key}: submitit has no such parameter; {nearest(key, known)}")
+            if key not in known:
+                yield stage, key, nearest(key, known)

@@ -39,6 +39,8 @@ class ClusterProfile(Strict):
     accelerate_config: str | None = None
     """The file that `accelerate launch` reads by hand; its processes and mixed precision are what a job starts."""
     gpu: Gpu | None = None
+    write_gb_per_s: float | None = Field(default=None, gt=0)
+    """How fast a node writes into runs_root, 1e9 bytes a second, for the check whether a save fits into the grace."""
     prepare: dict[str, Any] = Field(default={})
     """Parameters of the stage's job by submitit's own names: timeout_min, gpus_per_node, slurm_partition, ..."""
     train: dict[str, Any] = Field(default={})

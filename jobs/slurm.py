@@ -51,6 +51,25 @@ class QueuedJob:
     """Why it is pending; empty otherwise."""
 
 
+@dataclass(frozen=True)
+class Partition:
+    """A partition, and whether jobs go there that name none."""
+
+    facts: PartitionFacts
+    is_default: bool
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node, as `scontrol show node` has it."""
+
+    host: str
+    partitions: tuple[str, ...]
+    cpus: int
+    memory_mb: int
+    gpus: int
+
+
 def is_reachable() -> bool:
     """Whether Slurm's commands are on this machine."""
     return shutil.which("scontrol") is not None
@@ -146,14 +165,14 @@ def site_facts(partitions: Mapping[Stage, str | None]) -> SiteFacts:
     answer = _ask("scontrol", "show", "config")
     if answer is None or answer.returncode:
         raise ConfigError(
-            f"Slurm does not answer: {answer.stderr.strip() if answer else _why_not()}\n"
+            f"Slurm does not answer: {answer.stderr.strip() if answer else why_not()}\n"
             "Use --cluster local, or --dry-run to see the jobs"
         )
     config = {
         key.strip(): value.strip() for key, _, value in (line.partition("=") for line in answer.stdout.splitlines())
     }
-    known = _partitions(config.get("PreemptMode", "OFF"))
-    default = next((name for name, (is_default, _) in known.items() if is_default), None)
+    known = partitions_of(config.get("PreemptMode", "OFF"))
+    default = next((name for name, partition in known.items() if partition.is_default), None)
     return SiteFacts(
         version=config["SLURM_VERSION"],
         user_signal="send_user_signal" in config.get("SlurmctldParameters", "") + config.get("PreemptParameters", ""),
@@ -162,21 +181,61 @@ def site_facts(partitions: Mapping[Stage, str | None]) -> SiteFacts:
         cred_expire_seconds=_cred_expire(config.get("AuthInfo", "")),
         max_array_size=int(config["MaxArraySize"]),
         accounting=config["AccountingStorageType"].endswith("slurmdbd"),
-        partitions={
-            stage: _known_partition(stage, wanted or default, {name: facts for name, (_, facts) in known.items()})
-            for stage, wanted in partitions.items()
-        },
+        partitions={stage: _known_partition(stage, wanted or default, known) for stage, wanted in partitions.items()},
     )
 
 
-def _why_not() -> str:
+def partitions() -> dict[str, Partition]:
+    """The site's partitions; empty: Slurm does not answer."""
+    answer = _ask("scontrol", "show", "config")
+    mode = re.search(r"^PreemptMode\s*=\s*(\S+)", answer.stdout, re.MULTILINE) if answer else None
+    return partitions_of(mode[1]) if mode else {}
+
+
+def nodes() -> list[Node]:
+    """The site's nodes."""
+    answer = _ask("scontrol", "show", "node", "--oneliner")
+    found = []
+    for fields in map(_fields, answer.stdout.splitlines() if answer else []):
+        gpus = re.findall(r"gpu(?::[^:,(]+)?:(\d+)", fields.get("Gres", ""))
+        found.append(
+            Node(
+                host=fields.get("NodeHostName", ""),
+                partitions=tuple(fields.get("Partitions", "").split(",")),
+                cpus=int(fields.get("CPUTot", "0")),
+                memory_mb=int(fields.get("RealMemory", "0")),
+                gpus=sum(map(int, gpus)),
+            )
+        )
+    return found
+
+
+def test_only(options: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """What sbatch would say to a job with these options; it is not submitted."""
+    answer = _ask("sbatch", "--test-only", *options, "--wrap=true")
+    return answer or subprocess.CompletedProcess([], 1, "", "sbatch is not on this machine, or did not answer")
+
+
+def accounted(table: str) -> list[str] | None:
+    """Names of the accounts (`account`) or QOS (`qos`) that the accounting knows; None: there is no accounting."""
+    answer = _ask(
+        "sacctmgr", "--noheader", "--parsable2", "show", table, "format=Name" if table == "qos" else "format=Account"
+    )
+    if answer is None or answer.returncode:
+        return None
+    return answer.stdout.split()
+
+
+def why_not() -> str:
+    """Why Slurm does not answer, as far as that can be seen from here."""
     conf = os.environ.get("SLURM_CONF")
     if conf and not Path(conf).exists():
         return f"there is no {conf}; for --cluster dev, type: regrow dev-cluster up"
     return "scontrol is not on this machine, or did not answer"
 
 
-def _partitions(global_mode: str) -> dict[str, tuple[bool, PartitionFacts]]:
+def partitions_of(global_mode: str) -> dict[str, Partition]:
+    """The partitions. `global_mode`: the PreemptMode of those that set none."""
     answer = _ask("scontrol", "show", "partition", "--oneliner")
     found = {}
     for fields in map(_fields, answer.stdout.splitlines() if answer else []):
@@ -185,14 +244,14 @@ def _partitions(global_mode: str) -> dict[str, tuple[bool, PartitionFacts]]:
             grace_seconds=int(fields.get("GraceTime", "0")),
             max_minutes=_minutes(fields.get("MaxTime", "UNLIMITED")),
         )
-        found[fields["PartitionName"]] = (fields.get("Default") == "YES", facts)
+        found[fields["PartitionName"]] = Partition(facts, fields.get("Default") == "YES")
     return found
 
 
-def _known_partition(stage: Stage, name: str | None, known: Mapping[str, PartitionFacts]) -> PartitionFacts:
+def _known_partition(stage: Stage, name: str | None, known: Mapping[str, Partition]) -> PartitionFacts:
     if name is None or name not in known:
         raise ConfigError(f"{stage}.slurm_partition: {name}: no such partition; there are {', '.join(sorted(known))}")
-    return known[name]
+    return known[name].facts
 
 
 def _ask(*command: str) -> subprocess.CompletedProcess[str] | None:

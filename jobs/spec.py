@@ -96,7 +96,6 @@ def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name
         if key[0] not in ClusterProfile.model_fields:
             apply_setting(content, key, value)
     regrow = _parse_regrow(content.pop("regrow", None) or {}, config)
-    _require_plugin(content, config)
     name = name or f"{config.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     _require_name(name)
     axolotl = _resolved_axolotl(content)
@@ -201,14 +200,6 @@ def _parse_regrow(section: Any, config: Path) -> Regrow:
         raise explained(error, Regrow, f"{config}: regrow") from None
 
 
-def _require_plugin(content: Mapping[str, Any], config: Path) -> None:
-    if PLUGIN not in (content.get("plugins") or []):
-        raise ConfigError(
-            f"{config}: plugins: found {content.get('plugins')!r}, without {PLUGIN}: checkpoints, scores and MLflow would be "
-            f"missing.\nWrite:\n  plugins:\n    - {PLUGIN}"
-        )
-
-
 def _require_name(name: str) -> None:
     if not re.fullmatch(r"[\w][\w.-]*", name) or name == "prepared":
         raise ConfigError(f"--name {name}: use letters, digits, `-`, `_` and `.` (and not the word prepared)")
@@ -221,7 +212,7 @@ def _resolved_axolotl(content: dict[str, Any]) -> dict[str, Any]:
         resolved["base_model"] = str(from_root(base_model))
     if isinstance(deepspeed := resolved.get("deepspeed"), str):
         resolved["deepspeed"] = str(from_root(deepspeed))
-    for dataset in [*(resolved.get("datasets") or []), *(resolved.get("test_datasets") or [])]:
+    for dataset in [*mappings(resolved.get("datasets")), *mappings(resolved.get("test_datasets"))]:
         if isinstance(path := dataset.get("path"), str) and from_root(path).exists():
             dataset["path"] = str(from_root(path))
     return resolved
@@ -252,8 +243,13 @@ def _for_run(axolotl: dict[str, Any], run_dir: Path, prepared: Path | None) -> d
     if prepared:
         files = PreparedPaths(prepared)
         replaced["dataset_prepared_path"] = str(files.tokens)
-        replaced["datasets"] = [{**axolotl["datasets"][0], "path": str(files.train)}, *axolotl["datasets"][1:]]
-        if axolotl.get("test_datasets"):
-            first, *rest = axolotl["test_datasets"]
-            replaced["test_datasets"] = [{**first, "path": str(files.validation)}, *rest]
+        for role, path in (("datasets", files.train), ("test_datasets", files.validation)):
+            if mappings(axolotl.get(role)):
+                first, *rest = axolotl[role]
+                replaced[role] = [{**first, "path": str(path)}, *rest]
     return replaced
+
+
+def mappings(value: Any) -> list[dict[str, Any]]:
+    """The value, if it is a list of mappings as it should be; else none."""
+    return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else []

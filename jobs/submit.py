@@ -10,12 +10,10 @@ from rich.console import Console
 from callbacks.journal import Entry, read_journal
 from callbacks.tracking import RUN_UUID_TAG
 from jobs import slurm
-from jobs.check.checkpoints import checkpoint_findings
-from jobs.check.files import file_findings
-from jobs.check.finding import Finding, Level
-from jobs.check.schema import schema_findings
+from jobs.check.finding import Finding
+from jobs.check.report import check_run
 from jobs.config_error import ConfigError
-from jobs.executor import require_known_parameters, sbatch_text
+from jobs.executor import sbatch_text
 from jobs.follow import following, metrics_table
 from jobs.launch import Command, evaluate_command, preprocess_command, python_of, rank_commands
 from jobs.pipeline import login_journal, run_locally, submit_jobs, wait_for_jobs
@@ -23,36 +21,41 @@ from jobs.spec import RunSpec, write_run
 from jobs.stages import STAGES, Stage
 
 
-def findings(spec: RunSpec, absent: Level) -> list[Finding]:
-    """All that the checks say. `absent`: the level of data or a model that is not there."""
-    require_known_parameters(spec)
-    return [*file_findings(spec, absent), *checkpoint_findings(spec), *schema_findings(spec)]
-
-
-def submit_run(spec: RunSpec, wait: bool = False) -> int:
+def submit_run(spec: RunSpec, wait: bool = False, check: bool = True, force: bool = False) -> int:
     """Check and run; the exit code of the run, or 0 once its jobs are submitted, unless they are waited for.
+
+    Args:
+        check: look before; False: only Slurm itself may object.
+        force: run in spite of what the check finds; the journal says so.
 
     Raises:
         ConfigError: a check found an error; nothing was written.
     """
-    found = findings(spec, absent="error")
+    found = check_run(spec, absent="error").findings if check else []
+    if not force and (errors := [str(finding) for finding in found if finding.level == "error"]):
+        raise ConfigError("\n".join([*errors, "nothing was submitted; --force does it all the same"]))
     for finding in found:
-        if finding.level != "error":
+        if finding.level != "note":
             Console(stderr=True).print(str(finding), markup=False, highlight=False)
-    if errors := [str(finding) for finding in found if finding.level == "error"]:
-        raise ConfigError("\n".join(errors))
     if spec.profile.executor == "slurm":
-        return _submit_to_slurm(spec, wait)
+        spec = _with_site(spec)
     write_run(spec)
-    return run_in_foreground(spec, STAGES)
+    checked: list[Finding] | None = found if check else None
+    _note_check(spec, checked)
+    return start_jobs(spec, STAGES, wait) if spec.profile.executor == "slurm" else run_in_foreground(spec, STAGES)
 
 
-def _submit_to_slurm(spec: RunSpec, wait: bool) -> int:
+def _note_check(spec: RunSpec, found: list[Finding] | None) -> None:
+    """Say in the journal what the check found and was overruled in, or that there was none."""
+    levels = {} if found is None else {"errors": [f.code for f in found if f.level == "error"],
+                                       "warnings": [f.code for f in found if f.level == "warning"]}  # fmt: skip
+    login_journal(spec).event("checked" if found is not None else "check_skipped", **levels)
+
+
+def _with_site(spec: RunSpec) -> RunSpec:
     slurm.use_cluster(spec.profile.slurm_conf)
     facts = slurm.site_facts({stage: spec.profile.parameters(stage).get("slurm_partition") for stage in STAGES})
-    spec = spec.model_copy(update={"site": facts})
-    write_run(spec)
-    return start_jobs(spec, STAGES, wait)
+    return spec.model_copy(update={"site": facts})
 
 
 def start_jobs(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
@@ -109,8 +112,8 @@ def _mlflow_place(spec: RunSpec) -> str:
 
 def dry_run_text(spec: RunSpec) -> tuple[str, bool]:
     """What would run, as text: the findings, each stage's sbatch file and command; and whether one is an error."""
-    found = findings(spec, absent="note")
-    parts = [str(finding) for finding in found]
+    report = check_run(spec)
+    parts = [str(finding) for finding in report.findings]
     parts.append(
         f"run folder: {spec.paths.run_dir}\nprepared:   {spec.prepared or '<known once the sources are there>'}"
     )
@@ -120,7 +123,7 @@ def dry_run_text(spec: RunSpec) -> tuple[str, bool]:
         commands = _commands(spec, stage)
         others = f"; ranks 1 to {len(commands) - 1} alike, RANK and LOCAL_RANK counting up" if len(commands) > 1 else ""
         parts += [f"# ---- {stage}: on the node{others}\n{_shown(command)}" for command in commands[:1]]
-    return "\n".join(parts), any(finding.level == "error" for finding in found)
+    return "\n".join(parts), bool(report.errors)
 
 
 def _commands(spec: RunSpec, stage: Stage) -> list[Command]:

@@ -56,9 +56,17 @@ class World:
         )
 
     def submit(
-        self, name: str, *settings: str, cluster: str = "local", environment: dict[str, str] | None = None
+        self,
+        name: str,
+        *settings: str,
+        cluster: str = "local",
+        check: bool = False,
+        environment: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Submit tiny_cpu.yml to a cluster, by default this machine, pointed to this world."""
+        """Submit tiny_cpu.yml to a cluster, by default this machine, pointed to this world. Most have no use for the check."""
         flags = [flag for setting in [*self.settings, *settings] for flag in ("--set", setting)]
         config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
-        return self.regrow("submit", config, "--cluster", cluster, "--name", name, *flags, environment=environment)
+        unchecked = [] if check else ["--no-check"]
+        return self.regrow(
+            "submit", config, "--cluster", cluster, "--name", name, *unchecked, *flags, environment=environment
+        )

@@ -1,1 +1,1 @@
-"""Checks before anything is queued: one file a check, each returns findings."""
+"""What would waste the queue, found before anything is queued: one file a check."""

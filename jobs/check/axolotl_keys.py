@@ -1,19 +1,18 @@
-"""`python -m jobs.check.axolotl_keys [PLUGIN …]`: the keys that the installed Axolotl knows, as JSON. Runs as a child, in
-the node's Python: it needs Axolotl, and so torch.
+"""The keys that the installed Axolotl knows. Imports Axolotl, and so torch, only where it must.
 
 A tree: key -> tree of the keys below it, or null where anything may stand.
 """
 
 import importlib
-import json
-import sys
+import inspect
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import AliasChoices, AliasPath, BaseModel
 
 Tree = dict[str, Any]
-EXIT_PLUGIN = 2
-"""A plugin cannot be imported; the last line on stderr says why."""
+Path = tuple[str, ...]
 
 
 def key_tree(model: type[BaseModel], seen: tuple[type[BaseModel], ...] = ()) -> Tree | None:
@@ -27,6 +26,27 @@ def key_tree(model: type[BaseModel], seen: tuple[type[BaseModel], ...] = ()) -> 
             if key:
                 tree[key] = below
     return tree
+
+
+def unknown_keys(content: Mapping[str, Any], known: Tree, above: Path = ()) -> Iterator[tuple[Path, Tree]]:
+    """Each key that is not in the tree, with the keys that may stand there; list items by their index."""
+    for key, value in content.items():
+        path = (*above, str(key))
+        if key not in known:
+            yield path, known
+        elif known[key] is not None:
+            for index, item in enumerate(value if isinstance(value, list) else [value]):
+                if isinstance(item, Mapping):
+                    yield from unknown_keys(item, known[key], (*path, str(index)) if isinstance(value, list) else path)
+
+
+def places_of(key: str, tree: Tree, above: Path = ()) -> Iterator[Path]:
+    """Where in the tree a key is known, the shortest path of each branch first."""
+    if key in tree:
+        yield above
+    for name, below in tree.items():
+        if below:
+            yield from places_of(key, below, (*above, name))
 
 
 def _aliases(alias: str | AliasPath | AliasChoices | None) -> list[str]:
@@ -61,19 +81,36 @@ def _parts(annotation: Any) -> list[Any]:
     return [annotation, *(part for argument in get_args(annotation) for part in _parts(argument))]
 
 
-def known_keys(plugins: list[str]) -> Tree:
-    """Axolotl's keys and those that the plugins add.
+def known_keys(plugins: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Axolotl's keys and those that the plugins add, and which of them are deprecated; and the plugins that do not load.
 
-    Raises:
-        ImportError: a plugin, or what it adds, cannot be imported.
+    Returns:
+        `tree`, `deprecated` (key -> what Axolotl says); plugin -> why it cannot be used.
     """
     from axolotl.utils.schemas.config import AxolotlInputConfig
 
-    tree = key_tree(AxolotlInputConfig) or {}
+    tree, failed = key_tree(AxolotlInputConfig) or {}, {}
     for dotted in plugins:
-        if arguments := _imported(dotted)().get_input_args():
-            tree |= key_tree(_imported(arguments)) or {}
-    return tree
+        try:
+            for arguments in plugin_arguments(dotted):
+                tree |= key_tree(arguments) or {}
+        except ImportError as error:
+            failed[dotted] = str(error)
+    return {"tree": tree, "deprecated": _deprecated()}, failed
+
+
+def plugin_arguments(dotted: str) -> list[type[BaseModel]]:
+    """What a plugin adds to Axolotl's keys: one model, or none.
+
+    Raises:
+        ImportError: the plugin cannot be imported, or is none.
+    """
+    plugin: Any = _imported(dotted)
+    if not (inspect.isclass(plugin) and hasattr(plugin, "get_input_args")):
+        raise ImportError(f"{dotted} is no Axolotl plugin (a class derived from axolotl.integrations.base.BasePlugin)")
+    created: Any = plugin()
+    arguments = created.get_input_args()
+    return [_imported(arguments)] if arguments else []
 
 
 def _imported(dotted: str) -> Any:
@@ -84,10 +121,15 @@ def _imported(dotted: str) -> Any:
         raise ImportError(f"{dotted}: {error}") from error
 
 
-if __name__ == "__main__":
-    try:
-        keys = known_keys(sys.argv[1:])
-    except ImportError as error:
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(EXIT_PLUGIN) from None
-    sys.stdout.write(json.dumps(keys))
+def _deprecated() -> dict[str, str]:
+    """Deprecated keys and what Axolotl says of them: in a field's own mark, or in the validator of the old key."""
+    from axolotl.utils.schemas.config import AxolotlInputConfig
+    from axolotl.utils.schemas.deprecated import DeprecatedParameters
+
+    said = {name: str(field.deprecated) for name, field in AxolotlInputConfig.model_fields.items() if field.deprecated}
+    source = inspect.getsource(DeprecatedParameters)
+    for name in DeprecatedParameters.model_fields:
+        body = re.search(rf'@field_validator\("{name}"\)(.*?)(?=@field_validator|\Z)', source, re.DOTALL)
+        texts = re.findall(r'"((?:[^"\\]|\\.)*)"', body[1].split("def ", 1)[1]) if body else []
+        said[name] = "".join(texts) or "it is deprecated"
+    return said

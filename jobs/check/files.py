@@ -1,84 +1,123 @@
 """Whether the files that a run names are there, before a job finds out."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from jobs.check.finding import Finding, Level
+from jobs.check.model_files import hub_cache
+from jobs.check.places import Places
+from jobs.config_error import ConfigError
 from jobs.launch import accelerate_problems
 from jobs.spec import RunSpec, from_root, is_folder_name
 
+NOT_READ = "the run would end where it reads it"
 
-def file_findings(spec: RunSpec, absent: Level) -> list[Finding]:
+
+def file_findings(spec: RunSpec, places: Places, absent: Level) -> list[Finding]:
     """Findings about data, model, DeepSpeed and accelerate files.
 
     Args:
-        absent: the level of data or a model that is not there: a note in a dry run, an error in a submission.
+        absent: the level of data or a model that is not there: a note in a check, an error in a submission.
     """
-    return [*_data(spec, absent), *_model(spec, absent), *_deepspeed(spec), *_accelerate(spec)]
+    return [
+        *_data(spec, places, absent),
+        *_model(spec, places, absent),
+        *_deepspeed(spec, places),
+        *_accelerate(spec, places),
+    ]
 
 
-def _data(spec: RunSpec, absent: Level) -> Iterator[Finding]:
+def _data(spec: RunSpec, places: Places, absent: Level) -> Iterator[Finding]:
     prepare = spec.regrow.prepare
     for key, sources in (("sources", prepare.sources), ("validation", prepare.validation)):
         for index, source in enumerate(sources):
-            path, place = from_root(source.path), f"{spec.config}: regrow.prepare.{key}.{index}.path"
+            path, place = from_root(source.path), places.config("regrow", "prepare", key, index, "path")
             if not path.is_file():
                 yield Finding(
                     absent,
                     "files.data-absent",
                     place,
                     f"{path}: no such file",
+                    NOT_READ,
                     "put the records there, or name another file",
                 )
             elif not path.stat().st_size:
-                yield Finding("error", "files.data-empty", place, f"{path} is empty", "name a file with records")
-    if not prepare.sources:
-        for key in ("datasets", "test_datasets"):
-            for index, dataset in enumerate(spec.axolotl.get(key) or []):
-                if not Path(str(dataset.get("path"))).is_absolute():
-                    place = f"{spec.config}: {key}.{index}.path"
-                    fix = "put the records there, or list their sources under regrow.prepare.sources"
-                    yield Finding(
-                        absent, "files.data-absent", place, f"{from_root(str(dataset.get('path')))}: no such file", fix
-                    )
+                yield Finding(
+                    "error",
+                    "files.data-empty",
+                    place,
+                    f"{path} is empty",
+                    "the prepare stage would end there",
+                    "name a file with records",
+                )
+    for role, sources in (("datasets", prepare.sources), ("test_datasets", prepare.validation)):
+        datasets = spec.axolotl.get(role)
+        for index, dataset in enumerate(datasets if isinstance(datasets, list) and not sources else []):
+            named = dataset.get("path") if isinstance(dataset, dict) else None
+            if isinstance(named, str) and not from_root(named).exists():
+                yield Finding(
+                    absent,
+                    "files.data-absent",
+                    places.config(role, index, "path"),
+                    f"{from_root(named)}: no such file",
+                    NOT_READ,
+                    "put the records there, or list their sources under regrow.prepare",
+                )
 
 
-def _model(spec: RunSpec, absent: Level) -> Iterator[Finding]:
-    model, place = str(spec.axolotl.get("base_model")), f"{spec.config}: base_model"
+def _model(spec: RunSpec, places: Places, absent: Level) -> Iterator[Finding]:
+    model, place = spec.axolotl.get("base_model"), places.config("base_model")
+    if not isinstance(model, str):
+        return
     if is_folder_name(model):
         if not (Path(model) / "config.json").is_file():
             found = f"{model} holds no config.json" if Path(model).is_dir() else f"{model}: no such folder"
-            fix = "write a folder with a model in it, or the hub's owner/name"
-            yield Finding(absent, "files.model-absent", place, found, fix)
+            yield Finding(
+                absent,
+                "files.model-absent",
+                place,
+                found,
+                NOT_READ,
+                "write a folder with a model in it, or the hub's owner/name",
+            )
     elif spec.profile.offline and not (hub_cache() / f"models--{model.replace('/', '--')}").is_dir():
         found = f"{model} is not in {hub_cache()}, and the nodes of {spec.cluster} are offline"
-        yield Finding(absent, "files.model-absent", place, found, f"type: HF_HUB_OFFLINE=0 hf download {model}")
+        yield Finding(
+            absent,
+            "files.model-absent",
+            place,
+            found,
+            "the model would not load",
+            f"type: HF_HUB_OFFLINE=0 hf download {model}",
+        )
 
 
-def _deepspeed(spec: RunSpec) -> Iterator[Finding]:
+def _deepspeed(spec: RunSpec, places: Places) -> Iterator[Finding]:
     path = spec.axolotl.get("deepspeed")
     if isinstance(path, str) and not Path(path).is_file():
-        shipped = ", ".join(
-            sorted(f"deepspeed_configs/{p.name}" for p in from_root("deepspeed_configs").glob("*.json"))
-        )
+        shipped = sorted(f"deepspeed_configs/{file.name}" for file in from_root("deepspeed_configs").glob("*.json"))
         yield Finding(
             "error",
             "files.deepspeed-absent",
-            f"{spec.config}: deepspeed",
+            places.config("deepspeed"),
             f"{path}: no such file",
-            f"there are: {shipped}",
+            "Axolotl does not look before the model is loaded",
+            f"there are: {', '.join(shipped)}",
         )
 
 
-def _accelerate(spec: RunSpec) -> Iterator[Finding]:
-    for problem in accelerate_problems(spec):
+def _accelerate(spec: RunSpec, places: Places) -> Iterator[Finding]:
+    place = places.profile("accelerate_config")
+    try:
+        problems = accelerate_problems(spec)
+    except ConfigError as error:
+        problems = [str(error)]
+    for problem in problems:
         yield Finding(
-            "error", "files.accelerate", f"slurm/{spec.cluster}.yml: accelerate_config", problem, "make the two agree"
+            "error",
+            "files.accelerate",
+            place,
+            problem,
+            "by hand and in a job the run would not be the same",
+            "make the two agree",
         )
-
-
-def hub_cache() -> Path:
-    """Where huggingface_hub keeps models, by its own environment variables."""
-    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
-    return Path(os.environ.get("HF_HUB_CACHE", home / "hub"))

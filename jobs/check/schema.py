@@ -1,73 +1,220 @@
-"""Keys of the config that the Axolotl on the node does not know: it would drop them without a word."""
+"""The config against the Axolotl that will run it: keys that it would drop without a word, values that it rejects or fails on."""
 
 import difflib
-import hashlib
 import json
-import os
-import subprocess
-import sys
+import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from callbacks.manifest import write_atomically
-from jobs.check.axolotl_keys import EXIT_PLUGIN
+from callbacks.args import Regrow
+from jobs.check.axolotl_keys import key_tree, places_of, unknown_keys
 from jobs.check.finding import Finding
-from jobs.launch import child_environment, python_of
-from jobs.paths import REPO_ROOT
-from jobs.spec import PLUGIN, RunSpec
+from jobs.check.places import Places
+from jobs.spec import PLUGIN, RunSpec, mappings
 
-AXOLOTL_VERSION = "import importlib.metadata as m; print(m.version('axolotl'))"
-
-
-def schema_findings(spec: RunSpec) -> list[Finding]:
-    """Unknown keys at every level, each with the nearest valid one; a plugin that cannot be imported."""
-    python = python_of(spec, sys.executable)
-    version = _run([python, "-c", AXOLOTL_VERSION])
-    if version.returncode:
-        found = f"{python} has no Axolotl here"
-        return [
-            Finding("note", "schema.unchecked", spec.config, found, "the keys are checked where `make setup` was run")
-        ]
-    plugins = [plugin for plugin in spec.axolotl.get("plugins") or [] if plugin != PLUGIN]
-    cache = _cache_file(python, version.stdout.strip(), plugins)
-    if not cache.exists():
-        listed = _run([python, "-m", "jobs.check.axolotl_keys", *plugins])
-        if listed.returncode == EXIT_PLUGIN:
-            last_line = listed.stderr.strip().splitlines()[-1]
-            fix = "write the dotted path of a class that can be imported from the repo root"
-            return [Finding("error", "schema.plugin", f"{spec.config}: plugins", last_line, fix)]
-        listed.check_returncode()
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(cache, listed.stdout.strip().splitlines()[-1])
-    return list(_unknown(spec.axolotl, json.loads(cache.read_bytes()), spec.config, ()))
+SUCCESSORS = {
+    "datasets_eval": "write `test_datasets`, each with path, ds_type, split: train and type",
+    "unsloth": "remove it: this Axolotl has no Unsloth",
+    "model_type": "remove it, and trust_remote_code with it, where transformers knows the model; "
+    "else name the class, e.g. Qwen3MoeForCausalLM",
+}
+"""What to write for keys that had a meaning elsewhere."""
+VALUE_FIXES = {
+    "chat_template": "write `tokenizer_default`: the template that the model's own tokenizer brings",
+    "type": "write what it is made of:\n      type: {field_instruction: instruction, field_input: input, field_output: output, "
+    'format: "...{instruction}...{input}...", no_input_format: "...{instruction}..."}',
+}
+FLOAT_AS_TEXT = re.compile(r"[+-]?\d+[eE][+-]?\d+|[+-]?\d+\.?\d*[eE]\d+")
+"""What YAML 1.1 reads as a string, and everybody means as a number: it wants a point and a sign."""
+MODEL_CLASS = re.compile(r"[A-Z]\w*(For\w+|LMHeadModel)")
+DROPPED = "Axolotl would drop it without a word and train as if it were not there"
 
 
-def _unknown(
-    content: Mapping[str, Any], known: Mapping[str, Any], config: str, above: tuple[str, ...]
-) -> Iterator[Finding]:
-    for key, value in content.items():
-        path = (*above, str(key))
-        if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            fix = f"did you mean `{close[0]}`?" if close else "remove it, or look it up in Axolotl's config reference"
-            found = "Axolotl does not know this key and would drop it without a word"
-            yield Finding("error", "schema.unknown-key", f"{config}: {'.'.join(path)}", found, fix)
-        elif known[key] is not None:
-            for index, item in enumerate(value if isinstance(value, list) else [value]):
-                if isinstance(item, Mapping):
-                    below = (*path, str(index)) if isinstance(value, list) else path
-                    yield from _unknown(item, known[key], config, below)
+def schema_question(spec: RunSpec) -> dict[str, Any]:
+    """What `jobs.check.probe` is asked. Paths are left out: the answer is the same wherever the files are."""
+    config: dict[str, Any] = json.loads(json.dumps(spec.axolotl))
+    for key in ("output_dir", "dataset_prepared_path"):
+        if key in config:
+            config[key] = "."
+    for key, stand_in in (("base_model", "model"), ("deepspeed", "zero.json")):
+        if isinstance(config.get(key), str):
+            config[key] = stand_in
+    for role in ("datasets", "test_datasets"):
+        for dataset in mappings(config.get(role)):
+            if "path" in dataset:
+                dataset["path"] = "records.json"
+    plugins = [plugin for plugin in _names(config.pop("plugins", None)) if plugin != PLUGIN and ":" not in plugin]
+    return {"config": config, "plugins": plugins, "gpus": int(spec.profile.train.get("gpus_per_node") or 0)}
 
 
-def _cache_file(python: str, version: str, plugins: list[str]) -> Path:
-    """One file per Axolotl, Python and set of plugins; a new version of this file's sibling makes new ones too."""
-    source = (Path(__file__).parent / "axolotl_keys.py").read_text(encoding="utf-8")
-    digest = hashlib.sha256(json.dumps([python, version, plugins, source]).encode()).hexdigest()[:16]
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return home / "regrow" / f"axolotl-{version}-{digest}.json"
+def schema_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> Iterator[Finding]:
+    """Unknown, misplaced and deprecated keys; values that are rejected, or that die later; what is missing."""
+    if "error" in answer:
+        yield Finding(
+            "error",
+            "schema.invalid",
+            places.config(),
+            answer["error"],
+            "Axolotl cannot read this config",
+            "compare it with a shipped one in axolotl_configs/",
+        )
+        return
+    tree = answer["tree"] | {"regrow": key_tree(Regrow)}
+    yield from _unknown(spec, places, tree)
+    yield from _deprecated(spec, places, answer["deprecated"])
+    yield from _rejected(places, answer["rejected"])
+    yield from _numbers_as_text(spec.axolotl, places, ())
+    yield from _plugins(spec, places, answer["failed_plugins"])
 
 
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    environment = child_environment({"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"})
-    return subprocess.run(command, capture_output=True, text=True, cwd=REPO_ROOT, env=environment, check=False)
+def _unknown(spec: RunSpec, places: Places, tree: dict[str, Any]) -> Iterator[Finding]:
+    for path, known in unknown_keys(spec.axolotl, tree):
+        key = path[-1]
+        elsewhere = next((above for above in sorted(places_of(key, tree), key=len) if above != path[:-1]), None)
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+        if key in SUCCESSORS:
+            code, fix = "schema.unknown-key", SUCCESSORS[key]
+        elif close and elsewhere is None:
+            code, fix = "schema.unknown-key", f"did you mean `{close[0]}`?"
+        elif elsewhere is not None:
+            code, fix = "schema.misplaced-key", f"write it {_where(elsewhere)}"
+        else:
+            close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean `{close[0]}`? Else " if close else ""
+            code, fix = "schema.unknown-key", f"{hint}remove it, or look it up in Axolotl's config reference"
+        yield Finding("error", code, places.config(*path), "Axolotl does not know this key here", DROPPED, fix)
+
+
+def _where(above: tuple[str, ...]) -> str:
+    return f"under `{'.'.join(above)}:`" if above else "at the top level"
+
+
+def _deprecated(spec: RunSpec, places: Places, deprecated: Mapping[str, str]) -> Iterator[Finding]:
+    for key in spec.axolotl:
+        if key in deprecated:
+            yield Finding(
+                "warning",
+                "schema.deprecated-key",
+                places.config(key),
+                f"deprecated: {deprecated[key]}",
+                "the next Axolotl may drop it without a word",
+                _successor(deprecated[key]),
+            )
+
+
+def _successor(said: str) -> str:
+    """What to write, out of Axolotl's own words."""
+    match = re.search(r"[Uu]se `?([a-z_.]+(?:: \w+)?)`?", said)
+    return f"write `{match[1]}`" if match else "remove it"
+
+
+def _rejected(places: Places, rejected: list[dict[str, Any]]) -> Iterator[Finding]:
+    for value in rejected:
+        key = value["key"]
+        fix = VALUE_FIXES.get(key[-1] if key else "", "write a value of the kind that is named here")
+        if "known" in value:
+            word = value["message"].split("`")[1]
+            close = difflib.get_close_matches(word, value["known"], n=1)
+            fix = f"did you mean `{close[0]}`?" if close else f"one of: {', '.join(value['known'])}"
+        yield Finding(
+            "error",
+            "schema.value",
+            places.config(*key),
+            value["message"],
+            "every rank would end with this when it starts",
+            fix,
+        )
+
+
+def _numbers_as_text(content: Any, places: Places, above: tuple[str | int, ...]) -> Iterator[Finding]:
+    if isinstance(content, Mapping | list):
+        items = content.items() if isinstance(content, Mapping) else enumerate(content)
+        for key, value in items:
+            yield from _numbers_as_text(value, places, (*above, key))
+    elif isinstance(content, str) and FLOAT_AS_TEXT.fullmatch(content):
+        mantissa, _, exponent = content.lower().partition("e")
+        point = mantissa if "." in mantissa else f"{mantissa}.0"
+        sign = exponent if exponent[0] in "+-" else f"+{exponent}"
+        yield Finding(
+            "warning",
+            "schema.number-as-text",
+            places.config(*above),
+            f"YAML reads {content} as a text, not as a number",
+            "some libraries convert it, others fail in the first step",
+            f"write {point}e{sign}",
+        )
+
+
+def _plugins(spec: RunSpec, places: Places, failed: Mapping[str, str]) -> Iterator[Finding]:
+    fix = "write the dotted path of a class derived from axolotl.integrations.base.BasePlugin, importable from the repo root"
+    plugins = _names(spec.axolotl.get("plugins"))
+    for index, plugin in enumerate(plugins):
+        if ":" in plugin:
+            found = f"`{plugin}` is written as module:class, and Axolotl wants module.Class"
+        elif plugin in failed:
+            found = failed[plugin]
+        else:
+            continue
+        cost = "Axolotl would log that it cannot load it, train without it, and exit 0"
+        yield Finding("error", "schema.plugin", places.config("plugins", index), found, cost, fix)
+    if PLUGIN not in plugins:
+        yield Finding(
+            "error",
+            "schema.no-resume",
+            places.config("plugins"),
+            f"without {PLUGIN}",
+            "nothing would be saved when the node is taken away, and nothing resumed; no generation scores, no MLflow run",
+            f"write\n      plugins:\n        - {PLUGIN}",
+        )
+
+
+def config_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
+    """What needs no Axolotl to be seen: a class name, the seed, the evaluation."""
+    config = spec.axolotl
+    if (name := config.get("model_type")) and not MODEL_CLASS.fullmatch(str(name)):
+        yield Finding(
+            "error",
+            "schema.value",
+            places.config("model_type"),
+            f"`{name}` is no class of transformers",
+            "the model would not load",
+            SUCCESSORS["model_type"],
+        )
+    if config.get("seed") is None:
+        yield Finding(
+            "warning",
+            "schema.no-seed",
+            places.config("seed"),
+            "no seed",
+            "Axolotl would start LoRA from other values in each run: two equal runs differ",
+            "write seed: 42",
+        )
+    yield from _evaluation(spec, places)
+
+
+def _evaluation(spec: RunSpec, places: Places) -> Iterator[Finding]:
+    """An evaluation that would not take place, though somebody counts on it."""
+    config, has_records = spec.axolotl, bool(spec.axolotl.get("test_datasets") or spec.axolotl.get("val_set_size"))
+    strategy = config.get("eval_strategy", config.get("evaluation_strategy"))
+    if not has_records:
+        yield Finding(
+            "error",
+            "schema.no-evaluation",
+            places.config("test_datasets"),
+            "no records to evaluate on",
+            "no evaluation would take place, no scores, and no word about it (exit code 0)",
+            "write `test_datasets`, each with path, ds_type, split: train and type",
+        )
+    elif strategy in ("no", False):
+        yield Finding(
+            "warning",
+            "schema.no-evaluation",
+            places.config("eval_strategy"),
+            f"eval_strategy: {strategy}",
+            "no evaluation would take place during the training",
+            "write eval_strategy: steps, and eval_steps",
+        )
+
+
+def _names(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -22,7 +22,7 @@ class Bad:
     said: tuple[str, ...]
     exit_code: int = 2
     starts: bool = False
-    """Whether it is found only by the prepare stage, which reads every record."""
+    """Whether the prepare stage is left to find it too, which reads every record."""
 
 
 RECORDS = "regrow.prepare.sources=[{{path: {folder}/records.json}}]"
@@ -68,9 +68,13 @@ def test_bad_input_gives_a_clear_error_and_leaves_nothing_half_written(case: Bad
     if case.name == "truncated_gzip":
         (tmp_path / "records.json").write_bytes(gzip.compress(json.dumps([GOOD] * 9).encode())[:-12])
     runs_root = tmp_path / "runs"
-    done = world.submit(
-        case.name, *(setting.format(folder=tmp_path) for setting in case.settings), f"runs_root={runs_root}"
-    )
+    settings = [setting.format(folder=tmp_path) for setting in case.settings]
+    if case.starts:
+        checked = world.submit(case.name, *settings, f"runs_root={runs_root}", check=True)
+        assert checked.returncode == 2, checked.stdout + checked.stderr
+        assert "nothing was submitted" in checked.stderr
+        assert not runs_root.exists()
+    done = world.submit(case.name, *settings, f"runs_root={runs_root}", check=not case.starts)
     printed = done.stdout + done.stderr
     assert done.returncode == case.exit_code, printed
     for text in case.said:

@@ -14,7 +14,8 @@ from jobs.cli import app
 Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 
 OPTIONS = {
-    "submit": ["config", "--cluster", "--name", "--set", "--dry-run", "--wait"],
+    "submit": ["config", "--cluster", "--name", "--set", "--dry-run", "--wait", "--check", "--force"],
+    "check": ["config", "--cluster", "--set", "--json"],
     "demo": ["--folder", "--seed", "--name", "--set", "--prepare-only"],
     "cancel": ["run", "--cluster", "--set"],
     "resume": ["run", "--cluster", "--set", "--wait"],

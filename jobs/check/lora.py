@@ -1,0 +1,122 @@
+"""Which parameters an adapter trains: counted, so that nothing is left out that was meant."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jobs.check.finding import Finding
+from jobs.check.places import Places
+from jobs.spec import RunSpec
+
+ADAPTER_KEYS = ("adapter", "load_in_4bit", "load_in_8bit")
+PREFIXES = ("lora_", "peft")
+"""Keys that decide on the adapter."""
+EXPERT_PARAMETERS = "lora_target_parameters: [mlp.experts.gate_up_proj, mlp.experts.down_proj]"
+
+
+def model_question(spec: RunSpec, config_file: Path) -> dict[str, Any]:
+    """What `jobs.check.probe` is asked."""
+    adapter = {
+        key: value
+        for key, value in spec.axolotl.items()
+        if (key in ADAPTER_KEYS or key.startswith(PREFIXES)) and key != "lora_model_dir"
+    }
+    return {
+        "config_file": str(config_file),
+        "content": config_file.read_text(encoding="utf-8"),
+        "axolotl": adapter,
+        "dtype": weight_dtype(spec.axolotl),
+    }
+
+
+def weight_dtype(axolotl: dict[str, Any]) -> str:
+    """The type in which Axolotl loads the weights (ax/utils/config/__init__.py, normalize_config)."""
+    if axolotl.get("bf16") or axolotl.get("bfloat16"):
+        return "bfloat16"
+    return "float16" if axolotl.get("fp16") or axolotl.get("float16") else "float32"
+
+
+def lora_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> Iterator[Finding]:
+    """Targets that match nothing, experts left frozen, ranks that a conversion changes, dropout, merges."""
+    config = spec.axolotl
+    if not config.get("adapter"):
+        return
+    for target in answer.get("unmatched", []):
+        key = (
+            "lora_target_parameters"
+            if target in (config.get("lora_target_parameters") or [])
+            else "lora_target_modules"
+        )
+        yield Finding(
+            "error",
+            "lora.no-match",
+            places.config(key),
+            f"`{target}` is the name of nothing in this model",
+            "it would train nothing there",
+            "correct it, or remove it",
+        )
+    if error := answer.get("adapter_error"):
+        if not answer.get("unmatched"):
+            yield Finding(
+                "error",
+                "lora.refused",
+                places.config("adapter"),
+                f"peft refuses the adapter: {error}",
+                "every rank would end with this when it starts",
+                _refusal_fix(config),
+            )
+        return
+    trained = answer["trainable"]
+    if answer["has_experts"] and not trained.get("experts"):
+        key = "lora_target_linear" if config.get("lora_target_linear") else "lora_target_modules"
+        share = 100 * sum(trained.values()) / sum(answer["parameters"].values())
+        yield Finding(
+            "warning",
+            "lora.experts-frozen",
+            places.config(key),
+            f"{sum(trained.values()):,} parameters would be trained ({share:.2f} %), and none of the experts "
+            f"({answer['parameters']['experts']:,}): they are fused parameters, which no module name reaches",
+            "a mixture of experts hardly learns through its attention alone",
+            f"write {EXPERT_PARAMETERS}",
+        )
+    if answer["converted"] and answer["ranks"]:
+        ranks = ", ".join(
+            f"{name} r={rank}, alpha={answer['alphas'].get(name)}" for name, rank in answer["ranks"].items()
+        )
+        key = "lora_target_linear" if config.get("lora_target_linear") else "lora_target_modules"
+        yield Finding(
+            "warning",
+            "lora.rank-changed",
+            places.config(key),
+            f"the experts' names are converted to fused parameters, with another rank: {ranks} "
+            f"(asked for: r={config.get('lora_r')}, alpha={config.get('lora_alpha')})",
+            f"{sum(trained.values()):,} parameters would be trained, more than meant",
+            f"leave q_proj, k_proj, v_proj, o_proj in lora_target_modules, remove lora_target_linear, and "
+            f"write {EXPERT_PARAMETERS}; merge with merge_method: legacy",
+        )
+    if answer["converted"] and config.get("lora_dropout"):
+        yield Finding(
+            "warning",
+            "lora.dropout",
+            places.config("lora_dropout"),
+            f"{config['lora_dropout']}, beside adapters on fused parameters",
+            "the experts would get no dropout, the attention would",
+            "write lora_dropout: 0.0",
+        )
+    if config.get("lora_target_parameters") and config.get("merge_method") != "legacy":
+        yield Finding(
+            "note",
+            "lora.merge-drops",
+            places.config("merge_method"),
+            "the adapter trains fused parameters",
+            "`axolotl merge-lora` would leave them out by default, with a warning and exit code 0",
+            "write merge_method: legacy",
+        )
+
+
+def _refusal_fix(config: dict[str, Any]) -> str:
+    if config.get("lora_dropout") and config.get("lora_target_parameters"):
+        return "write lora_dropout: 0.0: adapters on parameters have no dropout"
+    if not any(config.get(key) for key in ("lora_target_modules", "lora_target_linear", "lora_target_parameters")):
+        return "say what it shall train, e.g. lora_target_modules: [q_proj, k_proj, v_proj, o_proj]"
+    return "correct the keys that begin with lora_"

@@ -1,0 +1,204 @@
+"""Whether the training fits: on the GPU that the cluster profile names, into the node's memory, on the disk."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from jobs.check.deepspeed import DeepspeedFile
+from jobs.check.finding import Finding
+from jobs.check.lora import weight_dtype
+from jobs.check.memory_model import (
+    Model,
+    Settings,
+    checkpoint_bytes,
+    host_bytes_at_load,
+    memory_table,
+)
+from jobs.check.places import Places
+from jobs.spec import RunSpec
+
+TIGHT = 0.85
+"""Above this share of the GPU, fragmentation and what is only reasoned may use it up."""
+Verdict = Literal["fits", "tight", "does not fit"]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The table of one run."""
+
+    terms: dict[str, int]
+    """Bytes on one GPU."""
+    gpu: str | None
+    gpu_bytes: int | None
+
+    @property
+    def total(self) -> int:
+        return sum(self.terms.values())
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """None: no GPU is named."""
+        if self.gpu_bytes is None:
+            return None
+        return (
+            "fits"
+            if self.total <= TIGHT * self.gpu_bytes
+            else "tight"
+            if self.total <= self.gpu_bytes
+            else "does not fit"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "terms": self.terms,
+            "total": self.total,
+            "gpu": self.gpu,
+            "gpu_bytes": self.gpu_bytes,
+            "verdict": self.verdict,
+        }
+
+
+def settings_of(spec: RunSpec, deepspeed: DeepspeedFile | None) -> Settings:
+    """What of a run decides on its memory; values that are no numbers count as Axolotl's defaults (schema finds them)."""
+    config = spec.axolotl
+    return Settings(
+        ranks=spec.world_size,
+        has_gpu=spec.profile.gpu is not None,
+        dtype=weight_dtype(config),
+        uses_deepspeed=deepspeed is not None,
+        stage=deepspeed.stage if deepspeed else 0,
+        offload_optimizer=bool(deepspeed and deepspeed.offloads("optimizer")),
+        offload_parameters=bool(deepspeed and deepspeed.offloads("param")),
+        bits=4 if config.get("load_in_4bit") else 8 if config.get("load_in_8bit") else 0,
+        micro_batch=_number(config, "micro_batch_size", 1),
+        sequence=_number(config, "sequence_len", 512),
+        checkpointing=bool(config.get("gradient_checkpointing")),
+        fused_attention=config.get("attn_implementation") != "eager" and not config.get("eager_attention"),
+        optimizer=str(config.get("optimizer") or "adamw_torch_fused"),
+        reduce_bucket=deepspeed.bucket("reduce_bucket_size", 0) if deepspeed else 0,
+        allgather_bucket=deepspeed.bucket("allgather_bucket_size", 500_000_000) if deepspeed else 0,
+        overlap=bool(deepspeed and deepspeed.zero.get("overlap_comm", True)),
+    )
+
+
+def run_memory(spec: RunSpec, counts: dict[str, Any], deepspeed: DeepspeedFile | None) -> Memory:
+    gpu = spec.profile.gpu if spec.profile.train.get("gpus_per_node") else None
+    terms = memory_table(Model.from_counts(counts), settings_of(spec, deepspeed))
+    return Memory(terms, gpu.name if gpu else None, int(gpu.memory_gib * 2**30) if gpu else None)
+
+
+def memory_findings(
+    spec: RunSpec, places: Places, counts: dict[str, Any], deepspeed: DeepspeedFile | None
+) -> Iterator[Finding]:
+    """Findings about GPU, host memory and disk."""
+    model, settings = Model.from_counts(counts), settings_of(spec, deepspeed)
+    memory = run_memory(spec, counts, deepspeed)
+    if memory.gpu_bytes and memory.verdict != "fits":
+        largest = max(memory.terms, key=lambda name: memory.terms[name])
+        found = (
+            f"{_gb(memory.total)} GB on each {memory.gpu} of {_gb(memory.gpu_bytes)} GB: "
+            f"{'it does not fit' if memory.verdict == 'does not fit' else 'tight'}; "
+            f"the largest term is {largest}, {_gb(memory.terms[largest])} GB"
+        )
+        if settings.stage in (1, 2) and settings.ranks > 1:
+            found += f" (ZeRO-{settings.stage} does not shard weights)"
+        cost = (
+            "the run may end with CUDA out of memory, in the first step or in a long record"
+            if memory.verdict == "tight"
+            else "the run would end with CUDA out of memory"
+        )
+        yield Finding(
+            "warning" if memory.verdict == "tight" else "error",
+            f"memory.{str(memory.verdict).replace(' ', '-')}",
+            places.config("deepspeed") if settings.uses_deepspeed else places.config("micro_batch_size"),
+            found,
+            cost,
+            _nearest_fit(model, settings, memory.gpu_bytes),
+        )
+    yield from _host(spec, places, model, settings)
+    yield from _disk(spec, places, model, settings)
+
+
+def _nearest_fit(model: Model, settings: Settings, gpu_bytes: int) -> str:
+    """The first change, from the smallest on, with which it fits with room."""
+    changes: list[tuple[str, Settings]] = []
+    if not settings.checkpointing:
+        changes.append(("gradient_checkpointing: true", replace(settings, checkpointing=True)))
+    batch = settings.micro_batch
+    while batch > 1:
+        batch //= 2
+        changes.append(
+            (
+                f"micro_batch_size: {batch} and more gradient_accumulation_steps",
+                replace(settings, checkpointing=True, micro_batch=batch),
+            )
+        )
+    if settings.ranks > 1:
+        for stage in range(max(2, settings.stage + 1), 4):
+            changed = replace(settings, uses_deepspeed=True, stage=stage, checkpointing=True)
+            changes.append((f"deepspeed: deepspeed_configs/zero{stage}.json", changed))
+            changes.append(
+                (
+                    f"deepspeed: deepspeed_configs/zero{stage}.json and micro_batch_size: 1",
+                    replace(changed, micro_batch=1),
+                )
+            )
+    for text, changed in changes:
+        if sum(memory_table(model, changed).values()) <= TIGHT * gpu_bytes:
+            return f"write {text}: {_gb(sum(memory_table(model, changed).values()))} GB"
+    return "take more or larger GPUs, a shorter sequence_len, or train less of the model"
+
+
+def _host(spec: RunSpec, places: Places, model: Model, settings: Settings) -> Iterator[Finding]:
+    memory = spec.profile.train.get("mem_gb")
+    needed = host_bytes_at_load(model, settings)
+    if isinstance(memory, int | float) and needed > memory * 2**30:
+        yield Finding(
+            "warning",
+            "memory.host",
+            places.profile("train", "mem_gb"),
+            f"{memory} GB for {settings.ranks} ranks, each of which reads {_gb(needed // settings.ranks)} GB of weights",
+            "Slurm may kill the job while the model is loaded",
+            f"write mem_gb: {-(-needed // 2**30) + 16}, if a node has it",
+        )
+
+
+def _disk(spec: RunSpec, places: Places, model: Model, settings: Settings) -> Iterator[Finding]:
+    kept = spec.axolotl.get("save_total_limit")
+    kept = kept + 1 if isinstance(kept, int) else None  # the newest is written before the oldest goes
+    size = checkpoint_bytes(model, settings)
+    folder = next(
+        path for path in (Path(spec.profile.runs_root), *Path(spec.profile.runs_root).parents) if path.exists()
+    )
+    free = shutil.disk_usage(folder).free
+    is_there = Path(spec.profile.runs_root).parent.exists()
+    if kept and is_there and kept * size > free:
+        yield Finding(
+            "error",
+            "memory.disk",
+            places.config("save_total_limit"),
+            f"{kept} checkpoints of {_gb(size)} GB each, and {_gb(free)} GB free in {folder}",
+            "a save would fail, and the run end",
+            "make room, or keep fewer",
+        )
+    if kept is None and is_there:
+        yield Finding(
+            "warning",
+            "memory.disk",
+            places.config("save_total_limit"),
+            f"every checkpoint is kept, {_gb(size)} GB each",
+            "the disk fills up",
+            "write save_total_limit: 3",
+        )
+
+
+def _number(config: dict[str, Any], key: str, default: int) -> int:
+    value = config.get(key)
+    return value if isinstance(value, int) and value > 0 else default
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:,.1f}"

@@ -1,0 +1,31 @@
+"""Where a model's config.json is: in its folder, in the hub's cache, or among those that come with regrow."""
+
+import os
+from pathlib import Path
+
+from jobs.spec import RunSpec, is_folder_name
+
+SHIPPED = Path(__file__).parent / "model_configs"
+"""config.json of public models, so that a run is checked before 60 GB are downloaded: <owner>--<name>.json."""
+
+
+def model_config_file(spec: RunSpec) -> Path | None:
+    """config.json of `base_model`; None: it is not on this machine."""
+    name = spec.axolotl.get("base_model")
+    if not isinstance(name, str):
+        return None
+    if is_folder_name(name):
+        file = Path(name) / "config.json"
+        return file if file.is_file() else None
+    stem = name.replace("/", "--")
+    snapshots = sorted(
+        (hub_cache() / f"models--{stem}" / "snapshots").glob("*/config.json"), key=lambda f: f.stat().st_mtime
+    )
+    shipped = SHIPPED / f"{stem}.json"
+    return snapshots[-1] if snapshots else shipped if shipped.is_file() else None
+
+
+def hub_cache() -> Path:
+    """Where huggingface_hub keeps models, by its own environment variables."""
+    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    return Path(os.environ.get("HF_HUB_CACHE", home / "hub"))

@@ -1,0 +1,51 @@
+"""`python -m jobs.check.probe ANSWERS < QUESTIONS`: what only the node's Python can tell, with Axolotl and torch in it.
+
+Questions and answers are JSON objects, question by question; an answer that fails says `error`.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def schema(question: dict[str, Any]) -> dict[str, Any]:
+    from jobs.check.axolotl_keys import known_keys
+    from jobs.check.axolotl_values import rejected_values
+
+    keys, failed = known_keys(question["plugins"])
+    values = rejected_values(question["config"], keys["tree"], question["gpus"], question["plugins"])
+    return {**keys, "failed_plugins": failed, "rejected": values}
+
+
+def model(question: dict[str, Any]) -> dict[str, Any]:
+    from jobs.check.model_counts import counts
+
+    return counts(question)
+
+
+def tokens(question: dict[str, Any]) -> dict[str, Any]:
+    from jobs.check.token_sample import sample_report
+
+    return sample_report(question)
+
+
+ANSWERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"schema": schema, "model": model, "tokens": tokens}
+
+
+def answer(name: str, question: dict[str, Any]) -> dict[str, Any]:
+    """The answer to one question; `error`: what the libraries said against it."""
+    try:
+        return ANSWERS[name](question)
+    except Exception as error:  # whatever a library says about a config is a finding, and the other answers count
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def main() -> None:
+    answers = {name: answer(name, question) for name, question in json.load(sys.stdin).items()}
+    Path(sys.argv[1]).write_text(json.dumps(answers), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""The site: whether Slurm would take the jobs, ever start them, and what would reach them when it takes the node away."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jobs import slurm
+from jobs.check.finding import Finding
+from jobs.check.memory_model import Model, checkpoint_bytes
+from jobs.check.places import Places
+from jobs.check.stage_parameters import is_number
+from jobs.config_error import ConfigError, nearest
+from jobs.executor import sbatch_options
+from jobs.launch import child_environment, python_of
+from jobs.paths import REPO_ROOT
+from jobs.site import PartitionFacts
+from jobs.spec import RunSpec
+from jobs.stages import STAGES, Stage
+
+ANSWER_SECONDS = 3
+LOCAL_FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "ramfs", "f2fs"})
+IMPORT = "import jobs; print(jobs.__file__)"
+
+
+def site_findings(spec: RunSpec, places: Places, counts: dict[str, Any] | None) -> Iterator[Finding]:
+    """Findings about the cluster of the profile; one note where it is not reachable from here."""
+    if spec.profile.executor == "local":
+        yield from _mlflow(spec, places)
+        return
+    slurm.use_cluster(spec.profile.slurm_conf)
+    partitions = slurm.partitions()
+    if not partitions:
+        yield Finding(
+            "note",
+            "site.unchecked",
+            places.profile(),
+            f"Slurm does not answer here: {slurm.why_not()}",
+            "partitions, nodes, limits, file systems and MLflow are not looked at",
+            f"run this on a login node of {spec.cluster}",
+        )
+        return
+    nodes = slurm.nodes()
+    for stage in STAGES:
+        yield from _stage(spec, places, stage, partitions, nodes)
+    yield from _preemption(spec, places, partitions, counts)
+    yield from _shared_files(spec, places, nodes)
+    yield from _python(spec, places)
+    yield from _mlflow(spec, places)
+
+
+def _stage(
+    spec: RunSpec, places: Places, stage: Stage, partitions: dict[str, slurm.Partition], nodes: list[slurm.Node]
+) -> Iterator[Finding]:
+    parameters = spec.profile.parameters(stage)
+    name = _partition_of(spec, stage, partitions)
+    place = places.profile(stage, "slurm_partition")
+    if name not in partitions:
+        yield Finding(
+            "error",
+            "site.partition",
+            place,
+            f"{name}: no such partition" if name else "no partition, and the site has no default one",
+            "sbatch would refuse the job",
+            nearest(name or "", partitions),
+        )
+        return
+    limit, wanted = partitions[name].facts.max_minutes, parameters.get("timeout_min")
+    if limit is not None and is_number(wanted) and wanted > limit:
+        yield Finding(
+            "error",
+            "site.time-limit",
+            places.profile(stage, "timeout_min"),
+            f"{wanted} min, and MaxTime of {name} is {limit}",
+            "the job would wait for ever (PartitionTimeLimit)",
+            f"write timeout_min: {limit}; a run of several attempts goes on by itself",
+        )
+    here = [node for node in nodes if name in node.partitions]
+    for key, what, most in (
+        ("gpus_per_node", "GPUs", max((node.gpus for node in here), default=0)),
+        ("cpus_per_task", "CPUs", max((node.cpus for node in here), default=0)),
+        ("mem_gb", "GB of memory", max((node.memory_mb // 1024 for node in here), default=0)),
+    ):
+        value = parameters.get(key)
+        if here and is_number(value) and value > most:
+            yield Finding(
+                "error",
+                "site.nodes",
+                places.profile(stage, key),
+                f"{value}, and the largest node of {name} has {most} {what}",
+                "sbatch would refuse the job, or it would wait for ever",
+                f"write {key}: {most}, or another slurm_partition",
+            )
+    said = slurm.test_only(sbatch_options(spec, stage))
+    if said.returncode:
+        yield Finding(
+            "error",
+            "site.refused",
+            place,
+            f"sbatch --test-only: {said.stderr.strip()}",
+            "sbatch would refuse the job",
+            "correct the stage's parameters",
+        )
+    elif stage == "train" and (start := re.search(r"to start at (\S+)", said.stderr)):
+        yield Finding(
+            "note",
+            "site.start",
+            place,
+            f"it would start at {start[1]}, were it submitted alone and now",
+            "",
+            "sbatch --test-only says so",
+        )
+    for key, table in (("slurm_account", "account"), ("slurm_qos", "qos")):
+        value = parameters.get(key)
+        known = slurm.accounted(table) if value else None
+        if known is not None and value not in known:
+            yield Finding(
+                "warning",
+                f"site.{table}",
+                places.profile(stage, key),
+                f"{value}: sacctmgr does not know it",
+                "the job may wait for ever, or be billed to nobody",
+                nearest(str(value), known) if known else "ask the site",
+            )
+
+
+def _partition_of(spec: RunSpec, stage: Stage, partitions: dict[str, slurm.Partition]) -> str | None:
+    default = next((name for name, partition in partitions.items() if partition.is_default), None)
+    return spec.profile.parameters(stage).get("slurm_partition") or default
+
+
+def _preemption(
+    spec: RunSpec, places: Places, partitions: dict[str, slurm.Partition], counts: dict[str, Any] | None
+) -> Iterator[Finding]:
+    """Whether a preemption would reach the training, and whether the save fits into its grace."""
+    name = _partition_of(spec, "train", partitions)
+    if name not in partitions:
+        return
+    facts, place = partitions[name].facts, places.profile("train", "slurm_partition")
+    if facts.preempt_mode in ("OFF", "SUSPEND", "GANG"):
+        return
+    try:
+        site = slurm.site_facts({"train": name})
+    except ConfigError:
+        return
+    grace = facts.grace_seconds or (0 if facts.preempt_mode == "OFF" else site.kill_wait_seconds)
+    text = f"{name}: PreemptMode {facts.preempt_mode}, GraceTime {facts.grace_seconds} s, KillWait {site.kill_wait_seconds} s"
+    if not facts.grace_seconds:
+        yield Finding(
+            "warning",
+            "site.no-grace",
+            place,
+            text,
+            f"a preempted job has {grace} s from TERM to KILL to save in",
+            "ask the site for a GraceTime, or save more often (save_steps)",
+        )
+    speed = spec.profile.write_gb_per_s
+    if speed and counts and "trainable" in counts:
+        yield from _save_fits(spec, places, counts, facts, grace, speed)
+
+
+def _save_fits(
+    spec: RunSpec, places: Places, counts: dict[str, Any], facts: PartitionFacts, grace: int, speed: float
+) -> Iterator[Finding]:
+    from jobs.check.deepspeed import deepspeed_file
+    from jobs.check.memory import settings_of
+
+    size = checkpoint_bytes(Model.from_counts(counts), settings_of(spec, deepspeed_file(spec)))
+    seconds = size / 1e9 / speed
+    if seconds > grace:
+        yield Finding(
+            "warning",
+            "site.save-does-not-fit",
+            places.profile("write_gb_per_s"),
+            f"a checkpoint of {size / 1e9:.1f} GB takes {seconds:.0f} s at {speed} GB/s, and the grace is {grace} s",
+            "Slurm would kill the job in its save; the steps since the checkpoint before would be trained again",
+            "save more often (save_steps), or train less of the model",
+        )
+
+
+def _shared_files(spec: RunSpec, places: Places, nodes: list[slurm.Node]) -> Iterator[Finding]:
+    """Folders that jobs on other machines have to see, and a data base that they cannot share."""
+    if all(node.host == socket.gethostname() for node in nodes):
+        return
+    for path, place in (
+        (Path(spec.profile.runs_root), places.profile("runs_root")),
+        (REPO_ROOT, places.profile("python")),
+    ):
+        if (kind := _file_system(path)) in LOCAL_FILE_SYSTEMS:
+            yield Finding(
+                "warning",
+                "site.not-shared",
+                place,
+                f"{path} is on {kind}, which this machine alone seems to see",
+                "the jobs would not find their run folder, or their code",
+                "put it on the site's shared file system",
+            )
+    if spec.profile.tracking_uri.startswith("sqlite:"):
+        yield Finding(
+            "warning",
+            "site.sqlite",
+            places.profile("tracking_uri"),
+            "SQLite, on a file system that several nodes share",
+            "its locks do not hold there: points may be lost, the file may break",
+            "write the URI of an MLflow server",
+        )
+
+
+def _file_system(path: Path) -> str:
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    done = subprocess.run(
+        ["stat", "--file-system", "--format=%T", str(there)], capture_output=True, text=True, check=False
+    )
+    kind = done.stdout.strip()
+    return {"ext2/ext3": "ext4", "overlayfs": "overlay"}.get(kind, kind)
+
+
+def _python(spec: RunSpec, places: Places) -> Iterator[Finding]:
+    """Whether the nodes' Python would find this checkout."""
+    python = python_of(spec, sys.executable)
+    try:
+        done = subprocess.run(
+            [python, "-c", IMPORT], capture_output=True, text=True, check=False, cwd="/", env=child_environment({})
+        )
+        found = done.stdout.strip() or done.stderr.strip().splitlines()[-1]
+    except OSError as error:
+        found = str(error)
+    if found != str(REPO_ROOT / "jobs" / "__init__.py"):
+        yield Finding(
+            "error",
+            "site.python",
+            places.profile("python"),
+            f"{python} does not find this checkout: {found}",
+            "the jobs would run other code, or none",
+            "write the path of the virtual environment's python (`make setup`)",
+        )
+
+
+def _mlflow(spec: RunSpec, places: Places) -> Iterator[Finding]:
+    """Whether the tracking server answers; a run goes on without it, and its journal keeps every point."""
+    uri = spec.profile.tracking_uri
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=ANSWER_SECONDS):  # noqa: S310 (http and https alone)
+            return
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403) and os.environ.get("MLFLOW_TRACKING_USERNAME"):
+            return
+        said = f"HTTP {error.code}"
+    except OSError as error:
+        said = str(getattr(error, "reason", error))
+    yield Finding(
+        "warning",
+        "site.mlflow",
+        places.profile("tracking_uri"),
+        f"{uri} does not answer: {said}",
+        "the run would go on, and MLflow would not see it",
+        "correct the URI, or start the server",
+    )

@@ -1,0 +1,59 @@
+"""The parameters of the stages' jobs, as far as no Slurm is needed to see that they cannot work."""
+
+from collections.abc import Iterator
+from typing import Any, TypeGuard
+
+from jobs.check.finding import Finding
+from jobs.check.places import Places
+from jobs.executor import unknown_parameters
+from jobs.spec import RunSpec
+from jobs.stages import STAGES, Stage
+
+
+def profile_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
+    """Parameters that submitit does not have; numbers that are none; more than one task; a warning longer than the time."""
+    for stage, key, hint in unknown_parameters(spec):
+        found, cost = "submitit has no such parameter", "the job could not be submitted"
+        yield Finding("error", "site.parameter", places.profile(stage, key), found, cost, hint)
+    for stage in STAGES:
+        parameters = spec.profile.parameters(stage)
+        for key in ("nodes", "tasks_per_node"):
+            if parameters.get(key, 1) != 1:
+                yield Finding(
+                    "error",
+                    "site.one-task",
+                    places.profile(stage, key),
+                    f"{parameters[key]}: a stage is one task on one node",
+                    "each task would start the whole stage again",
+                    f"write {key}: 1; regrow starts one rank for each of gpus_per_node",
+                )
+        yield from _numbers(stage, parameters, places)
+    limit, warning = spec.profile.train.get("timeout_min"), spec.profile.train.get("slurm_signal_delay_s", 90)
+    if is_number(limit) and is_number(warning) and warning >= 60 * limit:
+        yield Finding(
+            "error",
+            "site.signal-delay",
+            places.profile("train", "slurm_signal_delay_s"),
+            f"{warning} s, in a time limit of {limit} min",
+            "each attempt would be stopped when it starts",
+            "write a longer timeout_min, or a shorter slurm_signal_delay_s",
+        )
+
+
+def _numbers(stage: Stage, parameters: dict[str, Any], places: Places) -> Iterator[Finding]:
+    least = {"timeout_min": 1, "cpus_per_task": 1, "mem_gb": 1, "gpus_per_node": 0, "slurm_signal_delay_s": 0}
+    for key, minimum in least.items():
+        value = parameters.get(key, minimum)
+        if not is_number(value) or value < minimum:
+            yield Finding(
+                "error",
+                "site.value",
+                places.profile(stage, key),
+                f"found {value!r}",
+                "Slurm would refuse the job",
+                f"write a number of {minimum} or more",
+            )
+
+
+def is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

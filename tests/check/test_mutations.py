@@ -1,0 +1,26 @@
+"""The shipped configs, spoiled by a seeded generator: each mutation is found, and named."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from subprocess import CompletedProcess
+
+from mutations import EACH
+from world import REPO_ROOT
+
+
+def test_every_mutation_is_found(
+    run_python: Callable[[Sequence[str]], "CompletedProcess[str]"], tmp_path: Path
+) -> None:
+    done = run_python([str(REPO_ROOT / "tests" / "check" / "mutations.py"), str(tmp_path)])
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    counted = Counter(row["kind"] for row in rows)
+    assert all(count >= EACH for kind, count in counted.items() if kind != "none"), counted
+    unspoiled = {finding for row in rows if row["kind"] == "none" for finding in row["findings"]}
+    assert not [finding for finding in unspoiled if finding.startswith("error")], unspoiled
+    missed = [
+        row for row in rows if row["kind"] != "none" and not any(row["word"] in finding for finding in row["findings"])
+    ]
+    assert missed == []

@@ -1,0 +1,58 @@
+"""`regrow check --cluster` against a real Slurm: what it would refuse, what it would never start, what a preemption brings."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from dev_cluster.cluster import DevCluster
+from dev_cluster.site import Site
+from world import REPO_ROOT, World
+
+Finder = Callable[..., dict[str, tuple[str, str]]]
+
+
+@pytest.fixture
+def found(world: World, cluster: DevCluster) -> Finder:
+    """Check tiny_cpu.yml for the cluster; the site's codes, each with its level and what was found."""
+
+    def check(*settings: str) -> dict[str, tuple[str, str]]:
+        values = [*world.settings, f"slurm_conf={cluster.conf}", *settings]
+        flags = [flag for setting in values for flag in ("--set", setting)]
+        config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
+        done = world.regrow("check", config, "--cluster", "dev", "--json", *flags)
+        findings = json.loads(done.stdout)["findings"]
+        return {f["code"]: (f["level"], f["found"]) for f in findings if f["code"].startswith("site.")}
+
+    return check
+
+
+@pytest.mark.train
+def test_site_is_looked_at(found: Finder, cluster: DevCluster) -> None:
+    cluster.up(Site(accounting=False))
+    good = found()
+    assert good.keys() == {"site.start"}
+    assert good["site.start"][0] == "note"
+    assert "did you mean" not in str(good)
+    assert "gpu-premept: no such partition" in found("train.slurm_partition=gpu-premept")["site.partition"][1]
+    assert "MaxTime of gpu-preempt is 1440" in found("train.timeout_min=99999")["site.time-limit"][1]
+    assert "has 4 GPUs" in found("train.gpus_per_node=8")["site.nodes"][1]
+    assert "GB of memory" in found("train.mem_gb=900")["site.nodes"][1]
+    assert found("train.slurm_constraint=h100")["site.refused"][0] == "error"
+    slow = found("write_gb_per_s=0.000001")["site.save-does-not-fit"]
+    assert "the grace is 10 s" in slow[1]
+    assert "does not answer" in found("tracking_uri=http://127.0.0.1:9")["site.mlflow"][1]
+    assert found("python=/usr/bin/false")["site.python"][0] == "error"
+
+
+@pytest.mark.train
+def test_no_grace_and_unknown_account(found: Finder, cluster: DevCluster) -> None:
+    cluster.up(Site(grace_time=0))
+    said = found("train.slurm_account=nobody", "train.slurm_qos=nothing")
+    assert "GraceTime 0 s" in said["site.no-grace"][1]
+    assert "sacctmgr does not know it" in said["site.account"][1]
+    assert "sacctmgr does not know it" in said["site.qos"][1]
+
+
+@pytest.mark.train
+def test_cluster_that_is_not_reachable_is_a_note(found: Finder, cluster: DevCluster) -> None:
+    assert found().keys() == {"site.unchecked"}
