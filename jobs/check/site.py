@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import slurm
-from jobs.check.finding import Finding
+from jobs.check.finding import Finding, Place
 from jobs.check.memory_model import Model, checkpoint_bytes
 from jobs.check.places import Places
 from jobs.check.stage_parameters import is_number
@@ -71,7 +72,32 @@ def _stage(
             nearest(name or "", partitions),
         )
         return
-    limit, wanted = partitions[name].facts.max_minutes, parameters.get("timeout_min")
+    too_much = list(
+        _limits(spec, places, stage, name, partitions[name].facts, [n for n in nodes if name in n.partitions])
+    )
+    yield from too_much
+    if not too_much:
+        yield from _test_only(spec, place, stage)
+    for key, table in (("slurm_account", "account"), ("slurm_qos", "qos")):
+        value = parameters.get(key)
+        known = slurm.accounted(table) if value else None
+        if known is not None and value not in known:
+            yield Finding(
+                "warning",
+                f"site.{table}",
+                places.profile(stage, key),
+                f"{value}: sacctmgr does not know it",
+                "the job may wait for ever, or be billed to nobody",
+                nearest(str(value), known) if known else "ask the site",
+            )
+
+
+def _limits(
+    spec: RunSpec, places: Places, stage: Stage, name: str, facts: PartitionFacts, here: list[slurm.Node]
+) -> Iterator[Finding]:
+    """What a stage asks for, against its partition's limits and nodes: sbatch takes some of it, and never starts it."""
+    parameters = spec.profile.parameters(stage)
+    limit, wanted = facts.max_minutes, parameters.get("timeout_min")
     if limit is not None and is_number(wanted) and wanted > limit:
         yield Finding(
             "error",
@@ -81,7 +107,6 @@ def _stage(
             "the job would wait for ever (PartitionTimeLimit)",
             f"write timeout_min: {limit}; a run of several attempts goes on by itself",
         )
-    here = [node for node in nodes if name in node.partitions]
     for key, what, most in (
         ("gpus_per_node", "GPUs", max((node.gpus for node in here), default=0)),
         ("cpus_per_task", "CPUs", max((node.cpus for node in here), default=0)),
@@ -97,37 +122,20 @@ def _stage(
                 "sbatch would refuse the job, or it would wait for ever",
                 f"write {key}: {most}, or another slurm_partition",
             )
+
+
+def _test_only(spec: RunSpec, place: Place, stage: Stage) -> Iterator[Finding]:
+    """What sbatch itself says."""
     said = slurm.test_only(sbatch_options(spec, stage))
     if said.returncode:
+        found = f"sbatch --test-only: {said.stderr.strip()}"
         yield Finding(
-            "error",
-            "site.refused",
-            place,
-            f"sbatch --test-only: {said.stderr.strip()}",
-            "sbatch would refuse the job",
-            "correct the stage's parameters",
+            "error", "site.refused", place, found, "sbatch would refuse the job", "correct the stage's parameters"
         )
-    elif stage == "train" and (start := re.search(r"to start at (\S+)", said.stderr)):
-        yield Finding(
-            "note",
-            "site.start",
-            place,
-            f"it would start at {start[1]}, were it submitted alone and now",
-            "",
-            "sbatch --test-only says so",
-        )
-    for key, table in (("slurm_account", "account"), ("slurm_qos", "qos")):
-        value = parameters.get(key)
-        known = slurm.accounted(table) if value else None
-        if known is not None and value not in known:
-            yield Finding(
-                "warning",
-                f"site.{table}",
-                places.profile(stage, key),
-                f"{value}: sacctmgr does not know it",
-                "the job may wait for ever, or be billed to nobody",
-                nearest(str(value), known) if known else "ask the site",
-            )
+    elif stage == "train" and (start := re.search(r"to start at (\d+)", said.stderr)):
+        when = time.strftime("%F %T", time.localtime(int(start[1])))
+        found = f"it would start at {when}, were it submitted alone and now"
+        yield Finding("note", "site.start", place, found, "others may come before it", "sbatch --test-only says so")
 
 
 def _partition_of(spec: RunSpec, stage: Stage, partitions: dict[str, slurm.Partition]) -> str | None:
@@ -228,7 +236,7 @@ def _python(spec: RunSpec, places: Places) -> Iterator[Finding]:
         done = subprocess.run(
             [python, "-c", IMPORT], capture_output=True, text=True, check=False, cwd="/", env=child_environment({})
         )
-        found = done.stdout.strip() or done.stderr.strip().splitlines()[-1]
+        found = done.stdout.strip() or done.stderr.strip()[-200:] or f"it exits with {done.returncode}"
     except OSError as error:
         found = str(error)
     if found != str(REPO_ROOT / "jobs" / "__init__.py"):

@@ -1,6 +1,7 @@
 """Findings about records: leaks, lengths, labels, balance; each in a file made for it."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,8 +49,15 @@ def test_long_records_and_cut_answers_are_counted(found: Finder) -> None:
 
 
 @pytest.mark.train
-def test_labels_without_an_end_are_an_error(found: Finder) -> None:
-    assert "do not teach the answer and its end" in found("special_tokens.eos_token=<|endoftext|>")["data.labels"]
+def test_labels_that_are_not_the_answer_are_an_error(found: Finder, world: World, tmp_path: Path) -> None:
+    model = shutil.copytree(world.folder / "model", tmp_path / "model")
+    tokenizer = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": "offenders"}, "content": "x"}
+    (model / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    assert (
+        "160 of 160 records looked at do not teach the answer and its end"
+        in found(f"base_model={model}")["data.labels"]
+    )
 
 
 @pytest.mark.train
