@@ -7,11 +7,14 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from callbacks.journal import JOURNAL_ENV, Journal
+from callbacks.token_report import token_fault, token_report
 
 CONFIG_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError, AssertionError)
 """What a wrong config raises; pydantic's ValidationError is a ValueError."""
@@ -35,6 +38,21 @@ def import_plugins(config: Path) -> None:
             ) from error
 
 
+def check_tokens(config: Mapping[str, Any]) -> None:
+    """Look at what every record of a local file teaches, and say it in the journal.
+
+    Raises:
+        ValueError: some records do not teach their answer.
+    """
+    files = [Path(dataset["path"]) for dataset in config["datasets"][:1] if isinstance(dataset.get("type"), Mapping)]
+    if not (files and all(file.is_file() for file in files) and (stem := os.environ.get(JOURNAL_ENV))):
+        return
+    report = token_report(config, [(file, None) for file in files])
+    Journal.of_writer(stem, "tokens").event("tokens_checked", **report)
+    if fault := token_fault(report):
+        raise ValueError(f"{files[0]}: {fault}")
+
+
 def run_axolotl(verb: str, config: str, checkpoint: str | None) -> None:
     """Axolotl's own command, in this process."""
     import_plugins(Path(config))
@@ -43,6 +61,7 @@ def run_axolotl(verb: str, config: str, checkpoint: str | None) -> None:
         from axolotl.cli.preprocess import do_cli as preprocess
 
         preprocess(config)
+        check_tokens(yaml.safe_load(Path(config).read_text(encoding="utf-8")))
         return
     sys.argv[1:] = []  # Axolotl parses the command line again
     from axolotl.cli.train import do_cli as train

@@ -63,6 +63,11 @@ class Follower:
                         entry,
                         f"[yellow]{entry['leaked_validation_records']:,} validation records stand in train too[/]",
                     )
+            case "tokens_checked" if entry["too_long"]:
+                looked_at = f"of {entry['records']:,} records are longer than sequence_len, and are left out"
+                self._say(
+                    entry, f"[yellow]{entry['too_long']:,} {looked_at}[/] (the longest: {entry['longest']:,} tokens)"
+                )
             case "training_began":
                 self._bar("train", entry["step"], entry["target_step"])
             case "progress":

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,12 +62,11 @@ class World:
         *settings: str,
         cluster: str = "local",
         check: bool = False,
+        flags: Sequence[str] = (),
         environment: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Submit tiny_cpu.yml to a cluster, by default this machine, pointed to this world. Most have no use for the check."""
-        flags = [flag for setting in [*self.settings, *settings] for flag in ("--set", setting)]
+        values = [flag for setting in [*self.settings, *settings] for flag in ("--set", setting)]
         config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
-        unchecked = [] if check else ["--no-check"]
-        return self.regrow(
-            "submit", config, "--cluster", cluster, "--name", name, *unchecked, *flags, environment=environment
-        )
+        flags = ["--cluster", cluster, "--name", name, *flags, *([] if check else ["--no-check"])]
+        return self.regrow("submit", config, *flags, *values, environment=environment)

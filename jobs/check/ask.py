@@ -17,7 +17,8 @@ from jobs.spec import RunSpec
 VERSIONS = (
     "import importlib.metadata as m; print(*(m.version(name) for name in ('axolotl', 'transformers', 'peft', 'torch')))"
 )
-PROBE = ("probe", "axolotl_keys", "axolotl_values", "model_counts", "token_sample")
+PROBE = ("jobs/check/probe.py", "jobs/check/axolotl_keys.py", "jobs/check/axolotl_values.py", "jobs/check/model_counts.py",
+         "callbacks/token_report.py")  # fmt: skip
 """The modules that answer: another version of them answers anew."""
 
 
@@ -56,7 +57,7 @@ def _probe(python: str, questions: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _cache_file(python: str, version: str, name: str, question: dict[str, Any]) -> Path:
-    source = "".join((Path(__file__).parent / f"{module}.py").read_text(encoding="utf-8") for module in PROBE)
+    source = "".join((REPO_ROOT / module).read_text(encoding="utf-8") for module in PROBE)
     asked = json.dumps([python, version, question, source], sort_keys=True)
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     return home / "regrow" / "check" / f"{name}-{hashlib.sha256(asked.encode()).hexdigest()[:24]}.json"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from callbacks.args import SourceSection
+from callbacks.token_report import token_fault
 from data_prep.audit import FileAudit, SourcesAudit, audit_sources
 from data_prep.curriculum import Source
 from data_prep.records import RecordError
@@ -31,7 +32,6 @@ def token_question(spec: RunSpec) -> dict[str, Any] | None:
         key: spec.axolotl[key] for key in (*TOKEN_KEYS, "tokenizer_type", "tokenizer_use_fast") if key in spec.axolotl
     }
     config.pop("test_datasets", None)
-    config["tokenizer_config"] = config.get("tokenizer_config") or model  # as Axolotl itself completes it
     config["datasets"] = [{key: value for key, value in datasets[0].items() if key != "path"}]
     stamps = [
         {
@@ -211,24 +211,14 @@ def _token_findings(places: Places, tokens: dict[str, Any], spec: RunSpec) -> It
             "Axolotl leaves such records out",
             f"write sequence_len: {_rounded(tokens['longest'])}, or shorten them",
         )
-    if tokens["wrong_labels"]:
+    if fault := token_fault(tokens):
         yield Finding(
             "error",
             "data.labels",
             dataset,
-            f"{tokens['wrong_labels']:,} {looked_at} do not teach the answer and its end: "
-            f"{'; '.join(tokens['examples'])}",
-            "the model would learn something else, or never to stop",
-            "correct format and no_input_format, or the tokenizer's end token",
-        )
-    elif tokens["unlearned"]:
-        yield Finding(
-            "error",
-            "data.labels",
-            dataset,
-            f"{tokens['unlearned']:,} {looked_at} teach nothing at all",
-            "the model would not learn from them",
-            "correct datasets[0].type",
+            fault,
+            "the prepare stage would end there, once it has seen all records",
+            "correct format and no_input_format, or the tokenizer and its end token",
         )
 
 

@@ -116,13 +116,13 @@ def memory_findings(
             places.config("deepspeed") if settings.uses_deepspeed else places.config("micro_batch_size"),
             found,
             cost,
-            _nearest_fit(model, settings, memory.gpu_bytes),
+            nearest_fit(model, settings, memory.gpu_bytes),
         )
     yield from _host(spec, places, model, settings)
     yield from _disk(spec, places, model, settings)
 
 
-def _nearest_fit(model: Model, settings: Settings, gpu_bytes: int) -> str:
+def nearest_fit(model: Model, settings: Settings, gpu_bytes: int) -> str:
     """The first change, from the smallest on, with which it fits with room."""
     changes: list[tuple[str, Settings]] = []
     if not settings.checkpointing:

@@ -26,9 +26,10 @@ def model(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def tokens(question: dict[str, Any]) -> dict[str, Any]:
-    from jobs.check.token_sample import sample_report
+    from callbacks.token_report import token_report
 
-    return sample_report(question)
+    files = [(Path(file["path"]), file["take"]) for file in question["files"]]
+    return token_report(question["axolotl"], files, question["sample"], question["seed"])
 
 
 ANSWERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"schema": schema, "model": model, "tokens": tokens}

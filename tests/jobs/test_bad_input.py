@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from world import World
 
+from callbacks.journal import read_journal
 from jobs.spec import RunSpec
 
 GOOD = {"instruction": "x", "input": "y", "output": '{"offenders": []}'}
@@ -87,6 +89,31 @@ def test_bad_input_gives_a_clear_error_and_leaves_nothing_half_written(case: Bad
         assert not list(prepared.folder.glob(".*"))
     else:
         assert not runs_root.exists()
+
+
+def test_force_submits_in_spite_of_an_error_and_the_journal_says_so(world: World, tmp_path: Path) -> None:
+    settings = (f"regrow.prepare.sources.0.path={tmp_path}/no.json", f"runs_root={tmp_path}/runs")
+    refused = world.submit("forced", *settings, check=True)
+    assert refused.returncode == 2
+    assert "--force does it all the same" in refused.stderr
+    world.submit("forced", *settings, check=True, flags=("--force",))
+    (entry,) = [
+        entry for entry in read_journal(tmp_path / "runs" / "forced" / "journal") if entry["event"] == "checked"
+    ]
+    assert entry["errors"] == ["files.data-absent"]
+
+
+def test_labels_that_are_not_the_answer_end_the_prepare_stage(world: World, tmp_path: Path) -> None:
+    model = shutil.copytree(world.folder / "model", tmp_path / "model")
+    tokenizer = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": "offenders"}, "content": "x"}
+    (model / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    done = world.submit("unlabelled", f"base_model={model}", f"runs_root={tmp_path}/runs")
+    assert done.returncode == 2, done.stdout + done.stderr
+    journal = read_journal(tmp_path / "runs" / "unlabelled" / "journal")
+    (entry,) = [entry for entry in journal if entry["event"] == "tokens_checked"]
+    assert entry["wrong_labels"] == entry["records"] == 240
+    assert any("do not teach the answer and its end" in e["message"] for e in journal if e["event"] == "stage_failed")
 
 
 def test_missing_config_is_named(world: World) -> None:

@@ -1,7 +1,8 @@
-"""Records as the trainer will see them: a seeded sample, tokenised by Axolotl with the config's own tokenizer and template.
-Needs Axolotl, and so torch."""
+"""Records as the trainer will see them, tokenised by Axolotl with the config's own tokenizer and template: a seeded sample for
+the check, all of them when a run is prepared. Its functions need Axolotl, and so torch."""
 
 import random
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ IGNORED = -100
 EXAMPLES = 3
 
 
-def sample_report(question: dict[str, Any]) -> dict[str, Any]:
+def token_report(
+    axolotl: Mapping[str, Any], files: Sequence[tuple[Path, int | None]], sample: int | None = None, seed: int = 0
+) -> dict[str, Any]:
     """How long the records are, and what their labels say.
 
     Args:
-        question: `axolotl` (the keys on which tokens depend), `files` (each `path` and `take`), `sample`, `seed`.
+        axolotl: the config, as far as tokens depend on it.
+        files: each with how many of its records count; None: all.
+        sample: how many of them are looked at; None: all.
 
     Returns:
         `records` looked at; `longest` and `too_long` in tokens; `cut_answers`; `unlearned` (no label at all); `wrong_labels`
@@ -29,8 +34,8 @@ def sample_report(question: dict[str, Any]) -> dict[str, Any]:
     from axolotl.prompt_strategies.user_defined import load as load_user_defined
     from axolotl.utils.dict import DictDefault
 
-    config = DictDefault(question["axolotl"])
-    dataset = question["axolotl"]["datasets"][0]
+    config = DictDefault(dict(axolotl) | {"tokenizer_config": axolotl.get("tokenizer_config") or axolotl["base_model"]})
+    dataset = axolotl["datasets"][0]
     tokenizer = load_tokenizer(config)
     kind = dataset.get("type")
     if isinstance(kind, dict):
@@ -49,7 +54,7 @@ def sample_report(question: dict[str, Any]) -> dict[str, Any]:
         "examples": [],
     }
     strategy.max_length = strategy.sequence_len = 1 << 30  # the whole record, so that its length is known
-    for number, record in _sample(question):
+    for number, record in _sample(files, sample, seed):
         tokens = strategy.tokenize_prompt(record)
         learned = [label for label in tokens["labels"] if label != IGNORED]
         length = len(tokens["input_ids"])
@@ -58,7 +63,7 @@ def sample_report(question: dict[str, Any]) -> dict[str, Any]:
         report["too_long"] += length > limit
         report["cut_answers"] += length > limit and any(label != IGNORED for label in tokens["labels"][:limit])
         report["unlearned"] += not learned
-        if prompt_format and not question["axolotl"].get("train_on_inputs"):
+        if prompt_format and not axolotl.get("train_on_inputs"):
             said, meant = tokenizer.decode(learned), prompt_format.answer(record) + tokenizer.eos_token
             if said != meant:
                 report["wrong_labels"] += 1
@@ -67,8 +72,20 @@ def sample_report(question: dict[str, Any]) -> dict[str, Any]:
     return report
 
 
-def _sample(question: dict[str, Any]) -> list[tuple[int, dict[str, str]]]:
-    """A seeded sample of the files' records, each with its number (from 1) over all files."""
-    records = list(chain.from_iterable(load_records(Path(file["path"]))[: file["take"]] for file in question["files"]))
-    chosen = sorted(random.Random(question["seed"]).sample(range(len(records)), min(question["sample"], len(records))))  # noqa: S311
+def token_fault(report: Mapping[str, Any]) -> str:
+    """Why nobody should train on these tokens; empty: nothing speaks against it."""
+    looked_at = f"of {report['records']:,} records looked at"
+    if report["wrong_labels"]:
+        examples = "; ".join(report["examples"])
+        return f"{report['wrong_labels']:,} {looked_at} do not teach the answer and its end: {examples}"
+    return f"{report['unlearned']:,} {looked_at} teach nothing at all" if report["unlearned"] else ""
+
+
+def _sample(
+    files: Sequence[tuple[Path, int | None]], sample: int | None, seed: int
+) -> list[tuple[int, dict[str, str]]]:
+    """The records that are looked at, each with its number (from 1) over all files."""
+    records = list(chain.from_iterable(load_records(path)[:take] for path, take in files))
+    everything = range(len(records))
+    chosen = everything if sample is None else sorted(random.Random(seed).sample(everything, min(sample, len(records))))  # noqa: S311
     return [(index + 1, records[index]) for index in chosen]
