@@ -8,8 +8,13 @@ from pydantic import Field, ValidationError
 
 from jobs.config_error import ConfigError, explained, nearest
 from jobs.paths import REPO_ROOT
-from jobs.stages import Stage
+from jobs.stages import STAGES, Stage
 from jobs.strict import Strict
+
+NUMBERS = frozenset(
+    {"timeout_min", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task", "mem_gb", "slurm_signal_delay_s"}
+)
+"""Parameters of a stage that must be numbers; submitit hands anything on to Slurm."""
 
 
 class Gpu(Strict):
@@ -86,7 +91,17 @@ def profile_path(cluster: str) -> Path:
 
 
 def parse_profile(content: dict[str, Any], place: str) -> ClusterProfile:
+    """A profile, checked.
+
+    Raises:
+        ConfigError: a key or a value is wrong.
+    """
     try:
-        return ClusterProfile.model_validate(content)
+        profile = ClusterProfile.model_validate(content)
     except ValidationError as error:
         raise explained(error, ClusterProfile, place) from None
+    for stage in STAGES:
+        for key, value in profile.parameters(stage).items():
+            if key in NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise ConfigError(f"{place}: {stage}.{key}: found {value!r}; write a number")
+    return profile

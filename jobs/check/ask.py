@@ -37,11 +37,14 @@ def ask(spec: RunSpec, questions: dict[str, dict[str, Any]]) -> dict[str, dict[s
     if version is None or version.returncode:
         raise NoAxolotl(f"{python} has no Axolotl here")
     files = {name: _cache_file(python, version.stdout, name, question) for name, question in questions.items()}
-    if missing := {name: questions[name] for name, file in files.items() if not file.exists()}:
+    answers = {name: json.loads(file.read_bytes()) for name, file in files.items() if file.exists()}
+    if missing := {name: question for name, question in questions.items() if name not in answers}:
         for name, answer in _probe(python, missing).items():
-            files[name].parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(files[name], json.dumps(answer))
-    return {name: json.loads(file.read_bytes()) for name, file in files.items()}
+            answers[name] = answer
+            if "error" not in answer:  # what failed is asked again: a file may be there by then
+                files[name].parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(files[name], json.dumps(answer))
+    return answers
 
 
 def _probe(python: str, questions: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from data_prep.audit import FileAudit, SourcesAudit, audit_sources
 from data_prep.curriculum import Source
 from data_prep.records import RecordError
 from jobs.check.finding import Finding, Place
+from jobs.check.model_files import is_here
 from jobs.check.places import Places
-from jobs.spec import TOKEN_KEYS, RunSpec, from_root, is_folder_name
+from jobs.spec import TOKEN_KEYS, RunSpec, from_root, mappings
 
 SAMPLE = 2000
 SAMPLE_SEED = 0
@@ -22,11 +23,9 @@ LOPSIDED = 0.05
 
 def token_question(spec: RunSpec) -> dict[str, Any] | None:
     """What `jobs.check.probe` is asked; None: records or tokenizer are not on this machine."""
-    model, datasets = spec.axolotl.get("base_model"), spec.axolotl.get("datasets")
+    model, datasets = spec.axolotl.get("base_model"), mappings(spec.axolotl.get("datasets"))
     files = [source for _, source in _sources(spec, "sources") if source.path.is_file()]
-    if not files or not isinstance(model, str) or not isinstance(datasets, list) or not isinstance(datasets[0], dict):
-        return None
-    if is_folder_name(model) and not Path(model).is_dir():
+    if not (files and datasets and isinstance(model, str) and is_here(model)):
         return None
     config = {
         key: spec.axolotl[key] for key in (*TOKEN_KEYS, "tokenizer_type", "tokenizer_use_fast") if key in spec.axolotl
@@ -81,11 +80,10 @@ def _sources(spec: RunSpec, role: str) -> list[tuple[tuple[str | int, ...], Sour
             for index, section in enumerate(sections)
         ]
     key = "datasets" if role == "sources" else "test_datasets"
-    datasets = spec.axolotl.get(key)
     return [
         ((key, index, "path"), Source(from_root(dataset["path"])))
-        for index, dataset in enumerate(datasets if isinstance(datasets, list) else [])
-        if isinstance(dataset, dict) and isinstance(dataset.get("path"), str) and from_root(dataset["path"]).is_file()
+        for index, dataset in enumerate(mappings(spec.axolotl.get(key)))
+        if isinstance(dataset.get("path"), str) and from_root(dataset["path"]).is_file()
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.check.deepspeed_keys import SECTIONS, ZERO_KEYS
+from jobs.check.deepspeed_keys import OFFLOAD_KEYS, SECTIONS, ZERO_KEYS
 from jobs.check.finding import Finding
 from jobs.check.places import Places
 from jobs.config_error import nearest
@@ -123,6 +123,18 @@ def _sections(file: DeepspeedFile, places: Places) -> Iterator[Finding]:
                 "the ranks would end when they start",
                 nearest(key, ZERO_KEYS),
             )
+    for what in ("offload_optimizer", "offload_param"):
+        section = file.zero.get(what)
+        for key in section if isinstance(section, dict) else ():
+            if key not in OFFLOAD_KEYS:
+                yield Finding(
+                    "error",
+                    "deepspeed.unknown-key",
+                    places.deepspeed("zero_optimization", what, key),
+                    "DeepSpeed does not know this key here",
+                    "the ranks would end when they start",
+                    nearest(key, OFFLOAD_KEYS),
+                )
     stage = file.zero.get("stage", 0)
     if stage not in (0, 1, 2, 3) or isinstance(stage, bool):
         yield Finding(
@@ -204,12 +216,13 @@ def _batch(file: DeepspeedFile, places: Places) -> Iterator[Finding]:
 
 def _precision(spec: RunSpec, file: DeepspeedFile, places: Places) -> Iterator[Finding]:
     for key in ("bf16", "fp16"):
-        if spec.axolotl.get(key) and not isinstance(file.content.get(key), dict):
+        section = file.content.get(key)
+        if spec.axolotl.get(key) and not (isinstance(section, dict) and "enabled" in section):
             yield Finding(
                 "error",
                 f"deepspeed.no-{key}",
                 places.deepspeed(key),
-                f"no {key} section beside {key}: true in the config",
+                f"no {key}.enabled beside {key}: true in the config",
                 "DeepSpeed expects float32 then, and ends with a ValueError when it sees the weights",
                 f'write "{key}": {{"enabled": "auto"}}',
             )

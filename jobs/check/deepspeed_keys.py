@@ -72,3 +72,6 @@ ZERO_KEYS = """stage contiguous_gradients reduce_scatter reduce_bucket_size use_
     stage3_module_granularity_threshold stage3_use_all_reduce_for_fetch_params param_overlap_comm allgather_sequential
     enable_sanity_checks zenflow""".split()
 """Keys of `zero_optimization` (runtime/zero/config.py), with their older names."""
+OFFLOAD_KEYS = """device nvme_path buffer_count buffer_size max_in_cpu pin_memory pipeline_read pipeline_write fast_init ratio
+    super_offload cpuadam_cores_perc""".split()
+"""Keys of `offload_optimizer` and `offload_param` (runtime/zero/offload_config.py)."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jobs.check.finding import Finding, Level
-from jobs.check.model_files import hub_cache
+from jobs.check.model_files import hub_cache, is_here
 from jobs.check.places import Places
 from jobs.config_error import ConfigError
 from jobs.launch import accelerate_problems
@@ -66,30 +66,18 @@ def _data(spec: RunSpec, places: Places, absent: Level) -> Iterator[Finding]:
 
 
 def _model(spec: RunSpec, places: Places, absent: Level) -> Iterator[Finding]:
-    model, place = spec.axolotl.get("base_model"), places.config("base_model")
-    if not isinstance(model, str):
+    model = spec.axolotl.get("base_model")
+    if not isinstance(model, str) or is_here(model):
         return
     if is_folder_name(model):
-        if not (Path(model) / "config.json").is_file():
-            found = f"{model} holds no config.json" if Path(model).is_dir() else f"{model}: no such folder"
-            yield Finding(
-                absent,
-                "files.model-absent",
-                place,
-                found,
-                NOT_READ,
-                "write a folder with a model in it, or the hub's owner/name",
-            )
-    elif spec.profile.offline and not (hub_cache() / f"models--{model.replace('/', '--')}").is_dir():
+        found = f"{model} holds no config.json" if Path(model).is_dir() else f"{model}: no such folder"
+        fix = "write a folder with a model in it, or the hub's owner/name"
+    elif spec.profile.offline:
         found = f"{model} is not in {hub_cache()}, and the nodes of {spec.cluster} are offline"
-        yield Finding(
-            absent,
-            "files.model-absent",
-            place,
-            found,
-            "the model would not load",
-            f"type: HF_HUB_OFFLINE=0 hf download {model}",
-        )
+        fix = f"type: HF_HUB_OFFLINE=0 hf download {model}"
+    else:
+        return
+    yield Finding(absent, "files.model-absent", places.config("base_model"), found, "the model would not load", fix)
 
 
 def _deepspeed(spec: RunSpec, places: Places) -> Iterator[Finding]:

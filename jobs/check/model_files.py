@@ -25,6 +25,13 @@ def model_config_file(spec: RunSpec) -> Path | None:
     return snapshots[-1] if snapshots else shipped if shipped.is_file() else None
 
 
+def is_here(base_model: str) -> bool:
+    """Whether the model, and so its tokenizer, is on this machine."""
+    if is_folder_name(base_model):
+        return (Path(base_model) / "config.json").is_file()
+    return (hub_cache() / f"models--{base_model.replace('/', '--')}").is_dir()
+
+
 def hub_cache() -> Path:
     """Where huggingface_hub keeps models, by its own environment variables."""
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))

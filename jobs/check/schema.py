@@ -27,6 +27,10 @@ VALUE_FIXES = {
 FLOAT_AS_TEXT = re.compile(r"[+-]?\d+[eE][+-]?\d+|[+-]?\d+\.?\d*[eE]\d+")
 """What YAML 1.1 reads as a string, and everybody means as a number: it wants a point and a sign."""
 MODEL_CLASS = re.compile(r"[A-Z]\w*(For\w+|LMHeadModel)")
+PASSED_ON = {
+    "gradient_checkpointing_kwargs": "use_reentrant preserve_rng_state context_fn determinism_check debug early_stop".split()
+}
+"""Free mappings that Axolotl hands on: here to torch.utils.checkpoint.checkpoint."""
 DROPPED = "Axolotl would drop it without a word and train as if it were not there"
 
 
@@ -59,7 +63,9 @@ def schema_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> It
             "compare it with a shipped one in axolotl_configs/",
         )
         return
-    tree = answer["tree"] | {"regrow": key_tree(Regrow)}
+    tree = (
+        answer["tree"] | {"regrow": key_tree(Regrow)} | {key: dict.fromkeys(known) for key, known in PASSED_ON.items()}
+    )
     yield from _unknown(spec, places, tree)
     yield from _deprecated(spec, places, answer["deprecated"])
     yield from _rejected(places, answer["rejected"])

@@ -28,6 +28,7 @@ def profile_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
                     f"write {key}: 1; regrow starts one rank for each of gpus_per_node",
                 )
         yield from _numbers(stage, parameters, places)
+        yield from _srun(stage, parameters, places)
     limit, warning = spec.profile.train.get("timeout_min"), spec.profile.train.get("slurm_signal_delay_s", 90)
     if is_number(limit) and is_number(warning) and warning >= 60 * limit:
         yield Finding(
@@ -38,6 +39,24 @@ def profile_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
             "each attempt would be stopped when it starts",
             "write a longer timeout_min, or a shorter slurm_signal_delay_s",
         )
+
+
+def _srun(stage: Stage, parameters: dict[str, Any], places: Places) -> Iterator[Finding]:
+    """CPUs of the job against those of its step: srun has not taken the job's own value since Slurm 22.05."""
+    arguments = parameters.get("slurm_srun_args") or []
+    for argument in arguments if isinstance(arguments, list) else []:
+        name, _, value = str(argument).partition("=")
+        if name == "--cpus-per-task" and value != str(parameters.get("cpus_per_task")):
+            found = f"{argument}, and cpus_per_task: {parameters.get('cpus_per_task')}"
+            cost = "the job would be given other CPUs than its processes may use"
+            yield Finding(
+                "warning",
+                "site.srun-cpus",
+                places.profile(stage, "slurm_srun_args"),
+                found,
+                cost,
+                "write the same number",
+            )
 
 
 def _numbers(stage: Stage, parameters: dict[str, Any], places: Places) -> Iterator[Finding]:

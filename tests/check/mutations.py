@@ -59,11 +59,7 @@ def typo(word: str, random_: random.Random) -> str:
 
 
 def typos(config: dict[str, Any], profile: dict[str, Any], random_: random.Random) -> Iterator[Mutation]:
-    keys = [
-        path
-        for path in leaves(config)
-        if isinstance(path[-1], str) and "gradient_checkpointing_kwargs" not in path[:-1]
-    ]
+    keys = [path for path in leaves(config) if isinstance(path[-1], str)]
     for path in random_.sample(keys, EACH):
         spoiled = json.loads(json.dumps(config))
         wrong = typo(str(path[-1]), random_)
@@ -131,7 +127,9 @@ def unfit_resources(config: dict[str, Any], profile: dict[str, Any], random_: ra
         ({"nodes": random_.randint(2, 9)}, "nodes"), ({"tasks_per_node": random_.randint(2, 8)}, "tasks_per_node"),
         ({"timeout_min": 0}, "timeout_min"), ({"cpus_per_task": 0}, "cpus_per_task"), ({"mem_gb": -1}, "mem_gb"),
         ({"timeout_min": 2, "slurm_signal_delay_s": random_.randint(120, 999)}, "slurm_signal_delay_s"),
-        ({"cpus_per_task": "many"}, "cpus_per_task"), ({"gpus": 4, "gpu_per_node": 4}, "gpu_per_node"),
+        ({"cpus_per_task": "many"}, "cpus_per_task"), ({"gpus_per_node": "four"}, "gpus_per_node"),
+        ({"gpu_per_node": 4}, "gpu_per_node"),
+        ({"cpus_per_task": 3, "slurm_srun_args": ["--cpus-per-task=7"]}, "slurm_srun_args"),
     ]  # fmt: skip
     for parameters, word in train:
         spoiled = profile | {"train": profile["train"] | parameters}
