@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from jobs.check.axolotl_keys import Tree, plugin_arguments, unknown_keys
 
@@ -63,8 +63,18 @@ def _errors(model: type[BaseModel], config: dict[str, Any]) -> list[dict[str, An
             found.setdefault(key, detail["msg"].removeprefix("Value error, "))
         return [{"key": list(key), "message": message} for key, message in found.items()]
     except Exception as error:  # a validator that did not expect what it got
-        return [{"key": [], "message": f"{type(error).__name__}: {error}"}]
+        return list(_misfits(model, config)) or [{"key": [], "message": f"{type(error).__name__}: {error}"}]
     return []
+
+
+def _misfits(model: type[BaseModel], config: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Values that do not fit their own field, whatever the validators say."""
+    for key, value in config.items():
+        if key in model.model_fields and value is not None:
+            try:
+                TypeAdapter(model.model_fields[key].annotation).validate_python(value)
+            except ValidationError as error:
+                yield {"key": [key], "message": f"found {value!r}: {error.errors()[0]['msg']}"}
 
 
 def _config_path(location: tuple[int | str, ...], config: Any) -> tuple[str, ...]:
