@@ -40,8 +40,7 @@ def submit_run(spec: RunSpec, wait: bool = False, check: bool = True, force: boo
     if spec.profile.executor == "slurm":
         spec = _with_site(spec)
     write_run(spec)
-    checked: list[Finding] | None = found if check else None
-    _note_check(spec, checked)
+    _note_check(spec, found if check else None)
     return start_jobs(spec, STAGES, wait) if spec.profile.executor == "slurm" else run_in_foreground(spec, STAGES)
 
 

@@ -118,9 +118,14 @@ def _dies_later(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
             if isinstance(kind, str) and not _is_prompt_strategy(kind):
                 yield {"key": [role, str(index), "type"], "message": f"Axolotl has no prompt strategy `{kind}`"}
     if isinstance(optimizer := config.get("optimizer"), str) and optimizer not in (known := _optimizers()):
-        yield {"key": ["optimizer"], "message": f"unknown optimizer `{optimizer}`", "known": known}
+        yield {"key": ["optimizer"], "message": f"unknown optimizer `{optimizer}`", "found": optimizer, "known": known}
     if isinstance(scheduler := config.get("lr_scheduler"), str) and scheduler not in (known := _schedulers()):
-        yield {"key": ["lr_scheduler"], "message": f"unknown scheduler `{scheduler}`", "known": known}
+        yield {
+            "key": ["lr_scheduler"],
+            "message": f"unknown scheduler `{scheduler}`",
+            "found": scheduler,
+            "known": known,
+        }
 
 
 def _is_prompt_strategy(kind: str) -> bool:

@@ -119,8 +119,7 @@ def _rejected(places: Places, rejected: list[dict[str, Any]]) -> Iterator[Findin
         key = value["key"]
         fix = VALUE_FIXES.get(key[-1] if key else "", "write a value of the kind that is named here")
         if "known" in value:
-            word = value["message"].split("`")[1]
-            close = difflib.get_close_matches(word, value["known"], n=1)
+            close = difflib.get_close_matches(value["found"], value["known"], n=1)
             fix = f"did you mean `{close[0]}`?" if close else f"one of: {', '.join(value['known'])}"
         yield Finding(
             "error",

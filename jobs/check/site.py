@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from jobs import slurm
+from jobs.check.deepspeed import deepspeed_file
 from jobs.check.finding import Finding, Place
+from jobs.check.memory import settings_of
 from jobs.check.memory_model import Model, checkpoint_bytes
 from jobs.check.places import Places
 from jobs.check.stage_parameters import is_number
@@ -155,9 +157,9 @@ def _preemption(
         return
     try:
         site = slurm.site_facts({"train": name})
-    except ConfigError:
+    except ConfigError:  # the controller went away since it was asked for the partitions
         return
-    grace = facts.grace_seconds or (0 if facts.preempt_mode == "OFF" else site.kill_wait_seconds)
+    grace = facts.grace_seconds or site.kill_wait_seconds
     text = f"{name}: PreemptMode {facts.preempt_mode}, GraceTime {facts.grace_seconds} s, KillWait {site.kill_wait_seconds} s"
     if not facts.grace_seconds:
         yield Finding(
@@ -170,15 +172,10 @@ def _preemption(
         )
     speed = spec.profile.write_gb_per_s
     if speed and counts and "trainable" in counts:
-        yield from _save_fits(spec, places, counts, facts, grace, speed)
+        yield from _save_fits(spec, places, counts, grace, speed)
 
 
-def _save_fits(
-    spec: RunSpec, places: Places, counts: dict[str, Any], facts: PartitionFacts, grace: int, speed: float
-) -> Iterator[Finding]:
-    from jobs.check.deepspeed import deepspeed_file
-    from jobs.check.memory import settings_of
-
+def _save_fits(spec: RunSpec, places: Places, counts: dict[str, Any], grace: int, speed: float) -> Iterator[Finding]:
     size = checkpoint_bytes(Model.from_counts(counts), settings_of(spec, deepspeed_file(spec)))
     seconds = size / 1e9 / speed
     if seconds > grace:

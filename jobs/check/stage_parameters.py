@@ -63,7 +63,7 @@ def _numbers(stage: Stage, parameters: dict[str, Any], places: Places) -> Iterat
     least = {"timeout_min": 1, "cpus_per_task": 1, "mem_gb": 1, "gpus_per_node": 0, "slurm_signal_delay_s": 0}
     for key, minimum in least.items():
         value = parameters.get(key, minimum)
-        if not is_number(value) or value < minimum:
+        if value < minimum:
             yield Finding(
                 "error",
                 "site.value",
