@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
 
-.PHONY: help setup demo trial slurm-packages test chaos stop-and-resume lint mlflow-ui
+.PHONY: help setup demo trial slurm-packages test chaos stop-and-resume bench-eval lint mlflow-ui
 help:            ## what can be typed here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -28,8 +28,10 @@ demo: setup      ## data, training, evaluation and MLflow on a toy scale, on thi
 trial: setup     ## the first 50 steps of CONFIG on one GPU, evaluated every 25; ARGS=--dry-run shows it
 	$(BIN)/regrow submit $(CONFIG) --cluster $(CLUSTER) --set max_steps=50 --set eval_steps=25 --set save_steps=25 --set train.gpus_per_node=1 $(ARGS)
 
+# Whole trainings and a real Slurm have the machine to themselves; of the others, two run at a time.
 test: setup lint slurm-packages ## all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/slurm --ignore=tests/train
+	$(BIN)/python -m pytest tests/train tests/slurm
 
 slurm-packages:  ## Debian's Slurm for the tests, where it may be installed without a question
 	slurm/dev_cluster/install.sh
@@ -39,6 +41,9 @@ chaos: setup slurm-packages  ## everything that can happen to a job, on a real S
 
 stop-and-resume: setup slurm-packages  ## how fast a run stops and comes back, beside the same resume by hand
 	PYTHONPATH=tests:tests/slurm $(BIN)/python benchmarks/stop_and_resume.py $(ARGS)
+
+bench-eval: setup  ## batched generation beside a loop over single records, on the toy model
+	$(BIN)/python benchmarks/batch_evaluation.py $(ARGS)
 
 lint: setup      ## ruff, mypy, the rooms' import rules
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo

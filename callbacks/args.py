@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 
 class Section(BaseModel):
@@ -57,10 +57,19 @@ class GenerationEval(Section):
 
 
 class Evaluate(Section):
-    """The evaluation stage, after training: the final adapter over all validation records."""
+    """The evaluation stage, after training: checkpoints over all validation records, in shards that go on where they stopped."""
 
+    checkpoints: Literal["last"] | PositiveInt = "last"
+    """last: the final adapter; a number: so many of the newest checkpoints, each in a job of its own."""
+    shards: PositiveInt = 4
+    """Into how many jobs the records are split."""
+    token_budget: PositiveInt = 32768
+    """Most tokens of a batch, padding and new ones included; what does not fit into memory is halved."""
     max_new_tokens: PositiveInt = 256
-    batch_size: PositiveInt = 16
+    temperature: NonNegativeFloat = 0.0
+    """0: greedy, always the most likely token. Above, the answers are drawn, and repeat with the config's `seed`."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Of the likely tokens that make up so much together, one is drawn. 1: of all."""
 
 
 class Mlflow(Section):

@@ -164,22 +164,32 @@ METRICS: Mapping[str, Callable[[Sequence[Case]], Ratio]] = {
 def score(texts: Iterable[tuple[str, str]], target: Target) -> Scores:
     """The metrics over (expected, generated) texts. ValueError, naming the case (from 0), on a bad expected text."""
     cases = [parse_case(*pair, target, f"case {number}") for number, pair in enumerate(texts)]
-    ratios = {name: metric(cases) for name, metric in METRICS.items()}
+    found = ratios(cases, target)
+    metrics = {name: _quotient(ratio) for name, ratio in found.items()}
+    undefined = tuple(name for name, (_, denominator) in found.items() if not denominator)
+    return Scores({**metrics, "gen_records": float(len(cases))}, undefined)
+
+
+def ratios(cases: Sequence[Case], target: Target) -> dict[str, Ratio]:
+    """Every metric as numerator and denominator. Both are sums over the cases, so that those of single cases add up."""
     # Matched entries have equal names: the name's own rate would always be 1.
     fields = [field for field in target.fields if field != target.name_field]
-    ratios |= {f"gen_field_match_rate/{field}": field_match_rate(cases, field) for field in fields}
-    metrics = {name: _quotient(ratio) for name, ratio in ratios.items()}
-    undefined = tuple(name for name, (_, denominator) in ratios.items() if not denominator)
-    return Scores({**metrics, "gen_records": float(len(cases))}, undefined)
+    rates = {f"gen_field_match_rate/{field}": field_match_rate(cases, field) for field in fields}
+    return {name: metric(cases) for name, metric in METRICS.items()} | rates
+
+
+def keyword_rule_ratio(article: str, expected: Answer, target: Target) -> Ratio:
+    """One article's part in the presence F1 of the rule "any keyword is in the article"."""
+    return _f1([(bool(expected.entries), any(keyword in article for keyword in target.keywords))])
 
 
 def keyword_rule_f1(texts: Iterable[tuple[str, str]], target: Target) -> float:
     """Presence F1, over (article, expected) texts, of the rule "any keyword is in the article"; 0/0 is 0.0."""
-    pairs = []
-    for number, (article, expected) in enumerate(texts):
-        answer = _parse_expected(expected, target, f"case {number}")
-        pairs.append((bool(answer.entries), any(keyword in article for keyword in target.keywords)))
-    return _quotient(_f1(pairs))
+    found = [
+        keyword_rule_ratio(article, _parse_expected(expected, target, f"case {number}"), target)
+        for number, (article, expected) in enumerate(texts)
+    ]
+    return _quotient((sum(hits for hits, _ in found), sum(all_ for _, all_ in found)))
 
 
 def _json_values(text: str) -> Iterator[object]:

@@ -1,11 +1,13 @@
-"""Batched greedy generation with a causal language model: left-padded, sorted by length, the model's state restored."""
+"""Batched generation with a causal language model: left-padded, sorted by length, the model's state restored."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteria
+
+from callbacks.predictions import Generated
 
 
 class _StopWhen(StoppingCriteria):
@@ -44,12 +46,14 @@ def generate_batch(
     prompts: Sequence[str],
     *,
     max_new_tokens: int,
+    sampling: Mapping[str, Any] | None = None,
     must_stop: Callable[[], bool] = lambda: False,
-) -> list[str]:
-    """Greedy completions of one batch, without the prompt and without special tokens.
+) -> list[Generated]:
+    """What the model writes after each prompt of one batch.
 
     Args:
-        must_stop: asked at every token; once it says yes, the completions are cut off where they are.
+        sampling: arguments of `generate` to draw the tokens with, e.g. temperature; None: greedy.
+        must_stop: asked at every token; once it says yes, the texts are cut off where they are.
 
     Under ZeRO-3, whose weights are sharded, `generate` keeps the ranks in step by itself, as long as every rank calls it.
     """
@@ -58,10 +62,20 @@ def generate_batch(
     outputs = model.generate(
         **inputs,
         max_new_tokens=max_new_tokens,
-        do_sample=False,
         use_cache=True,
         pad_token_id=tokenizer.pad_token_id,
         stopping_criteria=[_StopWhen(must_stop)],
+        **({"do_sample": True, **sampling} if sampling else {"do_sample": False}),
     )
-    texts: list[str] = tokenizer.batch_decode(outputs[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    return texts
+    new = outputs[:, inputs["input_ids"].shape[1] :]
+    texts = tokenizer.batch_decode(new, skip_special_tokens=True)
+    ends = torch.isin(new, _end_tokens(model).to(new.device))
+    has_end = ends.any(dim=1)
+    tokens = torch.where(has_end, ends.int().argmax(dim=1) + 1, new.shape[1])
+    return [Generated(*each) for each in zip(texts, tokens.tolist(), (~has_end).tolist(), strict=True)]
+
+
+def _end_tokens(model: PreTrainedModel) -> torch.Tensor:
+    """The tokens at which `generate` ends a text."""
+    found = model.generation_config.eos_token_id
+    return torch.tensor(found if isinstance(found, list) else [] if found is None else [found], dtype=torch.long)

@@ -78,14 +78,14 @@ class GenerationEval(TrainerCallback):
                 if _any_rank(time.monotonic() > deadline, args.device):
                     break
                 batch = batches[min(first + args.process_index, len(batches) - 1)]
-                texts = generate_batch(
+                answers = generate_batch(
                     model,
                     tokenizer,
                     [self.prompts[index] for index in batch],
                     max_new_tokens=self.settings.max_new_tokens,
                     must_stop=self.stop.request.is_made,
                 )
-                completions.update(zip(batch, texts, strict=True))
+                completions.update(zip(batch, (answer.text for answer in answers), strict=True))
         return None if self.stop.request.is_agreed() else completions
 
 

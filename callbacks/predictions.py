@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,18 @@ from callbacks.prompts import PromptFormat
 
 Row = dict[str, Any]
 """`input`, `expected`, `generated`, and the verdict of `extraction.case_verdict`."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a model wrote after one prompt."""
+
+    text: str
+    """Without special tokens."""
+    tokens: int
+    """New ones, the end-of-text token included."""
+    is_cut: bool
+    """It had not come to its end after max_new_tokens."""
 
 
 def prediction_row(prompt_format: PromptFormat, record: Mapping[str, str], generated: str, target: Target) -> Row:
@@ -32,7 +45,12 @@ def prediction_metrics(rows: Sequence[Row], target: Target) -> dict[str, float]:
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """JSON lines, whole or not at all."""
-    write_atomically(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+    write_atomically(path, "".join(f"{json_text(row)}\n" for row in rows))
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON that people can read; what is no Unicode text (a lone surrogate) stays an escape."""
+    return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace").decode()
 
 
 def read_rows(path: Path) -> list[Row]:

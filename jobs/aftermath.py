@@ -1,19 +1,23 @@
 """`python -m jobs.aftermath RUN_DIR STAGE CODE`: the batch script's last word, when the stage was killed and could say none."""
 
 import sys
+from pathlib import Path
 
 from callbacks.journal import read_journal
-from jobs.attempt import current_attempt
+from jobs.attempt import current_attempt, own_job_id
 from jobs.leaving import leave
+from jobs.paths import RunPaths
 from jobs.pipeline import JOBS
 from jobs.requeue import Cause
 from jobs.stages import STAGES
+from jobs.submissions import part_of
 
 
 def main() -> None:
     run_dir, name, code = sys.argv[1:]
     stage = next(stage for stage in STAGES if stage == name)
-    attempt = current_attempt(JOBS[stage](run_dir), writer="aftermath")
+    part = part_of(read_journal(RunPaths(Path(run_dir)).journal), own_job_id())
+    attempt = current_attempt(JOBS[stage](run_dir, part), writer="aftermath")
     events = {entry["event"] for entry in read_journal(attempt.spec.paths.journal, of=attempt.name)}
     if events & {"left", "stage_finished"}:
         return
@@ -21,7 +25,7 @@ def main() -> None:
     cause: Cause = now if now in ("preempted", "timed_out") else "crashed"
     decision = leave(attempt, cause, f"the stage's process ended without a word; its exit code was {code}")
     if decision.action == "fail":
-        attempt.journal.event("stage_failed", stage=stage, message=decision.reason, exit_code=1)
+        attempt.journal.event("stage_failed", stage=stage, part=part, message=decision.reason, exit_code=1)
 
 
 if __name__ == "__main__":

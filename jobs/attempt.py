@@ -21,20 +21,27 @@ from jobs.stages import Stage
 
 EXIT_FAILED, EXIT_CONFIG, EXIT_TEMPORARY = 1, 2, 75
 """The work failed; the config is wrong, so that another attempt would fail as well; not finished, come back."""
-ENVIRONMENT = {"job_id": "SLURM_JOB_ID", "restart_count": "SLURM_RESTART_COUNT"}
-"""What Slurm tells a job. The restart count is unset on a job's first attempt, then 1, 2, ..."""
+ENVIRONMENT = {
+    "job_id": "SLURM_JOB_ID",
+    "array_job_id": "SLURM_ARRAY_JOB_ID",
+    "array_task_id": "SLURM_ARRAY_TASK_ID",
+    "restart_count": "SLURM_RESTART_COUNT",
+}
+"""What Slurm tells a job. The restart count is unset on a job's first attempt, then 1, 2, ... for each array task apart."""
 ENDED_BY_US = -signal.SIGKILL
 DEFAULT_WARNING_SECONDS = 90
 """submitit's `signal_delay_s`, where the profile says nothing."""
 
 
 class StageJob(Protocol):
-    """What submitit pickles: the run folder, and nothing else."""
+    """What submitit pickles: the run folder and the part of the stage, nothing else."""
 
     @property
     def stage(self) -> Stage: ...
     @property
     def run_dir(self) -> str: ...
+    @property
+    def part(self) -> int: ...
     def __call__(self) -> None: ...
 
 
@@ -74,8 +81,13 @@ class Attempt:
         return self.job.stage
 
     @property
+    def part(self) -> int:
+        """Which part of the stage this is; 0 where it has one alone."""
+        return self.job.part
+
+    @property
     def name(self) -> str:
-        """<stage>-<job id>-<attempt>: names its log and its journals."""
+        """<stage>-<job id>-<attempt>, e.g. evaluate-4711_3-0: names its log and its journals."""
         return f"{self.stage}-{self.job_id}-{self.restart_count}"
 
     @property
@@ -186,11 +198,17 @@ def current_attempt(job: StageJob, writer: str) -> Attempt:
     """The attempt that this process belongs to. `writer`: who in it this is, for the journal."""
     spec = RunSpec.load(Path(job.run_dir))
     in_slurm = spec.profile.executor == "slurm"
-    job_id = os.environ[ENVIRONMENT["job_id"]] if in_slurm else str(submitit.JobEnvironment().job_id)
+    job_id = own_job_id() if in_slurm else str(submitit.JobEnvironment().job_id)
     restart_count = int(os.environ.get(ENVIRONMENT["restart_count"], "0")) if in_slurm else 0
     stem = f"{job.stage}-{job_id}-{restart_count}"
     journal = Journal.of_writer(str(spec.paths.journal / stem), writer)
     return Attempt(spec, job, job_id, restart_count, in_slurm, journal)
+
+
+def own_job_id() -> str:
+    """The Slurm job that this process is in; of an array's element `<array>_<index>`, by which Slurm's commands know it."""
+    array, index = os.environ.get(ENVIRONMENT["array_job_id"]), os.environ.get(ENVIRONMENT["array_task_id"])
+    return f"{array}_{index}" if array and index else os.environ[ENVIRONMENT["job_id"]]
 
 
 def _failure_text(rank: int, code: int, count: int, attempt: Attempt) -> str:

@@ -119,6 +119,50 @@ def demo(
 
 
 @app.command()
+def evaluate(
+    models: Annotated[list[str], typer.Argument(metavar="RUN|CHECKPOINT...", help="Runs, checkpoints, model folders.")],
+    data: Annotated[Path, typer.Option(help="The records: a JSON array or JSON lines.")],
+    shards: Annotated[int | None, typer.Option(min=1, help="Jobs for each model. Default: as the config says.")] = None,
+    checkpoints: Annotated[str, typer.Option(help="Of a run: last, all, or so many of the newest.")] = "last",
+    baseline: Annotated[str | None, typer.Option(metavar="RUN|CHECKPOINT", help="Compare the others with it.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Where the prompts come from. Default: the first run's config.")
+    ] = None,
+    cluster: Cluster = "local",
+    name: Annotated[str | None, typer.Option(help="The evaluation's name. Default: evaluate and time.")] = None,
+    settings: Settings = [],  # noqa: B006
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and start nothing.")] = False,
+    wait: Wait = False,
+) -> None:
+    """Let models answer the records of a file, as one array of jobs; score, compare, and post to MLflow."""
+    from jobs.evaluation.request import Request, evaluation_spec
+    from jobs.submit import job_texts, submit_evaluation
+
+    request = Request(models, data, cluster, settings, name, config, checkpoints, shards, baseline)
+    spec = evaluation_spec(request)
+    if dry_run:
+        typer.echo("\n".join(job_texts(spec)))
+        return
+    raise typer.Exit(submit_evaluation(spec, wait))
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A run, or RUN/MODEL of an evaluation of several.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
+    cluster: Cluster = "local",
+    settings: Settings = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Compare two evaluated models: differences with intervals, tests, speed, memory, and the criteria of success."""
+    from jobs.evaluation.compare_runs import compare_runs
+    from jobs.spec import load_profile
+
+    found = compare_runs(a, b, Path(load_profile(cluster, settings).runs_root))
+    typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if as_json else str(found))
+
+
+@app.command()
 def cancel(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:  # noqa: B006
     """Cancel a run's jobs. What is saved stays; `regrow resume` goes on from it."""
     from jobs.resume import cancel_run, find_run
@@ -177,7 +221,8 @@ def _print_jobs(console: "Console", status: "RunStatus") -> None:
     if status.jobs:
         table = Table("stage", "job", "state", "attempts", "reason", box=None)
         for job in status.jobs:
-            table.add_row(job.stage, job.job_id, job.state, str(job.attempts), job.reason)
+            state = ", ".join(f"{count} {state}" for state, count in job.array_tasks.items()) or job.state
+            table.add_row(job.stage, job.job_id, state, str(job.attempts), job.reason)
         console.print(table)
     if status.message:
         console.print(status.message, markup=False)

@@ -1,25 +1,25 @@
-"""The evaluate stage: the final adapter over all validation records, scored and posted."""
+"""The evaluate stage: one job for each model and shard, which goes on where it was stopped, answer by answer."""
 
-import json
 import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
-from callbacks.journal import Entry, read_journal
-from callbacks.manifest import write_atomically
-from callbacks.predictions import prediction_metrics, read_rows
-from callbacks.tracking import MlflowFeed
+from callbacks.journal import read_journal
 from jobs.attempt import EXIT_TEMPORARY, Attempt, StageFailed
-from jobs.launch import evaluate_command, python_of
+from jobs.evaluation.parts import finished_step, part_of_evaluation, records_file
+from jobs.evaluation.shard_file import ShardFile
+from jobs.launch import generate_command, python_of
+from jobs.lease import Lease
 from jobs.stage import run_stage
 from jobs.stages import Stage
 
 
 @dataclass(frozen=True)
 class EvaluateJob:
-    """What submitit pickles: the run folder, and nothing else."""
+    """What submitit pickles: the run folder and the part, and nothing else."""
 
     run_dir: str
+    part: int = 0
     stage: ClassVar[Stage] = "evaluate"
 
     def __call__(self) -> None:
@@ -27,31 +27,27 @@ class EvaluateJob:
 
 
 def evaluate(attempt: Attempt) -> None:
-    """Generate with the trained adapter, in a process that has torch; score here.
+    """Generate what is missing of a shard, in a process that has torch. Whatever ends it, at most one batch is lost.
 
     Raises:
         StageFailed: the training has not finished, or the generation failed.
+        Stopped: the process was ended, because it had to.
     """
     spec = attempt.spec
-    step = finished_step(read_journal(spec.paths.journal))
-    if step is None:
+    if not spec.evaluation and finished_step(read_journal(spec.paths.journal)) is None:
         raise StageFailed(
             f"{spec.name} has not finished training: there is no final adapter to evaluate", EXIT_TEMPORARY
         )
-    if not spec.axolotl.get("test_datasets"):
-        attempt.journal.event("nothing_to_evaluate", reason="the config has no test_datasets")
+    part = part_of_evaluation(spec, attempt.part)
+    if not records_file(spec) or not part:
+        reason = "the run has saved fewer checkpoints" if not part else "the config has no test_datasets"
+        attempt.journal.event("nothing_to_evaluate", part=attempt.part, reason=reason)
         return
-    spec.paths.evaluation.mkdir(parents=True, exist_ok=True)
-    attempt.run([evaluate_command(spec, python_of(spec, sys.executable), attempt.stem)])
-    scores = prediction_metrics(read_rows(spec.paths.predictions), spec.regrow.target)
-    write_atomically(spec.paths.scores, json.dumps(scores, indent=1, sort_keys=True))
-    feed = MlflowFeed(spec.tracked_run, attempt.journal)
-    feed.metrics(attempt.journal.metrics(step, {f"evaluate/{name}": value for name, value in scores.items()}))
-    feed.artifact(spec.paths.predictions, "evaluate")
-    feed.close()
-
-
-def finished_step(entries: list[Entry]) -> int | None:
-    """The step at which training finished; None: it has not."""
-    steps = [int(entry["step"]) for entry in entries if entry["event"] == "finished"]
-    return steps[-1] if steps else None
+    file = ShardFile(part.file)
+    part.paths.folder.mkdir(parents=True, exist_ok=True)
+    attempt.lease = Lease(file.lease, attempt.name)  # one writer: two live attempts of a part would mix their answers
+    attempt.lease.take(meanwhile=attempt.check_stop)
+    if not file.is_whole():
+        attempt.run([generate_command(spec, python_of(spec, sys.executable), attempt.stem, attempt.part)])
+    if not file.is_whole():
+        raise StageFailed(f"the shard is not whole, and its process says nothing\nIts output: {attempt.log}")

@@ -4,7 +4,7 @@ import inspect
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,10 @@ SLURM_PARAMETERS = frozenset(
     for name in inspect.signature(_make_sbatch_string).parameters
     if name not in ("command", "folder", "map_count")
 )
+
+
+_NOT_ASKED = ("--output", "--error", "--open-mode", "--signal", "--array")
+"""Options that sbatch --test-only needs not: where it writes; and arrays are split at what the site allows."""
 
 
 class SbatchFile(SlurmExecutor):
@@ -48,6 +52,8 @@ def sbatch_text(spec: RunSpec, stage: Stage, here: str) -> str:
     """The sbatch file of one stage, as submitit writes it; the dependency is known only at submission."""
     executor = SbatchFile(spec.paths.slurm, python=shielded_python(spec, here))
     executor.update_parameters(**executor._convert_parameters(_slurm_parameters(spec, stage, here, None)))
+    if (parts := spec.parts(stage)) > 1:
+        executor.parameters["map_count"] = parts  # as SlurmExecutor does for an array
     text: str = executor._make_submission_file_text(executor._submitit_command_str, "")
     return text
 
@@ -56,24 +62,38 @@ def sbatch_options(spec: RunSpec, stage: Stage) -> list[str]:
     """The options of a stage's sbatch file, as a command line has them."""
     lines = sbatch_text(spec, stage, sys.executable).splitlines()
     options = (line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH "))
-    return [option for option in options if not option.startswith(("--output", "--error", "--open-mode", "--signal"))]
+    return [option for option in options if not option.startswith(_NOT_ASKED)]
 
 
-def submit_to_slurm(spec: RunSpec, stage: Stage, job: Callable[[], None], dependency: str | None) -> str:
-    """Submit one stage's job; its id.
+def submit_to_slurm(
+    spec: RunSpec, stage: Stage, jobs: Sequence[Callable[[], None]], dependency: str | None
+) -> Iterator[tuple[str, list[int]]]:
+    """Submit one stage's jobs: one as it is, several as an array, more than the site's MaxArraySize as several arrays.
 
     Args:
-        dependency: Slurm's expression, e.g. `afterok:4711`; None: it may start at once.
+        dependency: Slurm's expression, e.g. `afterok:4711`; None: they may start at once.
+
+    Yields:
+        The id of each job or array, and which of `jobs` it runs (an array's elements count from 0 in their order).
 
     Raises:
         ConfigError: sbatch refused it, with what it said.
     """
+    most = spec.site.max_array_size if spec.site else len(jobs)  # indices run from 0 to MaxArraySize - 1
+    for first in range(0, len(jobs), most):
+        indices = list(range(first, min(first + most, len(jobs))))
+        yield _submit_array(spec, stage, [jobs[index] for index in indices], dependency), indices
+
+
+def _submit_array(spec: RunSpec, stage: Stage, jobs: Sequence[Callable[[], None]], dependency: str | None) -> str:
     with _outside_of_jobs():
         executor = SlurmExecutor(spec.paths.slurm, python=shielded_python(spec, sys.executable))
         parameters = _slurm_parameters(spec, stage, sys.executable, dependency)
         executor.update_parameters(**executor._convert_parameters(parameters))
         try:
-            return str(executor.submit(job).job_id)
+            with executor.batch():
+                submitted = [executor.submit(job) for job in jobs]
+            return str(submitted[0].job_id).partition("_")[0]
         except (FailedJobError, FailedSubmissionError) as error:
             raise ConfigError(f"{stage}: sbatch refused the job: {str(error).strip()}") from None
 

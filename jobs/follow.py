@@ -1,7 +1,7 @@
 """The journal on a terminal: one line an event that matters, a bar for what takes long, the metric table at the end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -9,6 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from callbacks.journal import Entry
+from jobs.evaluation.markdown import interval_text
+from jobs.evaluation.results import ModelResult
+from jobs.evaluation.scores import metric_values
 from jobs.report import COLUMNS, metric_table
 
 LEFT = {
@@ -27,6 +30,8 @@ class Follower:
     def __init__(self, console: Console, progress: Progress) -> None:
         self._console, self._progress = console, progress
         self._bars: dict[str, TaskID] = {}
+        self._parts: dict[int, tuple[int, int]] = {}
+        """Of each part of the evaluation that has begun: records that have their answer, and all."""
         self._loss = ""
 
     def __call__(self, entries: list[Entry]) -> None:
@@ -72,6 +77,15 @@ class Follower:
                 self._bar("train", entry["step"], entry["target_step"])
             case "progress":
                 self._bar(entry["what"], entry["done"], entry["total"])
+            case "part_began":
+                self._parts[entry["part"]] = (entry["done"], entry["records"])
+                which = f"[bold]{entry['model']}[/], shard {entry['shard'] + 1} of {entry['shards']}"
+                self._say(entry, f"{which}: {entry['done']:,} of {entry['records']:,} records are answered")
+                self._show_parts()
+            case "generated" if entry["seconds"] is not None:
+                done, records = self._parts.get(entry["part"], (0, entry["records"]))
+                self._parts[entry["part"]] = (done + entry["records"], records)
+                self._show_parts()
             case "metrics":
                 self._show_metrics(entry)
             case "checkpoint_torn":
@@ -89,6 +103,10 @@ class Follower:
         if "train" in self._bars:
             self._loss = f"loss {values['loss']:.3f}" if "loss" in values else self._loss
             self._progress.update(self._bars["train"], completed=entry["step"], note=self._loss)
+
+    def _show_parts(self) -> None:
+        done, records = map(sum, zip(*self._parts.values(), strict=True))
+        self._bar("generate", done, records)
 
     def _bar(self, what: str, done: int, total: int) -> None:
         if what not in self._bars:
@@ -120,6 +138,17 @@ def following(console: Console) -> Iterator[Follower]:
     )
     with Progress(*columns, console=console, transient=True) as progress:
         yield Follower(console, progress)
+
+
+def scores_table(results: Sequence[ModelResult]) -> Table:
+    """An evaluation's scores for a terminal, a column a model."""
+    table = Table(title=f"{results[0].scores['records']:,} records, with 95 % intervals", title_justify="left")
+    table.add_column("metric")
+    for result in results:
+        table.add_column(result.model.name, justify="right")
+    for name in results[0].scores["metrics"]:
+        table.add_row(name, *(interval_text(metric_values(result.scores).get(name)) for result in results))
+    return table
 
 
 def metrics_table(entries: list[Entry]) -> Table:

@@ -50,9 +50,9 @@ def preprocess_command(spec: RunSpec, python: str, stem: str) -> Command:
     )
 
 
-def evaluate_command(spec: RunSpec, python: str, stem: str) -> Command:
-    """Generate the answers to the validation records with the final adapter."""
-    return Command([python, "-m", "jobs.engine", str(spec.paths.run_dir)], stage_environment(spec, stem))
+def generate_command(spec: RunSpec, python: str, stem: str, part: int) -> Command:
+    """Generate the answers of one part of the evaluation."""
+    return Command([python, "-m", "jobs.generate", str(spec.paths.run_dir), str(part)], stage_environment(spec, stem))
 
 
 def rank_commands(

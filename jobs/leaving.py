@@ -8,8 +8,10 @@ from jobs.attempt import Attempt, Stopped
 from jobs.children import next_signal
 from jobs.config_error import ConfigError
 from jobs.executor import submit_to_slurm
+from jobs.progress import reached
 from jobs.requeue import FINAL, OWN_FAULT, Cause, Decision, Situation, decide
-from jobs.stages import Stage, dependency, stage_after
+from jobs.stages import dependency
+from jobs.submissions import awaited, current, has_successor, is_cancelled, since_typed, submissions
 
 STAY_SECONDS = 600
 
@@ -19,8 +21,9 @@ def leave(attempt: Attempt, cause: Cause, message: str = "") -> Decision:
     entries = read_journal(attempt.spec.paths.journal)
     cause = "cancelled" if is_cancelled(entries) and cause != "finished" else _overruled(attempt, cause)
     decision = decide(cause, situation(attempt, cause, entries))
-    attempt.journal.event("left", stage=attempt.stage, cause=cause, action=decision.action, reason=decision.reason,
-                          message=message, step=saved_step(entries))  # fmt: skip
+    mark = reached(entries, attempt.stage, attempt.part)
+    attempt.journal.event("left", stage=attempt.stage, part=attempt.part, cause=cause, action=decision.action,
+                          reason=decision.reason, message=message, step=mark)  # fmt: skip
     if attempt.lease:
         attempt.lease.release()
     if decision.action == "requeue" and (error := slurm.requeue(attempt.job_id)):
@@ -57,21 +60,8 @@ def rejoin(attempt: Attempt) -> None:
     if is_cancelled(entries):
         attempt.stop_cause = "cancelled"
         raise Stopped
-    if any(
-        entry["event"] == "submitted" and entry["job_id"] == attempt.job_id and "successor_of" in entry
-        for entry in entries
-    ):
-        move_dependents(attempt, attempt.job_id)
-
-
-def is_cancelled(entries: list[Entry]) -> bool:
-    """Whether `regrow cancel` was typed, and neither submit nor resume since."""
-    typed = [
-        entry
-        for entry in entries
-        if entry["event"] in ("cancel_requested", "submitted") and "successor_of" not in entry
-    ]
-    return bool(typed) and typed[-1]["event"] == "cancel_requested"
+    if any(found.job_id == attempt.job_id and found.successor_of for found in submissions(entries)):
+        move_dependents(attempt)
 
 
 def submit_successor(attempt: Attempt) -> Decision | None:
@@ -81,30 +71,38 @@ def submit_successor(attempt: Attempt) -> Decision | None:
         What else is to be done, if Slurm refuses the new job; None: it is submitted.
     """
     try:
-        job_id = submit_to_slurm(attempt.spec, attempt.stage, attempt.job, f"afterany:{attempt.job_id}")
+        after = f"afterany:{attempt.job_id}"
+        ((job_id, _),) = submit_to_slurm(attempt.spec, attempt.stage, [attempt.job], after)
     except ConfigError as refusal:
         attempt.journal.event("successor_failed", error=str(refusal))
         return Decision("fail", f"{refusal}; type: regrow resume")
-    attempt.journal.event("submitted", stage=attempt.stage, job_id=job_id, after=f"afterany:{attempt.job_id}",
+    attempt.journal.event("submitted", stage=attempt.stage, parts=[attempt.part], job_id=job_id, after=after,
                           successor_of=attempt.job_id)  # fmt: skip
-    move_dependents(attempt, job_id)
+    move_dependents(attempt)
     return None
 
 
-def move_dependents(attempt: Attempt, job_id: str) -> None:
-    """Let the stage after this one wait for `job_id`."""
-    following = stage_after(attempt.stage)
-    jobs = job_ids(read_journal(attempt.spec.paths.journal))
-    if following and following in jobs:
-        error = slurm.set_dependency(jobs[following], dependency(following, job_id))
-        attempt.journal.event("dependent_moved", stage=following, job_id=jobs[following], to=job_id, error=error)
+def move_dependents(attempt: Attempt) -> None:
+    """Let the stage after this one wait for all of this stage's jobs that live.
+
+    Array tasks may do this at the same time, each for a successor of its own: who has written looks again whether the
+    journal has more now, so that the last to write knows them all.
+    """
+    spec, wait_for = attempt.spec, list[str]()
+    following = next(iter(spec.stages[spec.stages.index(attempt.stage) + 1 :]), None)
+    while following and (now := awaited(entries := read_journal(spec.paths.journal), attempt.stage)) != wait_for:
+        wait_for = now
+        for dependent in current(entries, following):
+            error = slurm.set_dependency(dependent.job_id, dependency(following, wait_for))
+            attempt.journal.event("dependent_moved", stage=following, job_id=dependent.job_id, to=wait_for, error=error)
 
 
 def situation(attempt: Attempt, cause: Cause, entries: list[Entry]) -> Situation:
     """What the journal, the spec and the job's record say beside the cause."""
     spec, record = attempt.spec, slurm.job_record(attempt.job_id) if attempt.in_slurm else None
-    of_stage = [entry for entry in since_submission(entries, attempt.stage) if entry.get("stage") == attempt.stage]
-    left = [entry for entry in of_stage if entry["event"] == "left"]
+    left = [entry for entry in since_typed(entries, attempt.stage)
+            if entry["event"] == "left" and (entry["stage"], entry["part"]) == (attempt.stage, attempt.part)]  # fmt: skip
+    mark = reached(entries, attempt.stage, attempt.part)
     partition = spec.site.partitions.get(attempt.stage) if spec.site else None
     causes = [*(entry["cause"] for entry in left), cause]
     limits = spec.regrow.requeue
@@ -113,34 +111,13 @@ def situation(attempt: Attempt, cause: Cause, entries: list[Entry]) -> Situation
         max_crashes=limits.max_crashes,
         timeouts=causes.count("timed_out") + causes.count("expired"),
         max_timeouts=limits.max_timeouts,
-        is_stuck=bool(left) and {left[-1]["cause"], cause} <= OWN_FAULT and left[-1]["step"] == saved_step(entries),
+        is_stuck=bool(left) and {left[-1]["cause"], cause} <= OWN_FAULT and left[-1]["step"] == mark,
         has_slurm=attempt.in_slurm,
         can_ask=slurm.is_reachable(),
         site_requeues=partition is not None and partition.preempt_mode == "REQUEUE",
         requeueable=record.requeueable if record else True,
         prefer_successor=limits.prefer == "successor",
     )
-
-
-def since_submission(entries: list[Entry], stage: Stage) -> list[Entry]:
-    """The entries since somebody typed submit or resume: budgets start anew there."""
-    typed = [index for index, entry in enumerate(entries)
-             if entry["event"] == "submitted" and entry["stage"] == stage and "successor_of" not in entry]  # fmt: skip
-    return entries[typed[-1] :] if typed else entries
-
-
-def saved_step(entries: list[Entry]) -> int | None:
-    """The newest step that was saved; None: none yet."""
-    return max((int(entry["step"]) for entry in entries if entry["event"] == "saved"), default=None)
-
-
-def job_ids(entries: list[Entry]) -> dict[str, str]:
-    """Each stage's newest job."""
-    return {entry["stage"]: entry["job_id"] for entry in entries if entry["event"] == "submitted"}
-
-
-def has_successor(entries: list[Entry], job_id: str) -> bool:
-    return any(entry["event"] == "submitted" and entry.get("successor_of") == job_id for entry in entries)
 
 
 def _overruled(attempt: Attempt, cause: Cause) -> Cause:

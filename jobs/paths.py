@@ -17,7 +17,7 @@ class RunPaths:
         slurm/              pickles, sbatch files, <stage>-<job id>-<attempt>.log
         train.lease         which attempt trains; gone when it has left
         checkpoints/        Axolotl's output_dir: checkpoint-<step>/, the final adapter, gen_metrics_step<N>.json
-        eval/final/         predictions.jsonl, metrics.json
+        eval/<model>/       shard-<k>-of-<n>.jsonl, predictions.jsonl, scores.json
         report/             metrics.md
     """
 
@@ -48,16 +48,11 @@ class RunPaths:
         return self.run_dir / "checkpoints"
 
     @property
-    def evaluation(self) -> Path:
-        return self.run_dir / "eval" / "final"
+    def evaluations(self) -> Path:
+        return self.run_dir / "eval"
 
-    @property
-    def predictions(self) -> Path:
-        return self.evaluation / "predictions.jsonl"
-
-    @property
-    def scores(self) -> Path:
-        return self.evaluation / "metrics.json"
+    def evaluation(self, model: str) -> "EvaluationPaths":
+        return EvaluationPaths(self.evaluations / model)
 
     @property
     def report(self) -> Path:
@@ -73,6 +68,26 @@ class RunPaths:
         self.run_dir.mkdir(mode=0o700)
         for folder in (self.journal, self.slurm, self.checkpoints):
             folder.mkdir(mode=0o700)
+
+
+@dataclass(frozen=True)
+class EvaluationPaths:
+    """One model's evaluation: <run>/eval/<model>/."""
+
+    folder: Path
+
+    def shard(self, number: int, count: int) -> Path:
+        """What was generated for one shard, answer by answer, as JSON lines."""
+        return self.folder / f"shard-{number}-of-{count}.jsonl"
+
+    @property
+    def predictions(self) -> Path:
+        """All shards merged, in the records' order."""
+        return self.folder / "predictions.jsonl"
+
+    @property
+    def scores(self) -> Path:
+        return self.folder / "scores.json"
 
 
 @dataclass(frozen=True)

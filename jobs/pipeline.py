@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 
 from callbacks.journal import Entry, Journal, read_journal
 from jobs import slurm
+from jobs.attempt import StageJob
 from jobs.evaluate import EvaluateJob
 from jobs.executor import local_executor, submit_to_slurm
 from jobs.prepare import PrepareJob
-from jobs.report import ReportJob, stages_finished
+from jobs.progress import finished_parts, parts_left
+from jobs.report import ReportJob
 from jobs.spec import RunSpec
 from jobs.stages import AFTER_ANY, Stage, dependency
+from jobs.submissions import Submission, job_ids, submissions
 from jobs.train import TrainJob
 
 JOBS: dict[Stage, type[PrepareJob | TrainJob | EvaluateJob | ReportJob]] = {
@@ -36,39 +39,50 @@ def run_locally(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[E
     """
     exit_code, seen = 0, 0
     for stage in stages:
-        if exit_code and stage not in AFTER_ANY:
-            continue
-        job = local_executor(spec, stage, sys.executable).submit(JOBS[stage](str(spec.paths.run_dir)))
-        try:
-            while not job.done():
-                seen = _follow_new(spec, seen, follow)
-                time.sleep(POLL_SECONDS)
-        finally:
-            job.cancel()  # nothing to cancel, but when an exception or Ctrl-C cut the wait short
-        seen = _follow_new(spec, seen, follow)
-        exit_code = exit_code or stage_exit_code(spec, stage)
+        for stage_job in stage_jobs(spec, stage):
+            if exit_code and stage not in AFTER_ANY:
+                break
+            job = local_executor(spec, stage, sys.executable).submit(stage_job)
+            try:
+                while not job.done():
+                    seen = _follow_new(spec, seen, follow)
+                    time.sleep(POLL_SECONDS)
+            finally:
+                job.cancel()  # nothing to cancel, but when an exception or Ctrl-C cut the wait short
+            seen = _follow_new(spec, seen, follow)
+            exit_code = exit_code or part_exit_code(spec, stage, stage_job.part)
     return exit_code
 
 
-def submit_jobs(spec: RunSpec, stages: Sequence[Stage], journal: Journal) -> dict[Stage, str]:
-    """Submit the stages as dependent jobs; each one's job id.
+def stage_jobs(spec: RunSpec, stage: Stage) -> list[StageJob]:
+    """A stage's parts that are not done; of a stage that is done, all: who asks for it wants it again."""
+    left = parts_left(spec, read_journal(spec.paths.journal), stage) or range(spec.parts(stage))
+    return [JOBS[stage](str(spec.paths.run_dir), part) for part in left]
+
+
+def submit_jobs(spec: RunSpec, stages: Sequence[Stage], journal: Journal) -> list[Submission]:
+    """Submit the stages as dependent jobs.
 
     Raises:
         ConfigError: sbatch refused one; those before it were cancelled.
     """
-    submitted: dict[Stage, str] = {}
+    submitted: list[str] = []
     try:
+        previous: list[str] = []
         for stage in stages:
-            previous = list(submitted.values())[-1:]
-            after = dependency(stage, previous[0]) if previous else None
-            submitted[stage] = submit_to_slurm(spec, stage, JOBS[stage](str(spec.paths.run_dir)), after)
-            journal.event("submitted", stage=stage, job_id=submitted[stage], after=after)
+            after, jobs = dependency(stage, previous) if previous else None, stage_jobs(spec, stage)
+            previous = []
+            for job_id, indices in submit_to_slurm(spec, stage, jobs, after):
+                previous.append(job_id)
+                submitted.append(job_id)
+                parts = [jobs[index].part for index in indices]
+                journal.event("submitted", stage=stage, parts=parts, job_id=job_id, after=after)
     except BaseException:
         if submitted:
-            error = slurm.cancel(submitted.values())
-            journal.event("submission_failed", cancelled=list(submitted.values()), error=error)
+            error = slurm.cancel(submitted)
+            journal.event("submission_failed", cancelled=submitted, error=error)
         raise
-    return submitted
+    return [found for found in submissions(read_journal(spec.paths.journal)) if found.job_id in submitted]
 
 
 def wait_for_jobs(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[Entry]], None]) -> int:
@@ -94,13 +108,8 @@ def has_active_jobs(spec: RunSpec) -> bool:
     jobs = slurm.jobs_of_user()
     if jobs is None:
         return True
-    mine = submitted_job_ids(read_journal(spec.paths.journal))
+    mine = job_ids(read_journal(spec.paths.journal))
     return any(jobs[job_id].state in slurm.ACTIVE_STATES for job_id in mine if job_id in jobs)
-
-
-def submitted_job_ids(entries: list[Entry]) -> list[str]:
-    """Every job of the run so far, oldest first."""
-    return [entry["job_id"] for entry in entries if entry["event"] == "submitted"]
 
 
 def login_journal(spec: RunSpec) -> Journal:
@@ -110,12 +119,17 @@ def login_journal(spec: RunSpec) -> Journal:
 
 def stage_exit_code(spec: RunSpec, stage: Stage) -> int:
     """How a stage ended, by its journal: submitit's own result says only whether an exception was raised."""
+    codes = (part_exit_code(spec, stage, part) for part in range(spec.parts(stage)))
+    return next(filter(None, codes), 0)
+
+
+def part_exit_code(spec: RunSpec, stage: Stage, part: int) -> int:
+    """How a part of a stage ended."""
     entries = read_journal(spec.paths.journal)
-    if stage in stages_finished(entries):
+    if part in finished_parts(entries, stage):
         return 0
-    codes = [
-        int(entry["exit_code"]) for entry in entries if entry["event"] == "stage_failed" and entry["stage"] == stage
-    ]
+    failed = [entry for entry in entries if entry["event"] == "stage_failed"]
+    codes = [int(entry["exit_code"]) for entry in failed if (entry["stage"], entry["part"]) == (stage, part)]
     return codes[-1] if codes else 1
 
 

@@ -30,6 +30,7 @@ class PrepareJob:
     """What submitit pickles: the run folder, and nothing else."""
 
     run_dir: str
+    part: int = 0
     stage: ClassVar[Stage] = "prepare"
 
     def __call__(self) -> None:

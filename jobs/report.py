@@ -5,11 +5,18 @@ from typing import Any, ClassVar
 
 from callbacks.journal import Entry, metric_rows, read_journal
 from callbacks.manifest import write_atomically
+from callbacks.predictions import prediction_metrics
 from callbacks.tracking import MlflowFeed
-from jobs.attempt import Attempt
+from jobs.attempt import EXIT_CONFIG, Attempt, StageFailed
+from jobs.evaluation.markdown import evaluation_section, markdown_table
+from jobs.evaluation.parts import finished_step
+from jobs.evaluation.posting import has_own_run, post_results
+from jobs.evaluation.results import ModelResult, evaluation_results
+from jobs.evaluation.shard_file import MergeError
+from jobs.progress import stages_finished
 from jobs.spec import RunSpec
 from jobs.stage import run_stage
-from jobs.stages import STAGES, Stage
+from jobs.stages import Stage
 
 COLUMNS = {
     "eval_loss": "eval loss",
@@ -26,6 +33,7 @@ class ReportJob:
     """What submitit pickles: the run folder, and nothing else."""
 
     run_dir: str
+    part: int = 0
     stage: ClassVar[Stage] = "report"
 
     def __call__(self) -> None:
@@ -33,28 +41,50 @@ class ReportJob:
 
 
 def report(attempt: Attempt) -> None:
-    """Write report/metrics.md, post it, and set the MLflow run's status to what became of the run."""
+    """Merge and score what was evaluated, write report/metrics.md, post both, and set the MLflow run's status.
+
+    Raises:
+        StageFailed: every shard is finished, but together they are not the records.
+    """
     spec, entries = attempt.spec, read_journal(attempt.spec.paths.journal)
+    try:
+        results, missing = evaluation_results(spec) if can_be_evaluated(spec, entries) else ([], [])
+    except MergeError as error:
+        raise StageFailed(f"the answers cannot be merged: {error}", EXIT_CONFIG) from None
+    feed = MlflowFeed(spec.tracked_run, attempt.journal) if has_own_run(spec) else None
+    if feed and results and not spec.evaluation:
+        feed.metrics(_final_metrics(attempt, results[0], entries))
+        feed.artifact(spec.paths.evaluation(results[0].model.name).predictions, "evaluate")
+    post_results(spec, results, attempt.journal)
     spec.paths.report.parent.mkdir(exist_ok=True)
-    write_atomically(spec.paths.report, markdown(spec, entries))
-    status = run_status(entries)
+    write_atomically(spec.paths.report, markdown(spec, read_journal(spec.paths.journal), results, missing))
+    status = run_status(spec, entries)
     attempt.journal.event("run_ended", status=status)
-    feed = MlflowFeed(spec.tracked_run, attempt.journal)
-    feed.artifact(spec.paths.report, "report")
-    feed.call(lambda client, run_id: client.set_terminated(run_id, status))
-    feed.close()
+    if feed:
+        feed.artifact(spec.paths.report, "report")
+        feed.call(lambda client, run_id: client.set_terminated(run_id, status))
+        feed.close()
 
 
-def run_status(entries: list[Entry]) -> str:
+def can_be_evaluated(spec: RunSpec, entries: list[Entry]) -> bool:
+    """Whether there is a model: one that was named, or the run's own, once it is trained."""
+    return spec.evaluation is not None or finished_step(entries) is not None
+
+
+def _final_metrics(attempt: Attempt, result: ModelResult, entries: list[Entry]) -> Entry:
+    """The entry with the scores of the run's last model; a report that is made anew posts the same one."""
+    known = [entry for entry in entries if entry["event"] == "metrics" and "evaluate/gen_records" in entry["values"]]
+    scores = prediction_metrics(result.rows, attempt.spec.regrow.target)
+    values = {f"evaluate/{name}": value for name, value in scores.items()}
+    return known[-1] if known else attempt.journal.metrics(result.model.step or 0, values)
+
+
+def run_status(spec: RunSpec, entries: list[Entry]) -> str:
     """MLflow's word for what became of the run."""
-    if all(stage in stages_finished(entries) for stage in STAGES[:-1]):
+    if set(spec.stages) - {"report"} <= set(stages_finished(spec, entries)):
         return "FINISHED"
     left = [entry for entry in entries if entry["event"] == "left"]
     return "KILLED" if left and left[-1]["cause"] == "cancelled" else "FAILED"
-
-
-def stages_finished(entries: list[Entry]) -> set[str]:
-    return {entry["stage"] for entry in entries if entry["event"] == "stage_finished"}
 
 
 def metric_table(entries: list[Entry]) -> list[list[str]]:
@@ -70,17 +100,16 @@ def metric_table(entries: list[Entry]) -> list[list[str]]:
     return rows
 
 
-def markdown(spec: RunSpec, entries: list[Entry]) -> str:
+def markdown(spec: RunSpec, entries: list[Entry], results: list[ModelResult], missing: list[str]) -> str:
     """The report as Markdown."""
-    header = ["step", *COLUMNS.values()]
-    lines = [f"# {spec.name}", "", _row(header), _row(["---:"] * len(header)), *map(_row, metric_table(entries))]
+    table = metric_table(entries)
+    lines = [f"# {spec.name}", ""]
+    lines += markdown_table(["step", *COLUMNS.values()], table) if table else []
+    lines += evaluation_section(spec, results) if results else []
+    lines += [f"\n**Not evaluated**: {text}" for text in missing]
     failures = [entry for entry in entries if entry["event"] == "stage_failed"]
     lines += [f"\n**{entry['stage']} failed**: {entry['message']}" for entry in failures]
     return "\n".join(lines) + "\n"
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _number(value: Any) -> str:

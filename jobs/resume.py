@@ -7,10 +7,11 @@ from callbacks.tracking import MlflowFeed
 from jobs import slurm
 from jobs.config_error import ConfigError
 from jobs.paths import RunPaths
-from jobs.pipeline import has_active_jobs, login_journal, submitted_job_ids
-from jobs.report import stages_finished
+from jobs.pipeline import has_active_jobs, login_journal
+from jobs.progress import stages_finished
 from jobs.spec import RunSpec
-from jobs.stages import STAGES, Stage
+from jobs.stages import Stage
+from jobs.submissions import job_ids
 from jobs.submit import run_in_foreground, start_jobs
 
 
@@ -61,7 +62,7 @@ def active_job_ids(spec: RunSpec) -> list[str]:
     jobs = slurm.jobs_of_user()
     if jobs is None:
         raise ConfigError("Slurm does not answer; try again")
-    ids = submitted_job_ids(read_journal(spec.paths.journal))
+    ids = job_ids(read_journal(spec.paths.journal))
     return [job_id for job_id in ids if job_id in jobs and jobs[job_id].state in slurm.ACTIVE_STATES]
 
 
@@ -86,6 +87,6 @@ def resume_run(spec: RunSpec, wait: bool) -> int:
 
 def stages_left(spec: RunSpec) -> list[Stage]:
     """What is not done; the report is made anew whenever something else was."""
-    done = stages_finished(read_journal(spec.paths.journal))
-    left = [stage for stage in STAGES if stage not in done]
+    done = stages_finished(spec, read_journal(spec.paths.journal))
+    left = [stage for stage in spec.stages if stage not in done]
     return [*left, "report"] if left and left[-1] != "report" else left

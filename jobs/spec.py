@@ -19,6 +19,7 @@ from jobs.config_error import ConfigError, explained
 from jobs.paths import REPO_ROOT, PreparedPaths, RunPaths
 from jobs.profile import ClusterProfile, load_yaml, parse_profile, profile_path
 from jobs.site import SiteFacts
+from jobs.stages import STAGES, Stage
 from jobs.strict import Strict
 
 PLUGIN = "callbacks.plugin.RegrowPlugin"
@@ -27,6 +28,27 @@ TOKEN_KEYS = (
     "eval_sample_packing", "group_by_length", "train_on_inputs", "seed", "special_tokens", "tokens", "shuffle_merged_datasets",
 )  # fmt: skip
 """Keys of the Axolotl config on which the prepared tokens depend."""
+
+
+class EvaluatedModel(Strict):
+    """A model to be evaluated."""
+
+    name: str
+    """Names its folder and its MLflow run."""
+    path: str
+    """A checkpoint, an adapter, or a whole model."""
+    run_dir: str | None = None
+    """The run that trained it: its prompts, its precision, its MLflow run. None: as the evaluation's own config says."""
+    step: int | None = None
+    """The optimizer step of a checkpoint; None: not known."""
+
+
+class Evaluation(Strict):
+    """What `regrow evaluate` was asked for, resolved."""
+
+    models: tuple[EvaluatedModel, ...]
+    baseline: str | None = None
+    """Name of the model that the others are compared with."""
 
 
 class RunSpec(Strict):
@@ -46,6 +68,10 @@ class RunSpec(Strict):
     prepared: str | None
     """Folder of the merged records and tokens; None: the data sets of the config are used as they stand, or the source
     files are not there yet."""
+    stages: tuple[Stage, ...] = STAGES
+    """What the run goes through."""
+    evaluation: Evaluation | None = None
+    """What `regrow evaluate` was asked for; None: the evaluate stage evaluates what the run itself has trained."""
     site: SiteFacts | None = None
     """What Slurm does with jobs there; None: the run is for this machine, or was not submitted yet."""
 
@@ -61,6 +87,13 @@ class RunSpec(Strict):
     def world_size(self) -> int:
         """Ranks of the training: one for each GPU, one without."""
         return max(1, int(self.profile.train.get("gpus_per_node") or 0))
+
+    def parts(self, stage: Stage) -> int:
+        """Into how many jobs a stage is split: the evaluation into one for each shard of each model."""
+        if stage != "evaluate":
+            return 1
+        own = 1 if self.regrow.evaluate.checkpoints == "last" else self.regrow.evaluate.checkpoints
+        return (len(self.evaluation.models) if self.evaluation else own) * self.regrow.evaluate.shards
 
     @property
     def tracked_run(self) -> TrackedRun:
@@ -95,9 +128,9 @@ def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name
     for key, value in map(parse_setting, settings):
         if key[0] not in ClusterProfile.model_fields:
             apply_setting(content, key, value)
-    regrow = _parse_regrow(content.pop("regrow", None) or {}, config)
+    regrow = parse_regrow(content.pop("regrow", None) or {}, config)
     name = name or f"{config.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    _require_name(name)
+    require_name(name)
     axolotl = _resolved_axolotl(content)
     prepared = _prepared_folder(axolotl, regrow.prepare, Path(profile.runs_root))
     return RunSpec(
@@ -193,14 +226,14 @@ def _resolved_profile(profile: ClusterProfile) -> ClusterProfile:
     return profile.model_copy(update=resolved)
 
 
-def _parse_regrow(section: Any, config: Path) -> Regrow:
+def parse_regrow(section: Any, config: Path) -> Regrow:
     try:
         return Regrow.model_validate(section)
     except ValidationError as error:
         raise explained(error, Regrow, f"{config}: regrow") from None
 
 
-def _require_name(name: str) -> None:
+def require_name(name: str) -> None:
     if not re.fullmatch(r"[\w][\w.-]*", name) or name == "prepared":
         raise ConfigError(f"--name {name}: use letters, digits, `-`, `_` and `.` (and not the word prepared)")
 

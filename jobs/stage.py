@@ -30,7 +30,7 @@ def run_stage(job: StageJob, work: Callable[[Attempt], None]) -> None:
     watch_signals()
     attempt = current_attempt(job, writer="stage")
     attempt.on_stop = prepare_to_leave
-    attempt.journal.event("stage_started", stage=job.stage, job_id=attempt.job_id, attempt=attempt.restart_count,
+    attempt.journal.event("stage_started", stage=job.stage, part=job.part, job_id=attempt.job_id, attempt=attempt.restart_count,
                           host=os.uname().nodename, cpus=len(os.sched_getaffinity(0)), log=str(attempt.log))  # fmt: skip
     try:
         rejoin(attempt)
@@ -45,20 +45,21 @@ def run_stage(job: StageJob, work: Callable[[Attempt], None]) -> None:
     except OSError as error:
         _leave(attempt, "crashed", EXIT_FAILED, str(error))
     except BaseException as error:  # a fault of ours, or Ctrl-C; in Slurm, the batch script's last word decides
-        event = "error" if attempt.in_slurm else "stage_failed"
-        text = f"{type(error).__name__}: {error}"
-        attempt.journal.event(event, stage=job.stage, type=type(error).__name__, message=text, exit_code=EXIT_FAILED)
+        event, kind = "error" if attempt.in_slurm else "stage_failed", type(error).__name__
+        attempt.journal.event(
+            event, stage=job.stage, part=job.part, type=kind, message=f"{kind}: {error}", exit_code=EXIT_FAILED
+        )
         raise
     if attempt.lease:
         attempt.lease.release()
-    attempt.journal.event("stage_finished", stage=job.stage)
+    attempt.journal.event("stage_finished", stage=job.stage, part=job.part)
 
 
 def _leave(attempt: Attempt, cause: Cause, exit_code: int, message: str = "") -> None:
     decision = leave(attempt, cause, message)
     text = "\n".join(filter(None, [message, decision.reason]))
     if decision.action == "fail":
-        attempt.journal.event("stage_failed", stage=attempt.stage, message=text, exit_code=exit_code)
+        attempt.journal.event("stage_failed", stage=attempt.stage, part=attempt.part, message=text, exit_code=exit_code)
     print(text, flush=True)
     if decision.action != "fail":
         os._exit(EXIT_TEMPORARY)  # at once: the interpreter's own end takes time that a grace period may not have

@@ -1,5 +1,6 @@
 """What the runs under a runs_root are doing: their journals say what was, Slurm what is."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,17 +10,21 @@ from callbacks.journal import Entry, read_journal
 from jobs import slurm
 from jobs.paths import RunPaths
 from jobs.spec import RunSpec
-from jobs.stages import STAGES, Stage
+from jobs.stages import Stage
+from jobs.submissions import current
 
 
 @dataclass(frozen=True)
 class JobStatus:
-    """The newest job of a stage."""
+    """The newest job of a stage, or its array."""
 
     stage: Stage
     job_id: str
     state: str
-    """As Slurm says, verbatim; UNKNOWN: neither the controller nor the accounting has it any more."""
+    """As Slurm says, verbatim; UNKNOWN: neither the controller nor the accounting has it any more. Of an array: the state
+    of the elements that are still running, else waiting, else failed."""
+    array_tasks: dict[str, int]
+    """How many elements of the array are in which state; empty: it is no array."""
     reason: str
     """Why it is pending; empty otherwise."""
     attempts: int
@@ -75,24 +80,45 @@ def run_status(spec: RunSpec, queues: dict[str | None, Mapping[str, slurm.Queued
 def _job_statuses(
     spec: RunSpec, entries: list[Entry], queues: dict[str | None, Mapping[str, slurm.QueuedJob]]
 ) -> tuple[JobStatus, ...]:
-    newest = {entry["stage"]: entry["job_id"] for entry in entries if entry["event"] == "submitted"}
+    of_stage = {stage: _newest(entries, stage) for stage in spec.stages}
     conf = spec.profile.slurm_conf
     slurm.use_cluster(conf)
     if conf not in queues:
         queues[conf] = slurm.jobs_of_user() or {}
     queue = queues[conf]
-    forgotten = slurm.accounted_states([job_id for job_id in newest.values() if job_id not in queue])
-    return tuple(
-        JobStatus(
-            stage,
-            newest[stage],
-            queue[newest[stage]].state if newest[stage] in queue else forgotten.get(newest[stage], "UNKNOWN"),
-            queue[newest[stage]].reason if newest[stage] in queue else "",
-            sum(entry["event"] == "stage_started" and entry["stage"] == stage for entry in entries),
-        )
-        for stage in STAGES
-        if stage in newest
+    mine = [job_id for job_ids in of_stage.values() for job_id in job_ids]
+    states = slurm.accounted_states([job_id for job_id in mine if job_id not in queue])
+    states |= {job_id: queue[job_id].state for job_id in mine if job_id in queue}
+    return tuple(_job_status(stage, ids, states, queue, entries) for stage, ids in of_stage.items() if ids)
+
+
+def _newest(entries: list[Entry], stage: Stage) -> list[str]:
+    """The jobs that do the stage's parts, of each part the newest."""
+    newest = {part: job_id for found in current(entries, stage) for job_id, part in found.job_parts.items()}
+    return list(newest.values())
+
+
+def _job_status(
+    stage: Stage,
+    job_ids: list[str],
+    states: Mapping[str, str],
+    queue: Mapping[str, slurm.QueuedJob],
+    entries: list[Entry],
+) -> JobStatus:
+    found = [states.get(job_id, "UNKNOWN") for job_id in job_ids]
+    foremost = max(range(len(found)), key=lambda index: _LIVELINESS.get(found[index], 1))
+    return JobStatus(
+        stage,
+        job_ids[0].partition("_")[0],
+        found[foremost],
+        dict(Counter(found)) if len(job_ids) > 1 else {},
+        queue[job_ids[foremost]].reason if job_ids[foremost] in queue else "",
+        sum(entry["event"] == "stage_started" and entry["stage"] == stage for entry in entries),
     )
+
+
+_LIVELINESS = {state: 3 if state == "PENDING" else 2 for state in slurm.ACTIVE_STATES} | {"RUNNING": 4, "COMPLETED": 0}
+"""Of an array's elements, the one with the highest says how the array is: running, waiting, failed; completed if all are."""
 
 
 def _state(entries: list[Entry], jobs: tuple[JobStatus, ...]) -> str:
@@ -125,7 +151,10 @@ def _message(entries: list[Entry]) -> str:
     if last and last["event"] == "stage_failed":
         return str(last["message"])
     if last and last["event"] == "left":
-        return f"{last['stage']} was {last['cause']}" + (f" at step {last['step']}" if last["step"] else "")
+        where = {"evaluate": "after {} records", "train": "at step {}"}.get(last["stage"], "")
+        return " ".join(
+            filter(None, [f"{last['stage']} was {last['cause']}", last["step"] and where.format(last["step"])])
+        )
     return ""
 
 

@@ -13,12 +13,14 @@ from jobs import slurm
 from jobs.check.finding import Finding
 from jobs.check.report import check_run
 from jobs.config_error import ConfigError
+from jobs.evaluation.posting import has_own_run
+from jobs.evaluation.results import written_results
 from jobs.executor import sbatch_text
-from jobs.follow import following, metrics_table
-from jobs.launch import Command, evaluate_command, preprocess_command, python_of, rank_commands
+from jobs.follow import following, metrics_table, scores_table
+from jobs.launch import Command, generate_command, preprocess_command, python_of, rank_commands
 from jobs.pipeline import login_journal, run_locally, submit_jobs, wait_for_jobs
 from jobs.spec import RunSpec, write_run
-from jobs.stages import STAGES, Stage
+from jobs.stages import Stage
 
 
 def submit_run(spec: RunSpec, wait: bool = False, check: bool = True, force: bool = False) -> int:
@@ -38,10 +40,26 @@ def submit_run(spec: RunSpec, wait: bool = False, check: bool = True, force: boo
         if finding.level != "note":
             Console(stderr=True).print(str(finding), markup=False, highlight=False)
     if spec.profile.executor == "slurm":
-        spec = _with_site(spec)
+        spec = with_site(spec)
     write_run(spec)
     _note_check(spec, found if check else None)
-    return start_jobs(spec, STAGES, wait) if spec.profile.executor == "slurm" else run_in_foreground(spec, STAGES)
+    return start(spec, wait)
+
+
+def start(spec: RunSpec, wait: bool) -> int:
+    """Start all stages of a run whose folder is written; the exit code as of `submit_run`."""
+    return (
+        start_jobs(spec, spec.stages, wait)
+        if spec.profile.executor == "slurm"
+        else run_in_foreground(spec, spec.stages)
+    )
+
+
+def submit_evaluation(spec: RunSpec, wait: bool = False) -> int:
+    """Start an evaluation; the exit code as of `submit_run`."""
+    spec = with_site(spec) if spec.profile.executor == "slurm" else spec
+    write_run(spec)
+    return start(spec, wait)
 
 
 def _note_check(spec: RunSpec, found: list[Finding] | None) -> None:
@@ -51,9 +69,9 @@ def _note_check(spec: RunSpec, found: list[Finding] | None) -> None:
     login_journal(spec).event("checked" if found is not None else "check_skipped", **levels)
 
 
-def _with_site(spec: RunSpec) -> RunSpec:
+def with_site(spec: RunSpec) -> RunSpec:
     slurm.use_cluster(spec.profile.slurm_conf)
-    facts = slurm.site_facts({stage: spec.profile.parameters(stage).get("slurm_partition") for stage in STAGES})
+    facts = slurm.site_facts({stage: spec.profile.parameters(stage).get("slurm_partition") for stage in spec.stages})
     return spec.model_copy(update={"site": facts})
 
 
@@ -61,8 +79,10 @@ def start_jobs(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
     """Submit the stages' jobs and say where to look; with `wait`, follow them to the run's exit code."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"run folder: {spec.paths.run_dir}")
-    for stage, job_id in submit_jobs(spec, stages, login_journal(spec)).items():
-        console.print(f"{stage:<9} job {job_id:<8} log {spec.paths.log(f'{stage}-{job_id}-0')}")
+    for found in submit_jobs(spec, stages, login_journal(spec)):
+        first = next(iter(found.job_parts))
+        many = f" and {len(found.parts) - 1} more" if found.is_array else ""
+        console.print(f"{found.stage:<9} job {found.job_id:<8} log {spec.paths.log(f'{found.stage}-{first}-0')}{many}")
     if not wait:
         console.print(_where_to_look(spec, []), markup=False)
         console.print(f"to follow: regrow status {spec.name} · to end it: regrow cancel {spec.name}")
@@ -83,19 +103,25 @@ def run_in_foreground(spec: RunSpec, stages: Sequence[Stage]) -> int:
 
 def _say_how_it_ended(spec: RunSpec, console: Console, exit_code: int) -> int:
     entries = read_journal(spec.paths.journal)
-    console.print(metrics_table(entries))
+    results = written_results(spec)
+    if not spec.evaluation:
+        console.print(metrics_table(entries))
+    elif results:
+        console.print(scores_table(results))
     console.print(_where_to_look(spec, entries), markup=False)
     return exit_code
 
 
 def _where_to_look(spec: RunSpec, entries: list[Entry]) -> str:
+    if not has_own_run(spec):
+        return f"report       {spec.paths.report}\npredictions  {spec.paths.evaluations}"
     run_ids = ["none", *(entry["run_id"] for entry in entries if entry["event"] == "mlflow_attached")]
     run_id = run_ids[-1]
     return "\n".join(
         [
             f"report       {spec.paths.report}",
-            f"predictions  {spec.paths.predictions}",
-            f"adapter      {spec.paths.checkpoints}",
+            f"predictions  {spec.paths.evaluations}",
+            *([] if spec.evaluation else [f"adapter      {spec.paths.checkpoints}"]),
             f"MLflow       experiment {spec.regrow.mlflow.experiment}, run {spec.name} ({run_id})",
             f"             {_mlflow_place(spec)}",
         ]
@@ -112,17 +138,26 @@ def _mlflow_place(spec: RunSpec) -> str:
 def dry_run_text(spec: RunSpec) -> tuple[str, bool]:
     """What would run, as text: the findings, each stage's sbatch file and command; and whether one is an error."""
     report = check_run(spec)
-    parts = [str(finding) for finding in report.findings]
+    return "\n".join([*map(str, report.findings), *job_texts(spec)]), bool(report.errors)
+
+
+def job_texts(spec: RunSpec) -> list[str]:
+    """Where a run goes, and each stage's sbatch file and command."""
+    parts = []
     parts.append(
         f"run folder: {spec.paths.run_dir}\nprepared:   {spec.prepared or '<known once the sources are there>'}"
     )
-    for stage in STAGES:
+    for stage in spec.stages:
         if spec.profile.executor == "slurm":
             parts.append(f"# ---- {stage}: sbatch file\n{sbatch_text(spec, stage, sys.executable)}")
         commands = _commands(spec, stage)
-        others = f"; ranks 1 to {len(commands) - 1} alike, RANK and LOCAL_RANK counting up" if len(commands) > 1 else ""
+        more = len(commands) - 1
+        alike = (
+            "ranks 1 to {} alike, RANK and LOCAL_RANK counting up" if stage == "train" else "array tasks 1 to {} alike"
+        )
+        others = f"; {alike.format(more)}" if more else ""
         parts += [f"# ---- {stage}: on the node{others}\n{_shown(command)}" for command in commands[:1]]
-    return "\n".join(parts), bool(report.errors)
+    return parts
 
 
 def _commands(spec: RunSpec, stage: Stage) -> list[Command]:
@@ -135,7 +170,7 @@ def _commands(spec: RunSpec, stage: Stage) -> list[Command]:
             cpus = int(spec.profile.train.get("cpus_per_task") or 1)
             return rank_commands(spec, python, stem, None, 29500, cpus, Path("TMPDIR/regrow-train-JOBID-0/stop"))
         case "evaluate":
-            return [evaluate_command(spec, python, stem)]
+            return [generate_command(spec, python, stem, part) for part in range(spec.parts(stage))]
         case "report":
             return []
 

@@ -25,6 +25,7 @@ class TrainJob:
     """What submitit pickles: the run folder, and nothing else."""
 
     run_dir: str
+    part: int = 0
     stage: ClassVar[Stage] = "train"
 
     def __call__(self) -> None:

@@ -1,0 +1,117 @@
+"""`make bench-eval`: the batched engine beside the loop over single records that most scripts have; the toy model, one run."""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from callbacks.predictions import Generated
+from callbacks.prompts import PromptFormat, load_records
+from data_prep.synthetic import write_synthetic
+from data_prep.tiny_model import build_tiny_model
+from jobs.evaluation.engine import TransformersEngine
+from jobs.paths import REPO_ROOT
+from jobs.spec import RunSpec, load_run_spec
+
+LEAST_RATIO = 5.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--max-new-tokens", type=int, default=64)
+    options = parser.parse_args()
+    torch.set_num_threads(1)  # both alike; the toy model is too small to share out
+    with tempfile.TemporaryDirectory() as folder:
+        spec, adapter, prompts = world(Path(folder), options.records, options.max_new_tokens)
+        ways = {"one record at a time": loop(spec, adapter), "TransformersEngine": engine(spec, adapter)}
+        ratio, same = measured(ways, prompts, options.repeats)
+    print(
+        f"\nratio of the medians {ratio:.1f}× (wanted: {LEAST_RATIO:.0f}×); answers that are the same: {same} of {len(prompts)}"
+    )
+    print(", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft")))
+    return 0 if ratio >= LEAST_RATIO and same == len(prompts) else 1
+
+
+def world(folder: Path, records: int, max_new_tokens: int) -> tuple[RunSpec, Path, list[str]]:
+    """tiny_cpu.yml's model with an adapter, and the prompts of synthetic records."""
+    files = write_synthetic(folder, positives=200, negatives=200, validation=records, seed=5)
+    build_tiny_model(folder / "model", texts=[path.read_text(encoding="utf-8") for path in files.values()], seed=5)
+    settings = [f"base_model={folder / 'model'}", f"regrow.evaluate.max_new_tokens={max_new_tokens}"]
+    spec = load_run_spec(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml", "local", settings)
+    torch.manual_seed(5)
+    base = AutoModelForCausalLM.from_pretrained(folder / "model")
+    config = LoraConfig(
+        r=spec.axolotl["lora_r"], target_modules=spec.axolotl["lora_target_modules"], init_lora_weights=False
+    )
+    get_peft_model(base, config).save_pretrained(folder / "adapter")
+    AutoTokenizer.from_pretrained(folder / "model").save_pretrained(folder / "adapter")
+    template = PromptFormat.from_dataset(spec.axolotl["datasets"][0])
+    return spec, folder / "adapter", [template.prompt(record) for record in load_records(files["hawks_val"])]
+
+
+def engine(spec: RunSpec, adapter: Path) -> Callable[[Sequence[str]], list[Generated]]:
+    """What an array task does."""
+    ours = TransformersEngine(spec, adapter)
+
+    def run(prompts: Sequence[str]) -> list[Generated]:
+        answers: dict[int, Generated] = {}
+        for batch in ours.batches(prompts):
+            answers.update(zip(batch, ours.generate([prompts[index] for index in batch]), strict=True))
+        return [answers[index] for index in range(len(prompts))]
+
+    return run
+
+
+def loop(spec: RunSpec, adapter: Path) -> Callable[[Sequence[str]], list[Generated]]:
+    """`generate` with its cache, record by record, in inference mode."""
+    ours = TransformersEngine(spec, adapter)
+    model, tokenizer = ours._model.eval(), ours._tokenizer
+
+    def one(prompt: str) -> Generated:
+        inputs = tokenizer(prompt, return_tensors="pt")
+        inputs.pop("token_type_ids", None)
+        output = model.generate(**inputs, max_new_tokens=spec.regrow.evaluate.max_new_tokens, do_sample=False,
+                                pad_token_id=tokenizer.pad_token_id)  # fmt: skip
+        new = output[0, inputs["input_ids"].shape[1] :]
+        return Generated(tokenizer.decode(new, skip_special_tokens=True), len(new), False)
+
+    def run(prompts: Sequence[str]) -> list[Generated]:
+        with torch.inference_mode():
+            return [one(prompt) for prompt in prompts]
+
+    return run
+
+
+def measured(
+    ways: dict[str, Callable[[Sequence[str]], list[Generated]]], prompts: Sequence[str], repeats: int
+) -> tuple[float, int]:
+    """The ratio of the two medians of tokens/s, and how many answers are the same. The ways take turns."""
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    answers: dict[str, list[Generated]] = {}
+    for run in ways.values():
+        run(prompts[:8])
+    for _ in range(repeats):
+        for name, run in ways.items():
+            started = time.perf_counter()
+            answers[name] = run(prompts)
+            seconds = time.perf_counter() - started
+            rates[name].append(sum(answer.tokens for answer in answers[name]) / seconds)
+            print(f"{name:<22} {rates[name][-1]:8,.0f} tokens/s  {seconds:6.1f} s", flush=True)
+    single, batched = (statistics.median(values) for values in rates.values())
+    one, other = answers.values()
+    same = sum((a.text, a.tokens) == (b.text, b.tokens) for a, b in zip(one, other, strict=True))
+    return batched / single, same
+
+
+if __name__ == "__main__":
+    sys.exit(main())

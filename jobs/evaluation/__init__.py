@@ -1,0 +1,1 @@
+"""Batch evaluation: models × shards, generated once, merged, scored, compared, posted."""

@@ -1,0 +1,97 @@
+"""The migration plan's four criteria of success, for a run beside the one that it shall replace. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jobs.evaluation.comparison import Comparison
+from jobs.evaluation.results import PRESENCE_F1
+from jobs.evaluation.training_facts import TrainingFacts
+
+Verdict = Literal["pass", "fail", "not measured"]
+GPUS = 4
+PARSE_RATE, EXACT_MATCH = "gen_json_parse_rate", "gen_all_fields_exact_match_rate"
+LEAST_PARSE_RATE = 0.95
+LEAST_SPEED = 0.8
+ONE_TRAINING = "both models come from one training"
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One criterion, and what was found."""
+
+    criterion: str
+    verdict: Verdict
+    reason: str
+
+
+def criteria(found: Comparison, new: TrainingFacts, old: TrainingFacts) -> list[Criterion]:
+    """What a run passes. What these two runs cannot show is not measured, with the reason."""
+    return [
+        Criterion(f"training completes on {GPUS} GPUs", *_completes(new)),
+        Criterion("presence F1 no worse than the baseline", *_no_worse(found)),
+        Criterion(f"parse rate at least {LEAST_PARSE_RATE:.0%}", *_parses(found)),
+        Criterion("exact match improves (expected)", *_improves(found)),
+        Criterion(f"at least {LEAST_SPEED:.0%} of the baseline's training speed", *_speed(new, old)),
+        Criterion("same YAML and seed, same result", *_repeats(new, old)),
+    ]
+
+
+def _completes(new: TrainingFacts) -> tuple[Verdict, str]:
+    if not new.has_trained:
+        return "not measured", "it was not trained by regrow"
+    if new.finished_step is None:
+        return "fail", "it has not reached its target step"
+    if new.gpu is None or new.world_size != GPUS:
+        device = "GPUs" if new.gpu else "CPU ranks"
+        return "not measured", f"it finished at step {new.finished_step}, on {new.world_size} {device}"
+    return "pass", f"finished at step {new.finished_step} on {new.world_size} {new.gpu}"
+
+
+def _no_worse(found: Comparison) -> tuple[Verdict, str]:
+    each = found.metrics[PRESENCE_F1]
+    said = f"{each.a.value:.3f} against {each.b.value:.3f}"
+    if each.difference.value >= 0:
+        return "pass", said
+    if each.difference.high < 0:
+        return "fail", f"{said}; the whole 95 % interval of the difference is below 0"
+    return "not measured", f"{said}, but the 95 % interval holds 0: {found.records:,} records cannot tell"
+
+
+def _parses(found: Comparison) -> tuple[Verdict, str]:
+    rate = found.metrics[PARSE_RATE].a
+    said = f"{rate.value:.3f} ({rate.low:.3f}–{rate.high:.3f})"
+    return ("pass" if rate.value >= LEAST_PARSE_RATE else "fail"), said
+
+
+def _improves(found: Comparison) -> tuple[Verdict, str]:
+    each = found.metrics[EXACT_MATCH]
+    said = f"{each.a.value:.3f} against {each.b.value:.3f}"
+    if each.difference.low > 0:
+        return "pass", said
+    if each.difference.value <= 0:
+        return "fail", said
+    return "not measured", f"{said}, but the 95 % interval holds 0: {found.records:,} records cannot tell"
+
+
+def _speed(new: TrainingFacts, old: TrainingFacts) -> tuple[Verdict, str]:
+    if new.run_uuid == old.run_uuid:
+        return "not measured", ONE_TRAINING
+    if not new.steps_per_second or not old.steps_per_second:
+        return "not measured", "one of the two has no training in its journal"
+    if (new.gpu, new.world_size) != (old.gpu, old.world_size):
+        machines = " and ".join(f"{facts.world_size}×{facts.gpu or 'CPU'}" for facts in (new, old))
+        return "not measured", f"they were trained on {machines}: speeds compare only on the same"
+    ratio = new.steps_per_second / old.steps_per_second
+    said = f"{ratio:.0%}: {new.steps_per_second:.3g} against {old.steps_per_second:.3g} steps/s"
+    return ("pass" if ratio >= LEAST_SPEED else "fail"), said
+
+
+def _repeats(new: TrainingFacts, old: TrainingFacts) -> tuple[Verdict, str]:
+    if new.run_uuid == old.run_uuid:
+        return "not measured", ONE_TRAINING
+    if not new.adapter or not old.adapter:
+        return "not measured", "one of the two has no final weights of a training"
+    if new.config != old.config:
+        return "not measured", "their configs differ; submit the same one again, and compare the two"
+    same = new.adapter == old.adapter
+    return ("pass" if same else "fail"), f"the final weights are {'bit-identical' if same else 'not the same'}"

@@ -1,0 +1,126 @@
+"""The evaluation as Markdown: scores with intervals, what was confused, invented, missed, where, and the worst of it."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from jobs.evaluation.comparison import Comparison, compare
+from jobs.evaluation.results import ModelResult, best_of
+from jobs.evaluation.scores import metric_values
+from jobs.evaluation.statistics import Interval
+from jobs.spec import RunSpec
+
+WORST_SHOWN = 5
+EXCERPT = 200
+"""Characters of an article that are shown."""
+
+
+def evaluation_section(spec: RunSpec, results: Sequence[ModelResult]) -> list[str]:
+    """Every model's scores in one table, then each model's errors; with a baseline, the differences from it."""
+    best = best_of(spec, list(results))
+    names = list(results[0].scores["metrics"])
+    header = [
+        "metric",
+        *(f"{r.model.name} (best)" if r is best and len(results) > 1 else r.model.name for r in results),
+    ]
+    rows = [[name, *(interval_text(metric_values(result.scores).get(name)) for result in results)] for name in names]
+    rows.append(["tokens/s of a job", *(number(result.scores["speed"]["tokens_per_second"], 0) for result in results)])
+    rows.append(["peak memory, GiB", *(number(result.scores["speed"]["peak_memory_gib"], 1) for result in results)])
+    lines = [
+        f"\n## Evaluation of {results[0].scores['records']:,} records, with 95 % intervals\n",
+        *markdown_table(header, rows),
+    ]
+    baseline = next((r for r in results if spec.evaluation and r.model.name == spec.evaluation.baseline), None)
+    for result in results:
+        if baseline and result is not baseline:
+            found = compare(result.rows, baseline.rows, spec.regrow.target)
+            lines += comparison_section(found, result.model.name, baseline.model.name)
+        lines += _model_section(result)
+    return lines
+
+
+def comparison_section(found: Comparison, a: str, b: str) -> list[str]:
+    """The differences between two models, as a table."""
+    rows = [
+        [
+            name,
+            interval_text(each.a),
+            interval_text(each.b),
+            signed_text(each.difference),
+            f"{each.difference.p_value:.3f}",
+        ]
+        for name, each in found.metrics.items()
+    ]
+    counts = ", ".join(f"{who.replace('a alone', f'{a} alone').replace('b alone', f'{b} alone')} {count:,}"
+                       for who, count in found.presence.items())  # fmt: skip
+    return [
+        f"\n### {a} against {b}, {found.records:,} records\n",
+        *markdown_table(["metric", a, b, "difference", "p (paired bootstrap)"], rows),
+        f"\nPresence right: {counts}; McNemar's exact p = {found.presence_p_value:.3g}.",
+    ]
+
+
+def _model_section(result: ModelResult) -> list[str]:
+    scores, table = result.scores, result.scores["presence"]
+    presence = [[f"expected {expected}", *map(str, said.values())] for expected, said in table.items()]
+    names = "; ".join(
+        f"{kind} {counts['names']:,} in {counts['records']:,} records" for kind, counts in scores["names"].items()
+    )
+    return [
+        f"\n### {result.model.name}\n",
+        *markdown_table(["is there an offender", "said somebody", "said nobody", "did not parse"], presence),
+        f"\nNames: {names} (invented: not in the article; wrong: in it, but no offender). "
+        f"Answers cut off: {scores['cut_off']:,}.",
+        *_slices("article length, characters", scores["slices"]["length"]),
+        *_slices("expected", scores["slices"]["label"]),
+        *_worst(scores["worst"][:WORST_SHOWN]),
+    ]
+
+
+def _slices(what: str, slices: Sequence[dict[str, Any]]) -> list[str]:
+    if not slices:
+        return []
+    names = list(slices[0]["metrics"])
+    rows = [
+        [each["slice"], f"{each['records']:,}", *(number(each["metrics"][name]) for name in names)] for each in slices
+    ]
+    return ["", *markdown_table([what, "records", *(name.removeprefix("gen_") for name in names)], rows)]
+
+
+def _worst(rows: Sequence[dict[str, Any]]) -> list[str]:
+    lines = ["\nThe worst errors:" if rows else "\nNo errors."]
+    for row in rows:
+        lines += [
+            f"\n- record {row['record']}: {'; '.join(row['errors'])}",
+            *(f"  - {key}: {code(row[key])}" for key in ("input", "expected", "generated")),
+        ]
+    return lines
+
+
+def code(text: str) -> str:
+    """A model's or an article's text as it is, on one line: nothing in it is Markdown."""
+    shown = text if len(text) <= EXCERPT else f"{text[:EXCERPT]}…"
+    ticks = "`" * (1 + max(map(len, "".join(c if c == "`" else " " for c in shown).split()), default=0))
+    return f"{ticks} {json.dumps(shown, ensure_ascii=False)} {ticks}".encode("utf-8", "replace").decode()
+
+
+def interval_text(interval: Interval | None) -> str:
+    return f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})" if interval else "–"
+
+
+def signed_text(difference: Any) -> str:
+    """A difference with its interval."""
+    return f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table; the first column to the left, numbers to the right."""
+    return [_row(header), _row([":---", *["---:"] * (len(header) - 1)]), *map(_row, rows)]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"

@@ -1,0 +1,86 @@
+"""What one job of an evaluation does: one shard of the records, answered by one model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from callbacks.journal import Entry, read_journal
+from callbacks.manifest import checkpoint_step, checkpoints
+from callbacks.prompts import PromptFormat
+from jobs.paths import EvaluationPaths
+from jobs.spec import EvaluatedModel, RunSpec
+
+FINAL = "final"
+"""Name of a run's final adapter among its models."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One (model, shard)."""
+
+    number: int
+    model: EvaluatedModel
+    shard: int
+    shards: int
+    paths: EvaluationPaths
+
+    @property
+    def file(self) -> Path:
+        return self.paths.shard(self.shard, self.shards)
+
+
+def part_of_evaluation(spec: RunSpec, number: int) -> Part | None:
+    """The part of this number; None: the run has saved fewer checkpoints than were asked for."""
+    index, shard = divmod(number, spec.regrow.evaluate.shards)
+    models = evaluated_models(spec)
+    if index >= len(models):
+        return None
+    return Part(number, models[index], shard, spec.regrow.evaluate.shards, spec.paths.evaluation(models[index].name))
+
+
+def evaluated_models(spec: RunSpec) -> list[EvaluatedModel]:
+    """The models in their order; of a run's own checkpoints the newest first."""
+    if spec.evaluation:
+        return list(spec.evaluation.models)
+    run_dir, folder = str(spec.paths.run_dir), spec.paths.checkpoints
+    if spec.regrow.evaluate.checkpoints == "last":
+        step = finished_step(read_journal(spec.paths.journal))
+        return [EvaluatedModel(name=FINAL, path=str(folder), run_dir=run_dir, step=step)]
+    newest = checkpoints(folder)[: spec.regrow.evaluate.checkpoints]
+    return [
+        EvaluatedModel(name=path.name, path=str(path), run_dir=run_dir, step=checkpoint_step(path)) for path in newest
+    ]
+
+
+def finished_step(entries: list[Entry]) -> int | None:
+    """The step at which training finished; None: it has not."""
+    steps = [int(entry["step"]) for entry in entries if entry["event"] == "finished"]
+    return steps[-1] if steps else None
+
+
+def spec_of_model(spec: RunSpec, model: EvaluatedModel) -> RunSpec:
+    """The run whose config says how the model is prompted, and in which precision it runs."""
+    is_other = model.run_dir is not None and model.run_dir != str(spec.paths.run_dir)
+    return RunSpec.load(Path(model.run_dir)) if is_other and model.run_dir else spec
+
+
+def prompt_format(spec: RunSpec) -> PromptFormat:
+    """How the run's training puts a record before the model: of the validation records, or else of the training records.
+
+    Raises:
+        ValueError: as `PromptFormat.from_dataset`.
+    """
+    return PromptFormat.from_dataset([*(spec.axolotl.get("test_datasets") or []), *spec.axolotl["datasets"]][0])
+
+
+def records_file(spec: RunSpec) -> Path | None:
+    """The records that are evaluated; None: the config has none to validate with."""
+    validation = spec.axolotl.get("test_datasets")
+    return Path(validation[0]["path"]) if validation else None
+
+
+def shard_of(lengths: Sequence[int], number: int, count: int) -> list[int]:
+    """Indices of one of `count` shards, longest first. Dealt out in the order of length, so that no shard is longer
+    than another by more than the longest one."""
+    by_length = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    return by_length[number::count]

@@ -1,0 +1,103 @@
+"""Results in MLflow: a nested run for each model under the run that trained it, and which of them is the best."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from callbacks.journal import Journal
+from callbacks.tracking import MlflowFeed
+from jobs.evaluation.parts import records_file, spec_of_model
+from jobs.evaluation.results import ModelResult, best_of
+from jobs.evaluation.scores import judge
+from jobs.spec import RunSpec
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EVALUATION_TAG = "regrow.evaluation"
+"""What was evaluated where: the evaluation's run_uuid and the model's name. A report that is made anew finds its run by it."""
+BEST_TAG = "regrow.best_checkpoint"
+TABLE = "predictions.json"
+TABLE_TAG = "mlflow.loggedArtifacts"
+TABLE_ROWS = 10_000
+"""Of more records the worst are shown: a browser loads the whole table. predictions.jsonl beside it has all."""
+
+
+def has_own_run(spec: RunSpec) -> bool:
+    """Whether something of it stands in an MLflow run of its own: an evaluation's only if a model is nobody's run."""
+    return spec.evaluation is None or any(model.run_dir is None for model in spec.evaluation.models)
+
+
+def post_results(spec: RunSpec, results: list[ModelResult], journal: Journal) -> None:
+    """Post every model's results."""
+    groups: dict[str, list[ModelResult]] = {}
+    for result in results:
+        groups.setdefault(spec_of_model(spec, result.model).run_uuid, []).append(result)
+    for group in groups.values():
+        trained_by, best = spec_of_model(spec, group[0].model), best_of(spec, group)
+        feed = MlflowFeed(trained_by.tracked_run, journal)
+        for result in group:
+            feed.call(_Posting(spec, result, is_best=result is best and len(group) > 1))
+        if len(group) > 1:
+            feed.tags({BEST_TAG: best.model.name})
+        feed.close(timeout=300)
+
+
+class _Posting:
+    """A call for the feed's thread: one model's nested run."""
+
+    def __init__(self, spec: RunSpec, result: ModelResult, is_best: bool) -> None:
+        self.spec, self.result, self.is_best = spec, result, is_best
+
+    def __call__(self, client: "MlflowClient", parent_id: str) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        run_id, has_table = self._run(client, parent_id)
+        milliseconds, step = int(1000 * self.result.finished_at), self.result.model.step or 0
+        metrics = [Metric(f"evaluate/{key}", value, milliseconds, step) for key, value in self._metrics().items()]
+        params = [Param(key, str(value)) for key, value in self._params().items()]
+        tags = [RunTag(BEST_TAG, "true")] if self.is_best else []
+        for start in range(0, len(metrics), 500):
+            client.log_batch(run_id, metrics=metrics[start : start + 500])
+        client.log_batch(run_id, params=params, tags=tags)
+        paths = self.spec.paths.evaluation(self.result.model.name)
+        for path in (paths.predictions, paths.scores):
+            client.log_artifact(run_id, str(path))
+        if not has_table:  # a second one would be appended
+            client.log_table(run_id, self._table(), TABLE)
+        client.set_terminated(run_id, "FINISHED")
+
+    def _run(self, client: "MlflowClient", parent_id: str) -> tuple[str, bool]:
+        """The nested run, found or created; and whether it has its table."""
+        key = f"{self.spec.run_uuid}/{self.result.model.name}"
+        experiment_id = client.get_run(parent_id).info.experiment_id
+        found = client.search_runs([experiment_id], f"tags.`{EVALUATION_TAG}` = '{key}'", max_results=1)
+        if found:
+            return found[0].info.run_id, TABLE_TAG in found[0].data.tags
+        tags = {"mlflow.parentRunId": parent_id, EVALUATION_TAG: key}
+        name = f"{self.spec.name}/{self.result.model.name}"
+        return client.create_run(experiment_id, tags=tags, run_name=name).info.run_id, False
+
+    def _metrics(self) -> dict[str, float]:
+        """Each metric, and its interval as `<metric>/low` and `/high`; what was invented, wrong, missed; the speed."""
+        scores = self.result.scores
+        values: dict[str, float] = {"gen_records": scores["records"], "cut_off": scores["cut_off"]}
+        for name, interval in scores["metrics"].items():
+            values |= {name: interval["value"], f"{name}/low": interval["low"], f"{name}/high": interval["high"]}
+        values |= {f"names_{kind}": counts["names"] for kind, counts in scores["names"].items()}
+        return values | {key: value for key, value in scores["speed"].items() if value is not None}
+
+    def _params(self) -> Mapping[str, Any]:
+        settings, model = self.spec.regrow.evaluate, self.result.model
+        return {
+            "model": model.path,
+            "records": str(records_file(self.spec)),
+            **settings.model_dump(include={"shards", "token_budget", "max_new_tokens", "temperature", "top_p"}),
+            "seed": self.spec.axolotl.get("seed"),
+        }
+
+    def _table(self) -> dict[str, list[Any]]:
+        judged = list(enumerate(judge(self.result.rows, self.spec.regrow.target)))
+        if len(judged) > TABLE_ROWS:
+            judged = sorted(judged, key=lambda each: -each[1].severity)[:TABLE_ROWS]
+        rows = [{"record": number, "errors": "; ".join(each.errors), **each.row} for number, each in judged]
+        return {key: [str(row[key]) if isinstance(row[key], list) else row[key] for row in rows] for key in rows[0]}

@@ -1,0 +1,171 @@
+"""The scores of one model's predictions: metrics with intervals, what was confused, invented and missed, and where."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from callbacks.args import Target
+from callbacks.extraction import Case, keyword_rule_ratio, normalise, parse_case, ratios
+from callbacks.predictions import Row
+from jobs.evaluation.statistics import Interval, Ratios, intervals
+
+WORST = 20
+LENGTH_SLICES = 4
+RULE = "gen_keyword_rule_presence_f1"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A prediction beside what it should have been."""
+
+    row: Row
+    case: Case
+
+    @property
+    def expects_somebody(self) -> bool:
+        return self.case.presence[0]
+
+    @property
+    def invented(self) -> list[str]:
+        """Generated names that do not stand in the article."""
+        article = normalise(self.row["input"])
+        return sorted(name for name in self.case.name_sets[1] if name not in article)
+
+    @property
+    def wrong(self) -> list[str]:
+        """Generated names that stand in the article, but are no offender's."""
+        expected, generated = self.case.name_sets
+        return sorted(generated - expected - set(self.invented))
+
+    @property
+    def missed(self) -> list[str]:
+        expected, generated = self.case.name_sets
+        return sorted(expected - generated)
+
+    @property
+    def errors(self) -> list[str]:
+        """What is wrong with the answer, the worst first; none: it is right in every field."""
+        if self.case.generated is None:
+            return ["cut off" if self.row["is_cut"] else "not the JSON of an answer"]
+        kinds = (("invented", self.invented), ("not an offender", self.wrong), ("missed", self.missed))
+        found = [f"{kind}: {', '.join(names)}" for kind, names in kinds if names]
+        return found or ([] if self.case.is_exact else ["other fields"])
+
+    @property
+    def severity(self) -> int:
+        """An accusation of somebody who did nothing is the worst; then one who is overlooked; then other fields."""
+        names = 100 * len(self.invented) + 50 * len(self.wrong) + 10 * len(self.missed)
+        return names + (20 if self.case.generated is None else 1 if self.errors else 0)
+
+
+def judge(rows: Sequence[Row], target: Target) -> list[Judged]:
+    return [
+        Judged(row, parse_case(row["expected"], row["generated"], target, f"record {index}"))
+        for index, row in enumerate(rows)
+    ]
+
+
+def metric_ratios(judged: Sequence[Judged], target: Target) -> tuple[list[str], Ratios]:
+    """Names of the metrics, and each record's part in them."""
+    found = [ratios([each.case], target) | _rule(each, target) for each in judged]
+    names = list(found[0]) if found else []
+    parts = [[each[name] for name in names] for each in found]
+    return names, np.array(parts, dtype=np.int64).reshape(len(found), len(names), 2)
+
+
+def score_predictions(rows: Sequence[Row], target: Target) -> dict[str, Any]:
+    """All that is said about one model's predictions, as JSON.
+
+    `metrics`: name → value, low, high (95 %). `presence`: expected × generated → records. `names`: invented (not in the
+    article), wrong (in it, but no offender), missed; and in how many records. `slices`: the metrics by length and label.
+    """
+    judged = judge(rows, target)
+    names, parts = metric_ratios(judged, target)
+    return {
+        "records": len(rows),
+        "metrics": dict(zip(names, map(vars, intervals(parts)), strict=True)) if rows else {},
+        "presence": presence_table(judged),
+        "names": {kind: _names(judged, kind) for kind in ("invented", "wrong", "missed")},
+        "cut_off": sum(row["is_cut"] for row in rows),
+        "slices": {"length": _by_length(judged, target), "label": _by_label(judged, target)},
+        "worst": worst(judged),
+    }
+
+
+def presence_table(judged: Sequence[Judged]) -> dict[str, dict[str, int]]:
+    """Is there an offender: expected → generated → records; what does not parse stands in a column of its own."""
+    counts = Counter((each.expects_somebody, _said(each)) for each in judged)
+    return {
+        expected: {said: counts[flag, said] for said in ("somebody", "nobody", "unparsed")}
+        for expected, flag in (("somebody", True), ("nobody", False))
+    }
+
+
+def worst(judged: Sequence[Judged], count: int = WORST) -> list[dict[str, Any]]:
+    """The records that are most wrong, with article, expectation and answer."""
+    order = sorted(range(len(judged)), key=lambda index: (-judged[index].severity, index))
+    return [
+        {"record": index, "errors": judged[index].errors} | _texts(judged[index].row)
+        for index in order[:count]
+        if judged[index].severity
+    ]
+
+
+def _texts(row: Row) -> dict[str, str]:
+    return {key: row[key] for key in ("input", "expected", "generated")}
+
+
+def _said(each: Judged) -> str:
+    if each.case.generated is None:
+        return "unparsed"
+    return "somebody" if each.case.generated.entries else "nobody"
+
+
+def _names(judged: Sequence[Judged], kind: str) -> dict[str, int]:
+    lists = [getattr(each, kind) for each in judged]
+    return {"names": sum(map(len, lists)), "records": sum(map(bool, lists))}
+
+
+def _rule(each: Judged, target: Target) -> dict[str, tuple[int, int]]:
+    if not target.keywords:
+        return {}
+    return {RULE: keyword_rule_ratio(each.row["input"], each.case.expected, target)}
+
+
+def _by_label(judged: Sequence[Judged], target: Target) -> list[dict[str, Any]]:
+    return _slices(judged, target, [("somebody", lambda each: each.expects_somebody),
+                                    ("nobody", lambda each: not each.expects_somebody)])  # fmt: skip
+
+
+def _by_length(judged: Sequence[Judged], target: Target) -> list[dict[str, Any]]:
+    """Quarters by the article's length in characters; articles of one length stay together."""
+    lengths = sorted(len(each.row["input"]) for each in judged)
+    cuts = [len(lengths) * (quarter + 1) // LENGTH_SLICES - 1 for quarter in range(LENGTH_SLICES)]
+    ends = sorted({lengths[max(0, cut)] for cut in cuts} if lengths else ())
+    starts = [0, *(end + 1 for end in ends[:-1])]
+
+    def within(first: int, last: int) -> Callable[[Judged], bool]:
+        return lambda each: first <= len(each.row["input"]) <= last
+
+    spans = zip(starts, ends, strict=True) if ends else ()
+    return _slices(judged, target, [(f"{first}–{last}", within(first, last)) for first, last in spans])
+
+
+def _slices(
+    judged: Sequence[Judged], target: Target, kinds: Sequence[tuple[str, Callable[[Judged], bool]]]
+) -> list[dict[str, Any]]:
+    found = []
+    for name, belongs in kinds:
+        members = [each for each in judged if belongs(each)]
+        sums = ratios([each.case for each in members], target)
+        metrics = {key: hits / all_ if all_ else None for key, (hits, all_) in sums.items()}
+        found.append({"slice": name, "records": len(members), "metrics": metrics})
+    return found
+
+
+def metric_values(scores: dict[str, Any]) -> dict[str, Interval]:
+    """The metrics of a scores file."""
+    return {name: Interval(**values) for name, values in scores["metrics"].items()}

@@ -1,0 +1,96 @@
+"""How sure a score is: percentile bootstrap over records, and McNemar's test. Pure."""
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 2000
+LEVEL = 0.95
+SEED = 1
+"""The same predictions have the same intervals, whoever computes them."""
+Ratios: TypeAlias = NDArray[np.int64]
+"""Shape (records, metrics, 2): each record's part in the numerator and the denominator of each metric."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and the 95 % interval in which it would lie, had other records of the same kind been drawn."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What one model has more than another, over the same records."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    """Two-sided, by the bootstrap: how often the resampled difference has the other sign, doubled."""
+
+
+def intervals(ratios: Ratios, resamples: int = RESAMPLES, seed: int = SEED) -> list[Interval]:
+    """Each metric with its bootstrap interval. A metric that is 0/0 is 0, as in `extraction.score`."""
+    values, drawn = _quotients(ratios.sum(axis=0)), resampled(ratios, resamples, seed)
+    low, high = np.quantile(drawn, _TAILS, axis=0)
+    return [Interval(*map(float, each)) for each in zip(values, low, high, strict=True)]
+
+
+def differences(a: Ratios, b: Ratios, resamples: int = RESAMPLES, seed: int = SEED) -> list[Difference]:
+    """Each metric of `a` less that of `b`; both over the same records, which are resampled together (paired)."""
+    values = _quotients(a.sum(axis=0)) - _quotients(b.sum(axis=0))
+    drawn = resampled(a, resamples, seed) - resampled(b, resamples, seed)
+    low, high = np.quantile(drawn, _TAILS, axis=0)
+    other_sign = np.minimum((drawn <= 0).mean(axis=0), (drawn >= 0).mean(axis=0))
+    p_values = np.minimum(1.0, 2 * np.maximum(other_sign, 1 / resamples))
+    return [Difference(*map(float, each)) for each in zip(values, low, high, p_values, strict=True)]
+
+
+def resampled(ratios: Ratios, resamples: int, seed: int) -> NDArray[np.float64]:
+    """The metrics of `resamples` sets of as many records, drawn with replacement: shape (resamples, metrics).
+
+    The same seed draws the same records, whatever the ratios are: that makes two models' resamples a pair.
+    """
+    records, metrics, _ = ratios.shape
+    random, flat = np.random.default_rng(seed), ratios.reshape(records, -1).astype(np.float64)
+    drawn = np.empty((resamples, metrics))
+    for index in range(resamples):  # one at a time: resamples × records would not fit for a hundred thousand records
+        counts = np.bincount(random.integers(records, size=records), minlength=records)
+        drawn[index] = _quotients((counts @ flat).reshape(metrics, 2))
+    return drawn
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Two-sided exact p-value of McNemar's test.
+
+    Args:
+        only_a: records that `a` alone has right.
+        only_b: records that `b` alone has right.
+    """
+    trials, fewer = only_a + only_b, min(only_a, only_b)
+    tail = term = 1
+    for count in range(fewer):
+        term = term * (trials - count) // (count + 1)
+        tail += term
+    return min(1.0, _fraction(2 * tail, trials))
+
+
+def _fraction(numerator: int, power: int) -> float:
+    """numerator / 2**power, for integers far beyond a float."""
+    shift = max(0, numerator.bit_length() - 64)
+    return math.ldexp(numerator >> shift, shift - power)
+
+
+def _quotients(sums: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Shape (metrics, 2) → (metrics,)."""
+    numerators, denominators = sums[:, 0].astype(np.float64), sums[:, 1].astype(np.float64)
+    return np.divide(numerators, denominators, out=np.zeros(len(sums)), where=denominators > 0)
+
+
+_TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)

@@ -1,0 +1,80 @@
+"""What a run's journal says about its training: whether it finished, how fast it was, how much memory it took."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from callbacks.journal import Entry, read_journal
+from jobs.evaluation.parts import finished_step
+from jobs.spec import RunSpec
+
+PLACES = ("output_dir", "dataset_prepared_path", "auto_resume_from_checkpoints")
+"""Keys of the resolved config that say where, not what."""
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """One run's training, over all its attempts."""
+
+    run_uuid: str
+    has_trained: bool
+    finished_step: int | None
+    world_size: int | None
+    steps_per_second: float | None
+    """Between logs with nothing but training between them: evaluations, saves at a stop and queues are left out."""
+    tokens_per_second: float | None
+    """Padding included, of all ranks (Axolotl's `tokens/total`)."""
+    peak_memory_gib: float | None
+    """Of one GPU; None on a CPU."""
+    gpu: str | None
+    """Of the profile."""
+    config: str
+    """Digest of the resolved config: the same for runs of one YAML and seed."""
+    adapter: str | None
+    """Digest of the final weights."""
+
+
+def training_facts(spec: RunSpec) -> TrainingFacts:
+    """Read a run's journal and its final weights."""
+    entries = read_journal(spec.paths.journal)
+    sizes = [int(entry["world_size"]) for entry in entries if entry["event"] == "ranks_started"]
+    peaks = [entry["values"].get("memory/max_allocated_GiB") for entry in entries if entry["event"] == "metrics"]
+    return TrainingFacts(
+        run_uuid=spec.run_uuid,
+        has_trained=bool(sizes),
+        finished_step=finished_step(entries),
+        world_size=sizes[-1] if sizes else None,
+        steps_per_second=_rate(entries, lambda entry: float(entry["step"])),
+        tokens_per_second=_rate(entries, lambda entry: float(entry["values"].get("tokens/total", 0))),
+        peak_memory_gib=max(filter(None, peaks), default=None),
+        gpu=spec.profile.gpu.name if spec.profile.gpu else None,
+        config=_config_digest(spec),
+        adapter=_weights_digest(spec) if sizes else None,
+    )
+
+
+def _rate(entries: list[Entry], amount: Callable[[Entry], float]) -> float | None:
+    """How much an amount grew a second, over neighbouring logs of one process that have only training between them."""
+    grown = seconds = 0.0
+    for writer in dict.fromkeys(entry["writer"] for entry in entries if entry["event"] == "training_began"):
+        mine = [entry for entry in entries if entry["writer"] == writer and entry["event"] in ("metrics", "saved")]
+        for before, after in pairwise(mine):
+            if all("loss" in entry.get("values", ()) for entry in (before, after)):
+                grown += amount(after) - amount(before)
+                seconds += after["time"] - before["time"]
+    return grown / seconds if grown > 0 and seconds > 0 else None
+
+
+def _config_digest(spec: RunSpec) -> str:
+    what = {key: value for key, value in spec.axolotl.items() if key not in PLACES}
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def _weights_digest(spec: RunSpec) -> str | None:
+    digest, files = hashlib.sha256(), sorted(spec.paths.checkpoints.glob("*.safetensors"))
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest() if files else None

@@ -1,0 +1,34 @@
+"""What of a run is done, by its journal."""
+
+from callbacks.journal import Entry
+from jobs.spec import RunSpec
+from jobs.stages import Stage
+
+
+def finished_parts(entries: list[Entry], stage: Stage) -> set[int]:
+    return {entry.get("part", 0) for entry in entries if entry["event"] == "stage_finished" and entry["stage"] == stage}
+
+
+def parts_left(spec: RunSpec, entries: list[Entry], stage: Stage) -> list[int]:
+    """The parts of a stage that are not done."""
+    return [part for part in range(spec.parts(stage)) if part not in finished_parts(entries, stage)]
+
+
+def stages_finished(spec: RunSpec, entries: list[Entry]) -> list[Stage]:
+    """The stages of which every part is done."""
+    return [stage for stage in spec.stages if not parts_left(spec, entries, stage)]
+
+
+def saved_step(entries: list[Entry]) -> int | None:
+    """The newest step that was saved; None: none yet."""
+    return max((int(entry["step"]) for entry in entries if entry["event"] == "saved"), default=None)
+
+
+def generated_records(entries: list[Entry], part: int) -> int:
+    """How many records of a part of the evaluation have their answer on disk."""
+    return sum(int(entry["records"]) for entry in entries if entry["event"] == "generated" and entry["part"] == part)
+
+
+def reached(entries: list[Entry], stage: Stage, part: int) -> int | None:
+    """How far a stage has come, in what it does not lose: two attempts that end at the same mark have gained nothing."""
+    return generated_records(entries, part) if stage == "evaluate" else saved_step(entries)

@@ -1,0 +1,180 @@
+"""Batch evaluation on a real Slurm: every array task is taken away in the midst, and nothing is generated twice."""
+
+import json
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from dev_cluster.cluster import DevCluster
+from dev_cluster.processes import kill, wait_until
+from dev_cluster.site import Site
+from world import World
+
+from callbacks.journal import Entry, read_journal
+from jobs.paths import RunPaths
+
+SHARDS, RECORDS = 4, 60
+ONE_A_BATCH = "regrow.evaluate.token_budget"
+WAIT_SECONDS = 240
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from data_prep.synthetic import write_synthetic
+
+    folder = tmp_path_factory.mktemp("records")
+    return write_synthetic(folder, positives=1, negatives=1, validation=RECORDS, seed=8)["hawks_val"]
+
+
+@pytest.fixture(scope="module")
+def trained(world: World) -> str:
+    """A finished run with checkpoints at the steps 2, 4 and 6."""
+    settings = {"max_steps": 6, "save_steps": 2, "save_total_limit": 3, "eval_steps": 6,
+                "regrow.generation_eval": "null", "regrow.evaluate.max_new_tokens": 1}  # fmt: skip
+    done = world.submit("trained", *(f"{key}={value}" for key, value in settings.items()))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return "trained"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation, as its journal shows it."""
+
+    paths: RunPaths
+    parts: int
+
+    def entries(self, *events: str) -> list[Entry]:
+        return [entry for entry in read_journal(self.paths.journal) if entry["event"] in events]
+
+    def parts_with(self, *events: str, **fields: str) -> set[int]:
+        return {e["part"] for e in self.entries(*events) if all(e[key] == value for key, value in fields.items())}
+
+    def finished(self) -> set[int]:
+        return self.parts_with("stage_finished", stage="evaluate")
+
+    def running(self) -> set[int]:
+        """Parts whose newest attempt has neither left nor finished."""
+        newest = {
+            e["part"]: e for e in self.entries("stage_started", "left", "stage_finished") if e["stage"] == "evaluate"
+        }
+        return {part for part, entry in newest.items() if entry["event"] == "stage_started"}
+
+    def predictions(self) -> dict[str, bytes]:
+        """Each model's merged predictions."""
+        return {path.parent.name: path.read_bytes() for path in self.paths.evaluations.glob("*/predictions.jsonl")}
+
+    def generators(self) -> dict[int, int]:
+        """Process id of each part that generates at this moment."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"jobs.generate" in words and str(self.paths.run_dir).encode() in words:
+                found[int(words[words.index(str(self.paths.run_dir).encode()) + 1])] = int(folder.name)
+        return found
+
+
+@pytest.fixture
+def evaluate(world: World, records: Path) -> Iterator[Callable[..., Evaluation]]:
+    """Type `regrow evaluate MODELS`; with a cluster, as an array on its preemptible nodes."""
+
+    def typed(
+        name: str,
+        *models: str,
+        cluster: DevCluster | None = None,
+        shards: int = SHARDS,
+        settings: dict[str, object],
+    ) -> Evaluation:
+        where: dict[str, object] = {"runs_root": world.runs_root, "tracking_uri": world.tracking_uri}
+        if cluster:
+            where |= {"slurm_conf": cluster.conf, "evaluate.slurm_partition": "gpu-preempt", "evaluate.gpus_per_node": 1,
+                      "evaluate.cpus_per_task": 1}  # fmt: skip
+        flags = [f for key, value in {**where, **settings}.items() for f in ("--set", f"{key}={value}")]
+        done = world.regrow("evaluate", *models, "--data", str(records), "--shards", str(shards), "--name", name,
+                            "--cluster", "dev" if cluster else "local", *flags)  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        paths = RunPaths(world.runs_root / name)
+        return Evaluation(paths, len(json.loads(paths.run_json.read_bytes())["evaluation"]["models"]) * shards)
+
+    yield typed
+
+
+def test_array_whose_every_task_is_preempted_gives_what_an_undisturbed_run_gives(
+    world: World, trained: str, cluster: DevCluster, evaluate: Callable[..., Evaluation]
+) -> None:
+    settings = {ONE_A_BATCH: 1, "regrow.evaluate.max_new_tokens": 16}
+    calm = evaluate("calm", trained, "--checkpoints", "all", settings=settings)
+    cluster.up(Site())
+    settings["evaluate.slurm_array_parallelism"] = 6
+    taken = evaluate("taken", trained, "--checkpoints", "all", cluster=cluster, settings=settings)
+    most = 0
+
+    def preempt_all() -> bool:
+        """Freeze each task once it has begun to write; once all that run are frozen, take the nodes away."""
+        nonlocal most
+        running, preempted = taken.running(), taken.parts_with("left", cause="preempted")
+        most = max(most, len(running))
+        written = taken.parts_with("generated")
+        frozen = {part: pid for part, pid in taken.generators().items() if part in written - preempted}
+        kill(list(frozen.values()), signal.SIGSTOP)
+        if frozen and frozen.keys() >= running - preempted:
+            cluster.preempt()
+            wait_until(lambda: taken.parts_with("left") >= frozen.keys(), 60, "the frozen tasks to leave")
+        return taken.parts_with("left", cause="preempted") == set(range(taken.parts))
+
+    wait_until(preempt_all, WAIT_SECONDS, "every array task to be preempted")
+    wait_until(lambda: bool(taken.entries("run_ended")), WAIT_SECONDS, "the report")
+    assert most <= 6
+    assert taken.predictions() == calm.predictions()
+    assert len(taken.predictions()) == 3
+    generated = Counter((entry["part"], entry["batch"]) for entry in taken.entries("generated"))
+    assert set(generated.values()) == {1}
+    assert sum(entry["records"] for entry in taken.entries("generated")) == 3 * RECORDS
+    continued = [entry for entry in taken.entries("part_began") if entry["done"]]
+    assert len({entry["part"] for entry in continued}) == taken.parts
+    requeued = {entry["job_id"] for entry in taken.entries("requeued")}
+    assert len(requeued) == taken.parts and all("_" in job_id for job_id in requeued)  # elements, never the array
+    assert len(taken.entries("submitted")) == 2  # the array, and the report
+
+
+def test_tables_of_all_checkpoints_stand_in_mlflow_under_the_run_that_trained_them(world: World, trained: str) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(world.tracking_uri)
+    experiment = client.get_experiment_by_name("regrow-demo")
+    (parent,) = client.search_runs([experiment.experiment_id], f"attributes.run_name = '{trained}'")
+    nested = client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    of_taken = {run.info.run_name: run for run in nested if run.info.run_name.startswith("taken/")}
+    assert sorted(of_taken) == [f"taken/trained-checkpoint-{step}" for step in (2, 4, 6)]
+    for run in of_taken.values():
+        assert run.info.status == "FINISHED"
+        table = json.loads(Path(client.download_artifacts(run.info.run_id, "predictions.json")).read_text())
+        assert len(table["data"]) == RECORDS
+        assert {"expected", "generated", "errors"} <= set(table["columns"])
+        names = ["", "/low", "/high"]
+        assert {f"evaluate/gen_json_parse_rate{name}" for name in names} <= run.data.metrics.keys()
+    assert sum(run.data.tags.get("regrow.best_checkpoint") == "true" for run in of_taken.values()) == 1
+
+
+def test_elements_that_a_site_cancels_are_succeeded_and_the_report_waits_for_them(
+    trained: str, cluster: DevCluster, evaluate: Callable[..., Evaluation]
+) -> None:
+    cluster.up(Site(preempt_mode="CANCEL", grace_time=0, max_array_size=2, accounting=False))
+    settings = {ONE_A_BATCH: 1, "regrow.evaluate.max_new_tokens": 4}
+    run = evaluate("cancelled", trained, cluster=cluster, shards=3, settings=settings)
+    arrays = [entry["parts"] for entry in run.entries("submitted") if entry["stage"] == "evaluate"]
+    assert arrays == [[0, 1], [2]]  # split at MaxArraySize
+    wait_until(lambda: len(run.parts_with("part_began")) == 3, WAIT_SECONDS, "all parts to begin")
+    kill(list(run.generators().values()), signal.SIGSTOP)
+    cluster.preempt()
+    wait_until(lambda: bool(run.entries("run_ended")), WAIT_SECONDS, "the report")
+    successors = [entry for entry in run.entries("submitted") if "successor_of" in entry]
+    assert sorted(part for entry in successors for part in entry["parts"]) == [0, 1, 2]
+    (ended,) = run.entries("run_ended")
+    assert ended["status"] == "FINISHED"
+    assert len(next(iter(run.predictions().values())).splitlines()) == RECORDS
