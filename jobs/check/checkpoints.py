@@ -19,6 +19,16 @@ def checkpoint_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
             "while a checkpoint is written, there would be no whole one",
             "write 2 or more",
         )
+    wanted = spec.regrow.evaluate.checkpoints
+    if isinstance(wanted, int) and isinstance(limit, int) and wanted > limit:
+        yield Finding(
+            "warning",
+            "checkpoints.evaluated",
+            places.config("regrow.evaluate.checkpoints"),
+            f"{wanted}, but save_total_limit keeps {limit}",
+            f"{(wanted - limit) * spec.regrow.evaluate.shards} jobs would have nothing to evaluate",
+            f"write {limit} or fewer, or a larger save_total_limit",
+        )
     if spec.axolotl.get("early_stopping_patience"):
         yield Finding(
             "error",

@@ -1,5 +1,6 @@
 """`regrow evaluate`: what somebody named, resolved into a run whose stages are evaluate and report."""
 
+import re
 import time
 import uuid
 from collections.abc import Sequence
@@ -98,7 +99,7 @@ def _models_of(text: str, profile: ClusterProfile, which: str) -> list[Evaluated
         )
     run = next((parent for parent in folder.parents if RunPaths(parent).run_json.exists()), None)
     if run is None:
-        return [EvaluatedModel(name=folder.name, path=str(folder))]
+        return [EvaluatedModel(name=re.sub(r"[^\w.-]", "-", folder.name).lstrip(".") or "model", path=str(folder))]
     return [_checkpoint(RunSpec.load(run), folder)]
 
 

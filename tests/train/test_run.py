@@ -13,7 +13,10 @@ from world import REGROW, REPO_ROOT, World
 from callbacks.journal import read_journal
 from callbacks.manifest import torn_reason
 from callbacks.tracking import RUN_UUID_TAG
+from jobs.evaluation.posting import EVALUATION_TAG, post_results
+from jobs.evaluation.results import evaluation_results
 from jobs.paths import RunPaths
+from jobs.pipeline import login_journal
 from jobs.spec import RunSpec
 
 SCORES = {"gen_json_parse_rate", "gen_offender_presence_f1", "gen_offender_name_set_f1", "gen_keyword_rule_presence_f1"}
@@ -43,7 +46,7 @@ def test_run_leaves_valid_checkpoints_scores_and_predictions(run: RunPaths) -> N
     for step in (0, 3, 6):
         assert set(json.loads((run.checkpoints / f"gen_metrics_step{step}.json").read_text())) > SCORES
         assert len((run.checkpoints / f"gen_predictions_step{step}.jsonl").read_text().splitlines()) == 12
-    assert len(run.predictions.read_text().splitlines()) == 12
+    assert len(run.evaluation("final").predictions.read_text().splitlines()) == 12
     assert {path.stat().st_mode & 0o077 for path in (run.run_dir, run.slurm, run.journal)} == {0}
 
 
@@ -51,15 +54,19 @@ def test_run_says_where_to_look_and_shows_the_scores_step_by_step(run: RunPaths)
     printed = (run.run_dir / "printed.txt").read_text(encoding="utf-8")
     for text in (
         str(run.report),
-        str(run.predictions),
+        str(run.evaluations),
         str(run.checkpoints),
         "mlflow ui",
         "step 6: parse rate",
         "name-set F1",
     ):
         assert text in printed
-    steps = [line.split("|")[1].strip() for line in run.report.read_text().splitlines() if line.startswith("| ")]
-    assert steps == ["step", "---:", "0", "3", "6", "all records"]
+    report = run.report.read_text(encoding="utf-8")
+    table, _, evaluation = report.partition("## Evaluation of 12 records")
+    steps = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
+    assert steps == ["step", ":---", "0", "3", "6", "all records"]
+    assert "gen_offender_presence_f1" in evaluation
+    assert "| expected somebody |" in evaluation
 
 
 def test_run_is_one_finished_mlflow_run_with_every_point_once(world: World, run: RunPaths) -> None:
@@ -86,6 +93,76 @@ def test_run_is_one_finished_mlflow_run_with_every_point_once(world: World, run:
         for artifact in client.list_artifacts(run_id, folder)
     }
     assert artifacts == {"config/axolotl.yml", "evaluate/predictions.jsonl", "report/metrics.md"}
+
+
+@pytest.fixture(scope="module")
+def evaluation(world: World, run: RunPaths) -> RunPaths:
+    """The run's newest checkpoint and its base model, evaluated on the run's own validation records."""
+    done = world.regrow("evaluate", "one", "--checkpoints", "1", "--baseline", str(world.folder / "model"), "--shards", "1",
+                        "--data", str(world.folder / "hawks_val.json"), "--name", "both", *_where(world))  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for text in ("one-checkpoint-6, shard 1 of 1", "12 records, with 95 % intervals", "gen_json_parse_rate"):
+        assert text in done.stdout
+    return RunPaths(world.runs_root / "both")
+
+
+def _where(world: World) -> list[str]:
+    return ["--set", f"runs_root={world.runs_root}", "--set", f"tracking_uri={world.tracking_uri}"]
+
+
+def test_evaluation_of_the_last_checkpoint_says_what_the_pipeline_said(run: RunPaths, evaluation: RunPaths) -> None:
+    assert (
+        evaluation.evaluation("one-checkpoint-6").predictions.read_bytes()
+        == run.evaluation("final").predictions.read_bytes()
+    )
+    report = evaluation.report.read_text(encoding="utf-8")
+    assert "### one-checkpoint-6 against model, 12 records" in report
+    assert "McNemar's exact p" in report
+
+
+def test_models_compare_and_an_evaluation_of_several_asks_which(world: World, evaluation: RunPaths) -> None:
+    asked = world.regrow("compare", "one", "both", *_where(world))
+    assert (asked.returncode, "both/one-checkpoint-6, both/model" in asked.stderr) == (2, True)
+    done = world.regrow("compare", "both/one-checkpoint-6", "both/model", "--json", *_where(world))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["records"], sum(found["presence"].values())) == (12, 12)
+    assert found["a"]["training"]["steps_per_second"] > 0
+    assert found["a"]["generation"]["tokens_per_second"] > 0
+    verdicts = {each["criterion"]: each["verdict"] for each in found["criteria"]}
+    assert verdicts["training completes on 4 GPUs"] == "not measured"
+    assert "| criterion |" in world.regrow("compare", "one", "both/model", *_where(world)).stdout
+
+
+def test_report_that_is_made_anew_posts_nothing_twice(world: World, evaluation: RunPaths) -> None:
+    from mlflow import MlflowClient
+
+    spec, client = RunSpec.load(evaluation.run_dir), MlflowClient(world.tracking_uri)
+    experiment = client.get_experiment_by_name("regrow-demo")
+    query = f"tags.`{EVALUATION_TAG}` LIKE '{spec.run_uuid}/%'"
+
+    def posted() -> dict[str, tuple[str, int, int, str]]:
+        runs = client.search_runs([experiment.experiment_id], query)
+        return {
+            run.info.run_name: (
+                run.data.tags["mlflow.parentRunId"],
+                len(client.get_metric_history(run.info.run_id, "evaluate/gen_json_parse_rate/low")),
+                len(
+                    json.loads(Path(client.download_artifacts(run.info.run_id, "predictions.json")).read_text())["data"]
+                ),
+                run.info.status,
+            )
+            for run in runs
+        }
+
+    before = posted()
+    assert sorted(before) == ["both/model", "both/one-checkpoint-6"]
+    assert {each[1:] for each in before.values()} == {(1, 12, "FINISHED")}
+    assert before["both/model"][0] != before["both/one-checkpoint-6"][0]
+    results, missing = evaluation_results(spec)
+    assert not missing
+    post_results(spec, results, login_journal(spec))
+    assert posted() == before
 
 
 def test_adapter_reaches_attention_and_experts(run: RunPaths) -> None:

@@ -1,0 +1,79 @@
+"""The criteria of success: pass, fail, and what two runs cannot show."""
+
+from dataclasses import replace
+
+import pytest
+
+from jobs.evaluation.comparison import Comparison, MetricComparison
+from jobs.evaluation.criteria import Verdict, criteria
+from jobs.evaluation.statistics import Difference, Interval
+from jobs.evaluation.training_facts import TrainingFacts
+
+OLD = TrainingFacts(run_uuid="old", has_trained=True, finished_step=100, world_size=4, steps_per_second=1.0,
+                    tokens_per_second=None, peak_memory_gib=None, gpu="A100", config="c", adapter="w")  # fmt: skip
+NEW = replace(OLD, run_uuid="new")
+
+
+def metric(a: float, b: float, low: float, high: float) -> MetricComparison:
+    return MetricComparison(Interval(a, a, a), Interval(b, b, b), Difference(a - b, low, high, 0.5))
+
+
+def comparison(f1: MetricComparison, parse: float = 0.97, exact: MetricComparison | None = None) -> Comparison:
+    metrics = {
+        "gen_offender_presence_f1": f1,
+        "gen_json_parse_rate": metric(parse, 0.9, 0.0, 0.1),
+        "gen_all_fields_exact_match_rate": exact or metric(0.6, 0.5, 0.05, 0.15),
+    }
+    return Comparison(records=300, metrics=metrics, presence={}, presence_p_value=1.0)
+
+
+BETTER = metric(0.9, 0.8, 0.05, 0.15)
+ALL_BETTER = comparison(BETTER)
+
+
+def verdicts(found: Comparison = ALL_BETTER) -> list[Verdict]:
+    return [each.verdict for each in criteria(found, NEW, OLD)]
+
+
+def test_a_run_that_does_all_passes_all() -> None:
+    assert verdicts() == ["pass"] * 6
+
+
+@pytest.mark.parametrize(
+    ("index", "found", "verdict"),
+    [
+        (1, comparison(metric(0.7, 0.8, -0.15, -0.05)), "fail"),
+        (1, comparison(metric(0.79, 0.8, -0.05, 0.03)), "not measured"),
+        (2, comparison(BETTER, parse=0.949), "fail"),
+        (3, comparison(BETTER, exact=metric(0.5, 0.5, -0.1, 0.1)), "fail"),
+        (3, comparison(BETTER, exact=metric(0.51, 0.5, -0.1, 0.12)), "not measured"),
+    ],
+)
+def test_metrics_decide_where_the_records_can_tell(index: int, found: Comparison, verdict: Verdict) -> None:
+    assert verdicts(found)[index] == verdict
+
+
+@pytest.mark.parametrize(
+    ("index", "changed", "verdict"),
+    [
+        (0, {"finished_step": None}, "fail"),
+        (0, {"has_trained": False}, "not measured"),
+        (0, {"world_size": 1}, "not measured"),
+        (0, {"gpu": None}, "not measured"),
+        (4, {"steps_per_second": 0.81}, "pass"),
+        (4, {"steps_per_second": 0.79}, "fail"),
+        (4, {"steps_per_second": None}, "not measured"),
+        (4, {"world_size": 8}, "not measured"),
+        (4, {"gpu": "H100"}, "not measured"),
+        (5, {"adapter": "other"}, "fail"),
+        (5, {"adapter": None}, "not measured"),
+        (5, {"config": "other"}, "not measured"),
+        (4, {"run_uuid": "old"}, "not measured"),
+        (5, {"run_uuid": "old"}, "not measured"),
+    ],
+)
+def test_trainings_compare_only_where_they_are_comparable(
+    index: int, changed: dict[str, object], verdict: Verdict
+) -> None:
+    found = criteria(comparison(BETTER), replace(NEW, **changed), OLD)[index]  # type: ignore[arg-type]
+    assert (found.verdict, bool(found.reason)) == (verdict, True)
