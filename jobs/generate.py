@@ -3,14 +3,23 @@
 import sys
 import time
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from callbacks.journal import JOURNAL_ENV, Journal, read_journal
+from callbacks.journal import JOURNAL_ENV, Entry, Journal, read_journal
 from callbacks.prompts import load_records
-from jobs.evaluation.engine import Engine, TransformersEngine, sampling_of
-from jobs.evaluation.parts import Part, part_of_evaluation, prompt_format, records_file, shard_of, spec_of_model
-from jobs.evaluation.shard_file import Line, ShardFile
+from jobs.evaluation.engine import Engine, TransformersEngine
+from jobs.evaluation.parts import (
+    Part,
+    part_of_evaluation,
+    prompt_format,
+    records_file,
+    shard_of,
+    spec_of_model,
+    with_settings_of,
+)
+from jobs.evaluation.shard_file import ShardFile
 from jobs.launch import own_environment
 from jobs.spec import RunSpec
 
@@ -34,55 +43,53 @@ def generate_part() -> None:
     part, records = part_of_evaluation(spec, int(sys.argv[2])), records_file(spec)
     assert part and records
     trained_by = spec_of_model(spec, part.model)
-    prompts = [prompt_format(trained_by).prompt(record) for record in load_records(records)]
-    mine = shard_of([len(prompt) for prompt in prompts], part.shard, part.shards)
-    settings = trained_by.model_copy(update={"regrow": spec.regrow})
-    engine = TransformersEngine(settings, Path(part.model.path))
+    template = prompt_format(trained_by)
+    prompts = [template.prompt(record) for record in load_records(records)]
+    engine = TransformersEngine(with_settings_of(trained_by, spec), Path(part.model.path))
     journal = Journal.of_writer(own_environment(JOURNAL_ENV), "generate")
-    generate(part, prompts, mine, engine, journal, said_before(spec, part))
-    shard = {"max_new_tokens": spec.regrow.evaluate.max_new_tokens, "sampling": sampling_of(spec) or "greedy"}
-    ShardFile(part.file).finish(len(mine), shard)
-
-
-def said_before(spec: RunSpec, part: Part) -> set[int]:
-    """The batches of a part of which the journal knows."""
-    entries = read_journal(spec.paths.journal)
-    return {entry["batch"] for entry in entries if entry["event"] == "generated" and entry["part"] == part.number}
+    said = [e for e in read_journal(spec.paths.journal) if e["event"] == "generated" and e["part"] == part.number]
+    settings = {"max_new_tokens": spec.regrow.evaluate.max_new_tokens, "sampling": engine.sampling or "greedy"}
+    generate(part, prompts, engine, journal, said, settings)
 
 
 def generate(
-    part: Part, prompts: Sequence[str], mine: Sequence[int], engine: Engine, journal: Journal, said: Collection[int]
+    part: Part,
+    prompts: Sequence[str],
+    engine: Engine,
+    journal: Journal,
+    said: Sequence[Entry],
+    settings: dict[str, Any],
 ) -> None:
     """Answer what is not answered yet, batch by batch; each batch is on disk before the journal says so.
 
     Args:
         prompts: of all records.
-        mine: indices of the part's records.
-        said: the batches of which the journal knows. It misses one when a kill came between the two.
+        said: the journal's entries for the batches of earlier attempts. One is missing when a kill came between the two.
+        settings: what the marker says about the generation.
     """
-    file = ShardFile(part.file)
+    file, mine = ShardFile(part.file), shard_of([len(prompt) for prompt in prompts], part.shard, part.shards)
     batches = [[mine[index] for index in batch] for batch in engine.batches([prompts[index] for index in mine])]
-    found = file.resume(batches, prompts)
-    done = sum(map(len, found))
-    journal.event("part_began", part=part.number, model=part.model.name, shard=part.shard, shards=part.shards,
-                  records=len(mine), done=done)  # fmt: skip
-    for number, lines in enumerate(found):
-        if number not in said:
-            journal.event(
-                "generated", part=part.number, batch=number, records=len(lines), tokens=_tokens(lines), seconds=None
-            )
-    for number, batch in list(enumerate(batches))[len(found) :]:
-        started = time.monotonic()
-        answers = engine.generate([prompts[index] for index in batch])
-        seconds = time.monotonic() - started
-        file.append(batch, prompts, answers)
-        tokens = sum(answer.tokens for answer in answers)
-        journal.event("generated", part=part.number, batch=number, records=len(batch), tokens=tokens, seconds=seconds)
+    engine.pieces = max((int(entry["pieces"]) for entry in said), default=1)
+    with file.resumed(batches, prompts) as (found, writer):
+        journal.event("part_began", part=part.number, model=part.model.name, shard=part.shard, shards=part.shards,
+                      records=len(mine), done=sum(map(len, found)))  # fmt: skip
+        for number in sorted(set(range(len(found))) - {entry["batch"] for entry in said}):
+            _say(journal, part, number, [line["tokens"] for line in found[number]], None, engine)
+        for number, batch in list(enumerate(batches))[len(found) :]:
+            started = time.monotonic()
+            answers = engine.generate([prompts[index] for index in batch])
+            seconds = time.monotonic() - started
+            writer.append(batch, answers)
+            _say(journal, part, number, [answer.tokens for answer in answers], seconds, engine)
+    file.finish(batches, prompts, settings)
     journal.event("part_generated", part=part.number, peak_memory_gib=engine.peak_memory_gib())
 
 
-def _tokens(lines: list[Line]) -> int:
-    return sum(int(line["tokens"]) for line in lines)
+def _say(
+    journal: Journal, part: Part, batch: int, tokens: Sequence[int], seconds: float | None, engine: Engine
+) -> None:
+    journal.event("generated", part=part.number, batch=batch, records=len(tokens), tokens=sum(tokens), seconds=seconds,
+                  pieces=engine.pieces)  # fmt: skip
 
 
 if __name__ == "__main__":

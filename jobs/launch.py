@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from callbacks.journal import JOURNAL_ENV
 from callbacks.stop_file import STOP_FILE_ENV
@@ -11,6 +12,7 @@ from callbacks.tracking import TRACKED_RUN_ENV
 from jobs.paths import REPO_ROOT
 from jobs.profile import load_yaml
 from jobs.spec import RunSpec, from_root
+from jobs.stages import Stage
 
 ACCELERATE_KEYS = {
     "compute_environment", "distributed_type", "num_machines", "num_processes", "machine_rank", "mixed_precision",
@@ -52,7 +54,8 @@ def preprocess_command(spec: RunSpec, python: str, stem: str) -> Command:
 
 def generate_command(spec: RunSpec, python: str, stem: str, part: int) -> Command:
     """Generate the answers of one part of the evaluation."""
-    return Command([python, "-m", "jobs.generate", str(spec.paths.run_dir), str(part)], stage_environment(spec, stem))
+    environment = stage_environment(spec, stem) | _thread_environment(spec, "evaluate")
+    return Command([python, "-m", "jobs.generate", str(spec.paths.run_dir), str(part)], environment)
 
 
 def rank_commands(
@@ -71,14 +74,23 @@ def rank_commands(
         arguments.append(str(checkpoint))
     threads = str(max(1, cpus // spec.world_size))
     shared = stage_environment(spec, stem) | {"OMP_NUM_THREADS": threads, STOP_FILE_ENV: str(stop_file)}
-    accelerate = load_yaml(from_root(spec.profile.accelerate_config)) if spec.profile.accelerate_config else {}
-    if accelerate.get("use_cpu") and not spec.axolotl.get("deepspeed"):
+    shared |= _thread_environment(spec, "train")
+    if _accelerate(spec).get("use_cpu") and not spec.axolotl.get("deepspeed"):
         shared["ACCELERATE_USE_CPU"] = "true"  # with DeepSpeed it would train with DDP, and say nothing
-    if accelerate.get("use_cpu") or not spec.profile.train.get("gpus_per_node"):
-        shared["OMP_WAIT_POLICY"] = "PASSIVE"  # spinning threads make a step a hundred times slower on a busy machine
     if spec.profile.accelerate_config and spec.axolotl.get("bf16"):
         shared["ACCELERATE_MIXED_PRECISION"] = "bf16"
     return [Command(arguments, shared | _distributed(spec, rank, port)) for rank in range(spec.world_size)]
+
+
+def _thread_environment(spec: RunSpec, stage: Stage) -> dict[str, str]:
+    """Without a GPU the threads wait asleep: spinning ones make a step a hundred times slower on a busy machine."""
+    has_gpu = spec.profile.parameters(stage).get("gpus_per_node") and not _accelerate(spec).get("use_cpu")
+    return {} if has_gpu else {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def _accelerate(spec: RunSpec) -> dict[str, Any]:
+    """The profile's accelerate config; empty: it names none."""
+    return load_yaml(from_root(spec.profile.accelerate_config)) if spec.profile.accelerate_config else {}
 
 
 def _distributed(spec: RunSpec, rank: int, port: int) -> dict[str, str]:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 
 from callbacks.journal import Entry, Journal, read_journal
 from jobs import slurm
-from jobs.attempt import StageJob
+from jobs.attempt import EXIT_FAILED, StageJob
 from jobs.evaluate import EvaluateJob
 from jobs.executor import local_executor, submit_to_slurm
 from jobs.prepare import PrepareJob
-from jobs.progress import finished_parts, parts_left
+from jobs.progress import parts_left
 from jobs.report import ReportJob
 from jobs.spec import RunSpec
 from jobs.stages import AFTER_ANY, Stage, dependency
-from jobs.submissions import Submission, job_ids, submissions
+from jobs.submissions import Submission, job_ids, since_typed, submissions
 from jobs.train import TrainJob
 
 JOBS: dict[Stage, type[PrepareJob | TrainJob | EvaluateJob | ReportJob]] = {
@@ -50,7 +50,8 @@ def run_locally(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[E
             finally:
                 job.cancel()  # nothing to cancel, but when an exception or Ctrl-C cut the wait short
             seen = _follow_new(spec, seen, follow)
-            exit_code = exit_code or part_exit_code(spec, stage, stage_job.part)
+            if stage_job.part in parts_left(spec, read_journal(spec.paths.journal), stage):
+                exit_code = exit_code or stage_exit_code(spec, stage)
     return exit_code
 
 
@@ -118,19 +119,18 @@ def login_journal(spec: RunSpec) -> Journal:
 
 
 def stage_exit_code(spec: RunSpec, stage: Stage) -> int:
-    """How a stage ended, by its journal: submitit's own result says only whether an exception was raised."""
-    codes = (part_exit_code(spec, stage, part) for part in range(spec.parts(stage)))
-    return next(filter(None, codes), 0)
+    """How a stage ended, by its journal: submitit's own result says only whether an exception was raised.
 
-
-def part_exit_code(spec: RunSpec, stage: Stage, part: int) -> int:
-    """How a part of a stage ended."""
+    Returns:
+        0: all its parts are done; else the exit code of the last that failed.
+    """
     entries = read_journal(spec.paths.journal)
-    if part in finished_parts(entries, stage):
-        return 0
-    failed = [entry for entry in entries if entry["event"] == "stage_failed"]
-    codes = [int(entry["exit_code"]) for entry in failed if (entry["stage"], entry["part"]) == (stage, part)]
-    return codes[-1] if codes else 1
+    left = parts_left(spec, entries, stage)
+    failed = [
+        entry for entry in since_typed(entries, stage) if entry["event"] == "stage_failed" and entry["stage"] == stage
+    ]
+    codes = [int(entry["exit_code"]) for entry in failed if entry["part"] in left]
+    return (codes[-1] if codes else EXIT_FAILED) if left else 0
 
 
 def _follow_new(spec: RunSpec, seen: int, follow: Callable[[list[Entry]], None]) -> int:

@@ -6,12 +6,18 @@ from jobs.stages import Stage
 
 
 def finished_parts(entries: list[Entry], stage: Stage) -> set[int]:
-    return {entry.get("part", 0) for entry in entries if entry["event"] == "stage_finished" and entry["stage"] == stage}
+    """The parts of a stage that are done; a report is, until something else was done after it."""
+    finished = [entry for entry in entries if entry["event"] == "stage_finished"]
+    if stage == "report":
+        others = [index for index, entry in enumerate(finished) if entry["stage"] != stage]
+        finished = finished[others[-1] + 1 :] if others else finished
+    return {int(entry["part"]) for entry in finished if entry["stage"] == stage}
 
 
 def parts_left(spec: RunSpec, entries: list[Entry], stage: Stage) -> list[int]:
     """The parts of a stage that are not done."""
-    return [part for part in range(spec.parts(stage)) if part not in finished_parts(entries, stage)]
+    done = finished_parts(entries, stage)
+    return [part for part in range(spec.parts(stage)) if part not in done]
 
 
 def stages_finished(spec: RunSpec, entries: list[Entry]) -> list[Stage]:

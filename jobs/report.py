@@ -9,10 +9,9 @@ from callbacks.predictions import prediction_metrics
 from callbacks.tracking import MlflowFeed
 from jobs.attempt import EXIT_CONFIG, Attempt, StageFailed
 from jobs.evaluation.markdown import evaluation_section, markdown_table
-from jobs.evaluation.parts import finished_step
+from jobs.evaluation.parts import evaluated_models, finished_step
 from jobs.evaluation.posting import has_own_run, post_results
-from jobs.evaluation.results import ModelResult, evaluation_results
-from jobs.evaluation.shard_file import MergeError
+from jobs.evaluation.results import ModelResult, Results, evaluation_results
 from jobs.progress import stages_finished
 from jobs.spec import RunSpec
 from jobs.stage import run_stage
@@ -47,23 +46,26 @@ def report(attempt: Attempt) -> None:
         StageFailed: every shard is finished, but together they are not the records.
     """
     spec, entries = attempt.spec, read_journal(attempt.spec.paths.journal)
-    try:
-        results, missing = evaluation_results(spec) if can_be_evaluated(spec, entries) else ([], [])
-    except MergeError as error:
-        raise StageFailed(f"the answers cannot be merged: {error}", EXIT_CONFIG) from None
-    feed = MlflowFeed(spec.tracked_run, attempt.journal) if has_own_run(spec) else None
-    if feed and results and not spec.evaluation:
-        feed.metrics(_final_metrics(attempt, results[0], entries))
-        feed.artifact(spec.paths.evaluation(results[0].model.name).predictions, "evaluate")
-    post_results(spec, results, attempt.journal)
+    results = evaluation_results(spec) if can_be_evaluated(spec, entries) else Results([], [], [])
+    post_results(spec, results.models, attempt.journal)
     spec.paths.report.parent.mkdir(exist_ok=True)
-    write_atomically(spec.paths.report, markdown(spec, read_journal(spec.paths.journal), results, missing))
-    status = run_status(spec, entries)
+    if not spec.evaluation and results.models and results.models[0].model == evaluated_models(spec)[0]:
+        final = _final_metrics(attempt, results.models[0], entries)
+    else:
+        final = None
+    write_atomically(spec.paths.report, markdown(spec, read_journal(spec.paths.journal), results))
+    status = "FAILED" if results.broken else run_status(spec, entries)
     attempt.journal.event("run_ended", status=status)
-    if feed:
+    if has_own_run(spec):
+        feed = MlflowFeed(spec.tracked_run, attempt.journal)
+        if final:
+            feed.metrics(final)
+            feed.artifact(spec.paths.evaluation(results.models[0].model.name).predictions, "evaluate")
         feed.artifact(spec.paths.report, "report")
         feed.call(lambda client, run_id: client.set_terminated(run_id, status))
         feed.close()
+    if results.broken:
+        raise StageFailed("the answers cannot be merged: " + "\n".join(results.broken), EXIT_CONFIG)
 
 
 def can_be_evaluated(spec: RunSpec, entries: list[Entry]) -> bool:
@@ -100,13 +102,13 @@ def metric_table(entries: list[Entry]) -> list[list[str]]:
     return rows
 
 
-def markdown(spec: RunSpec, entries: list[Entry], results: list[ModelResult], missing: list[str]) -> str:
+def markdown(spec: RunSpec, entries: list[Entry], results: Results) -> str:
     """The report as Markdown."""
     table = metric_table(entries)
     lines = [f"# {spec.name}", ""]
     lines += markdown_table(["step", *COLUMNS.values()], table) if table else []
-    lines += evaluation_section(spec, results) if results else []
-    lines += [f"\n**Not evaluated**: {text}" for text in missing]
+    lines += evaluation_section(spec, results.models) if results.models else []
+    lines += [f"\n**Not evaluated**: {text}" for text in (*results.missing, *results.broken)]
     failures = [entry for entry in entries if entry["event"] == "stage_failed"]
     lines += [f"\n**{entry['stage']} failed**: {entry['message']}" for entry in failures]
     return "\n".join(lines) + "\n"

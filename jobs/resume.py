@@ -6,6 +6,7 @@ from callbacks.journal import read_journal
 from callbacks.tracking import MlflowFeed
 from jobs import slurm
 from jobs.config_error import ConfigError
+from jobs.evaluation.posting import has_own_run
 from jobs.paths import RunPaths
 from jobs.pipeline import has_active_jobs, login_journal
 from jobs.progress import stages_finished
@@ -47,9 +48,10 @@ def cancel_run(spec: RunSpec) -> list[str]:
         if error := slurm.cancel(reversed(new)):  # what waits first: nothing starts because of what ends
             raise ConfigError(f"scancel: {error}")
         cancelled += new
-    feed = MlflowFeed(spec.tracked_run, journal)
-    feed.call(lambda client, run_id: client.set_terminated(run_id, "KILLED"))
-    feed.close()
+    if has_own_run(spec):
+        feed = MlflowFeed(spec.tracked_run, journal)
+        feed.call(lambda client, run_id: client.set_terminated(run_id, "KILLED"))
+        feed.close()
     return cancelled
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from callbacks.args import Prepare, Regrow, SourceSection
 from callbacks.tracking import TrackedRun
@@ -49,6 +49,8 @@ class Evaluation(Strict):
     models: tuple[EvaluatedModel, ...]
     baseline: str | None = None
     """Name of the model that the others are compared with."""
+    changed: dict[str, Any] = Field(default={})
+    """Keys of the Axolotl configs that were set on the command line, for every model."""
 
 
 class RunSpec(Strict):
@@ -90,7 +92,7 @@ class RunSpec(Strict):
 
     def parts(self, stage: Stage) -> int:
         """Into how many jobs a stage is split: the evaluation into one for each shard of each model."""
-        if stage != "evaluate":
+        if stage != "evaluate" or not self.axolotl.get("test_datasets"):
             return 1
         own = 1 if self.regrow.evaluate.checkpoints == "last" else self.regrow.evaluate.checkpoints
         return (len(self.evaluation.models) if self.evaluation else own) * self.regrow.evaluate.shards
@@ -106,12 +108,16 @@ class RunSpec(Strict):
         """The spec of a run folder.
 
         Raises:
-            ConfigError: the folder holds no run.
+            ConfigError: the folder holds no run, or one that this version cannot read.
         """
         path = RunPaths(run_dir).run_json
         if not path.exists():
             raise ConfigError(f"{run_dir} is no run folder: it holds no {path.name}")
-        return cls.model_validate_json(path.read_bytes())
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            wrong = ".".join(map(str, error.errors()[0]["loc"])) or "JSON"
+            raise ConfigError(f"{path} was written by another version of regrow, or changed: see {wrong}") from None
 
 
 def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name: str | None = None) -> RunSpec:

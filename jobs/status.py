@@ -8,6 +8,7 @@ from typing import Any
 
 from callbacks.journal import Entry, read_journal
 from jobs import slurm
+from jobs.config_error import ConfigError
 from jobs.paths import RunPaths
 from jobs.spec import RunSpec
 from jobs.stages import Stage
@@ -39,7 +40,7 @@ class RunStatus:
     stage: str
     """The last stage that started; empty: none yet."""
     state: str
-    """waiting, running, finished, failed, cancelled; lost: no end was written, and no job is left."""
+    """waiting, running, finished, failed, cancelled; lost: no end was written, and no job is left; unreadable."""
     step: int | None
     target_step: int | None
     message: str
@@ -56,7 +57,14 @@ def run_statuses(runs_root: Path) -> list[RunStatus]:
     run_dirs = [path.parent for path in runs_root.glob("*/run.json")]
     newest_first = sorted(run_dirs, key=lambda run_dir: RunPaths(run_dir).run_json.stat().st_mtime, reverse=True)
     queues: dict[str | None, Mapping[str, slurm.QueuedJob]] = {}
-    return [run_status(RunSpec.load(run_dir), queues) for run_dir in newest_first]
+    return [_status_of(run_dir, queues) for run_dir in newest_first]
+
+
+def _status_of(run_dir: Path, queues: dict[str | None, Mapping[str, slurm.QueuedJob]]) -> RunStatus:
+    try:
+        return run_status(RunSpec.load(run_dir), queues)
+    except ConfigError as error:  # one run that cannot be read hides no other
+        return RunStatus(run_dir.name, "", "unreadable", None, None, str(error), ())
 
 
 def run_status(spec: RunSpec, queues: dict[str | None, Mapping[str, slurm.QueuedJob]]) -> RunStatus:

@@ -66,8 +66,10 @@ def has_successor(entries: list[Entry], job_id: str) -> bool:
 
 
 def part_of(entries: list[Entry], job_id: str) -> int:
-    """The part that a job does."""
-    return next((found.job_parts[job_id] for found in submissions(entries) if job_id in found.job_parts), 0)
+    """The part that a job does, as it has said itself, or who submitted it."""
+    said = [entry["part"] for entry in entries if entry["event"] == "stage_started" and entry["job_id"] == job_id]
+    submitted = [found.job_parts[job_id] for found in submissions(entries) if job_id in found.job_parts]
+    return int([*said, *submitted, 0][0])
 
 
 def is_cancelled(entries: list[Entry]) -> bool:

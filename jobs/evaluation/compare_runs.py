@@ -80,7 +80,7 @@ def _side(text: str, runs_root: Path) -> Side:
         known = ", ".join(f"{spec.name}/{model.name}" for model in (result.model for result in results))
         raise ConfigError(f"{text}: which of its models? Write one of {known}")
     model = chosen[0].model
-    name = model.name if spec.evaluation else spec.name
+    name = text if wanted else model.name if spec.evaluation else spec.name
     return Side(name, spec, chosen[0], training_facts(spec_of_model(spec, model)))
 
 

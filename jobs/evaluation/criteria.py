@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jobs.evaluation.comparison import Comparison
+from jobs.evaluation.comparison import Comparison, MetricComparison
+from jobs.evaluation.markdown import interval_text, number, signed_text
 from jobs.evaluation.results import PRESENCE_F1
 from jobs.evaluation.training_facts import TrainingFacts
 
@@ -13,6 +14,7 @@ PARSE_RATE, EXACT_MATCH = "gen_json_parse_rate", "gen_all_fields_exact_match_rat
 LEAST_PARSE_RATE = 0.95
 LEAST_SPEED = 0.8
 ONE_TRAINING = "both models come from one training"
+NOBODY = "neither the records nor the answers name anybody"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def _completes(new: TrainingFacts) -> tuple[Verdict, str]:
     if not new.has_trained:
         return "not measured", "it was not trained by regrow"
     if new.finished_step is None:
-        return "fail", "it has not reached its target step"
+        return ("fail" if new.has_failed else "not measured"), "it has not reached its target step"
     if new.gpu is None or new.world_size != GPUS:
         device = "GPUs" if new.gpu else "CPU ranks"
         return "not measured", f"it finished at step {new.finished_step}, on {new.world_size} {device}"
@@ -49,28 +51,33 @@ def _completes(new: TrainingFacts) -> tuple[Verdict, str]:
 
 def _no_worse(found: Comparison) -> tuple[Verdict, str]:
     each = found.metrics[PRESENCE_F1]
-    said = f"{each.a.value:.3f} against {each.b.value:.3f}"
-    if each.difference.value >= 0:
-        return "pass", said
-    if each.difference.high < 0:
-        return "fail", f"{said}; the whole 95 % interval of the difference is below 0"
-    return "not measured", f"{said}, but the 95 % interval holds 0: {found.records:,} records cannot tell"
+    value, high = each.difference.value, each.difference.high
+    if value is None or high is None:
+        return "not measured", NOBODY
+    if value >= 0:
+        return "pass", _beside(each)
+    return ("fail", _beside(each)) if high < 0 else ("not measured", _cannot_tell(each, found.records))
 
 
 def _parses(found: Comparison) -> tuple[Verdict, str]:
     rate = found.metrics[PARSE_RATE].a
-    said = f"{rate.value:.3f} ({rate.low:.3f}–{rate.high:.3f})"
-    return ("pass" if rate.value >= LEAST_PARSE_RATE else "fail"), said
+    return ("pass" if (rate.value or 0) >= LEAST_PARSE_RATE else "fail"), interval_text(rate)
 
 
 def _improves(found: Comparison) -> tuple[Verdict, str]:
     each = found.metrics[EXACT_MATCH]
-    said = f"{each.a.value:.3f} against {each.b.value:.3f}"
-    if each.difference.low > 0:
-        return "pass", said
-    if each.difference.value <= 0:
-        return "fail", said
-    return "not measured", f"{said}, but the 95 % interval holds 0: {found.records:,} records cannot tell"
+    low, high = each.difference.low or 0, each.difference.high or 0
+    if low > 0:
+        return "pass", _beside(each)
+    return ("fail", _beside(each)) if high <= 0 else ("not measured", _cannot_tell(each, found.records))
+
+
+def _beside(each: MetricComparison) -> str:
+    return f"{number(each.a.value)} against {number(each.b.value)}; difference {signed_text(each.difference)}"
+
+
+def _cannot_tell(each: MetricComparison, records: int) -> str:
+    return f"{_beside(each)}: {records:,} records cannot tell"
 
 
 def _speed(new: TrainingFacts, old: TrainingFacts) -> tuple[Verdict, str]:
@@ -93,5 +100,10 @@ def _repeats(new: TrainingFacts, old: TrainingFacts) -> tuple[Verdict, str]:
         return "not measured", "one of the two has no final weights of a training"
     if new.config != old.config:
         return "not measured", "their configs differ; submit the same one again, and compare the two"
+    if new.world_size != old.world_size:
+        return (
+            "not measured",
+            f"they were trained on {new.world_size} and {old.world_size} ranks, which add up in another order",
+        )
     same = new.adapter == old.adapter
     return ("pass" if same else "fail"), f"the final weights are {'bit-identical' if same else 'not the same'}"

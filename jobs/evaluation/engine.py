@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from peft import PeftConfig, PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from callbacks.generation import generate_batch, generation_mode
 from callbacks.predictions import Generated
@@ -19,7 +19,10 @@ ADAPTER = "adapter_config.json"
 
 
 class Engine(Protocol):
-    """Generates. The same prompts in the same batches give the same answers."""
+    """Generates. The same prompts in the same batches and pieces give the same answers."""
+
+    pieces: int
+    """Into how many pieces a batch is cut so that it fits into memory; an attempt that goes on begins with what was found."""
 
     def batches(self, prompts: Sequence[str]) -> list[list[int]]:
         """Indices of the prompts in the batches in which they are best given to `generate`."""
@@ -46,10 +49,10 @@ class TransformersEngine:
         """
         settings = spec.regrow.evaluate
         self._max_new_tokens, self._token_budget = settings.max_new_tokens, settings.token_budget
-        self._sampling, self._seed = sampling_of(spec), int(spec.axolotl.get("seed") or 0)
-        self._tokenizer = AutoTokenizer.from_pretrained(model)
+        self.sampling, self._seed = sampling_of(spec), int(spec.axolotl.get("seed") or 0)
+        self._tokenizer = load_tokenizer(model)
         self._model = load_model(spec, model)
-        self._pieces = 1
+        self.pieces = 1
 
     def batches(self, prompts: Sequence[str]) -> list[list[int]]:
         lengths = [len(ids) for ids in self._tokenizer(list(prompts))["input_ids"]] if prompts else []
@@ -58,14 +61,14 @@ class TransformersEngine:
     def generate(self, prompts: Sequence[str]) -> list[Generated]:
         answers: list[Generated] = []
         while len(answers) < len(prompts):
-            size = -(-len(prompts) // self._pieces)
+            size = -(-len(prompts) // self.pieces)
             piece = prompts[len(answers) : len(answers) + size]
             try:
                 answers += self._generate(piece)
             except RuntimeError as error:
                 if not should_reduce_batch_size(error) or len(piece) == 1:
                     raise
-                self._pieces *= 2
+                self.pieces *= 2
                 clear_device_cache(garbage_collection=True)
         return answers
 
@@ -75,7 +78,7 @@ class TransformersEngine:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
     def _generate(self, prompts: Sequence[str]) -> list[Generated]:
-        if self._sampling:  # drawn by what is asked, not by what came before: a batch that is done again is the same
+        if self.sampling:  # drawn by what is asked, not by what came before: a batch that is done again is the same
             torch.manual_seed(self._seed + int(hashlib.sha256("\0".join(prompts).encode()).hexdigest()[:8], 16))
         with generation_mode(self._model, self._tokenizer):
             return generate_batch(
@@ -83,7 +86,7 @@ class TransformersEngine:
                 self._tokenizer,
                 prompts,
                 max_new_tokens=self._max_new_tokens,
-                sampling=self._sampling,
+                sampling=self.sampling,
             )
 
 
@@ -111,14 +114,25 @@ def sampling_of(spec: RunSpec) -> dict[str, Any] | None:
     return {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0} if settings.temperature else None
 
 
+def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
+    """The model's own tokenizer; of an adapter without one, its base's. Where it has nothing to pad with: the end of text."""
+    has_own = any(path.glob("tokenizer*"))
+    tokenizer = AutoTokenizer.from_pretrained(path if has_own else base_of(path))
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    return tokenizer
+
+
+def base_of(path: Path) -> str:
+    """The base model of an adapter, or the model itself."""
+    return str(PeftConfig.from_pretrained(path).base_model_name_or_path if (path / ADAPTER).exists() else path)
+
+
 def load_model(spec: RunSpec, path: Path) -> PreTrainedModel:
     """The model, or the base model with the adapter on it, unmerged, in the training's own precision."""
-    is_adapter = (path / ADAPTER).exists()
-    base = PeftConfig.from_pretrained(path).base_model_name_or_path if is_adapter else path
     model = AutoModelForCausalLM.from_pretrained(
-        base,
+        base_of(path),
         dtype=torch.bfloat16 if spec.axolotl.get("bf16") else torch.float32,
         attn_implementation=spec.axolotl.get("attn_implementation"),
         device_map="auto" if torch.cuda.is_available() else None,  # over all GPUs that the job has
     )
-    return PeftModel.from_pretrained(model, path) if is_adapter else model
+    return PeftModel.from_pretrained(model, path) if (path / ADAPTER).exists() else model

@@ -47,12 +47,12 @@ def comparison_section(found: Comparison, a: str, b: str) -> list[str]:
             interval_text(each.a),
             interval_text(each.b),
             signed_text(each.difference),
-            f"{each.difference.p_value:.3f}",
+            number(each.difference.p_value),
         ]
         for name, each in found.metrics.items()
     ]
-    counts = ", ".join(f"{who.replace('a alone', f'{a} alone').replace('b alone', f'{b} alone')} {count:,}"
-                       for who, count in found.presence.items())  # fmt: skip
+    who = {"a alone": f"{a} alone", "b alone": f"{b} alone"}
+    counts = ", ".join(f"{who.get(key, key)} {count:,}" for key, count in found.presence.items())
     return [
         f"\n### {a} against {b}, {found.records:,} records\n",
         *markdown_table(["metric", a, b, "difference", "p (paired bootstrap)"], rows),
@@ -105,11 +105,15 @@ def code(text: str) -> str:
 
 
 def interval_text(interval: Interval | None) -> str:
-    return f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})" if interval else "–"
+    if interval is None or interval.value is None:
+        return "–"
+    return f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
 
 
 def signed_text(difference: Any) -> str:
     """A difference with its interval."""
+    if difference.value is None:
+        return "–"
     return f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
 
 

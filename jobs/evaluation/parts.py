@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from callbacks.journal import Entry, read_journal
-from callbacks.manifest import checkpoint_step, checkpoints
+from callbacks.manifest import checkpoint_step, checkpoints, torn_reason
 from callbacks.prompts import PromptFormat
 from jobs.paths import EvaluationPaths
-from jobs.spec import EvaluatedModel, RunSpec
+from jobs.spec import EvaluatedModel, RunSpec, mappings
 
 FINAL = "final"
 """Name of a run's final adapter among its models."""
@@ -46,10 +47,15 @@ def evaluated_models(spec: RunSpec) -> list[EvaluatedModel]:
     if spec.regrow.evaluate.checkpoints == "last":
         step = finished_step(read_journal(spec.paths.journal))
         return [EvaluatedModel(name=FINAL, path=str(folder), run_dir=run_dir, step=step)]
-    newest = checkpoints(folder)[: spec.regrow.evaluate.checkpoints]
+    newest = whole_checkpoints(folder)[: spec.regrow.evaluate.checkpoints]
     return [
         EvaluatedModel(name=path.name, path=str(path), run_dir=run_dir, step=checkpoint_step(path)) for path in newest
     ]
+
+
+def whole_checkpoints(output_dir: Path) -> list[Path]:
+    """The checkpoints that exist: those with their manifest, newest first."""
+    return [path for path in checkpoints(output_dir) if not torn_reason(path)]
 
 
 def finished_step(entries: list[Entry]) -> int | None:
@@ -64,13 +70,31 @@ def spec_of_model(spec: RunSpec, model: EvaluatedModel) -> RunSpec:
     return RunSpec.load(Path(model.run_dir)) if is_other and model.run_dir else spec
 
 
+def with_settings_of(trained_by: RunSpec, evaluation: RunSpec) -> RunSpec:
+    """The run that trained a model, with what the evaluation sets: `regrow:`, and the keys that were typed."""
+    changed = evaluation.evaluation.changed if evaluation.evaluation else {}
+    return trained_by.model_copy(update={"regrow": evaluation.regrow, "axolotl": trained_by.axolotl | changed})
+
+
 def prompt_format(spec: RunSpec) -> PromptFormat:
     """How the run's training puts a record before the model: of the validation records, or else of the training records.
 
     Raises:
         ValueError: as `PromptFormat.from_dataset`.
     """
-    return PromptFormat.from_dataset([*(spec.axolotl.get("test_datasets") or []), *spec.axolotl["datasets"]][0])
+    return PromptFormat.from_dataset(first_dataset(spec))
+
+
+def first_dataset(spec: RunSpec) -> dict[str, Any]:
+    """The config's first validation set, or else its first training set.
+
+    Raises:
+        ValueError: it has neither.
+    """
+    datasets = [*mappings(spec.axolotl.get("test_datasets")), *mappings(spec.axolotl.get("datasets"))]
+    if not datasets:
+        raise ValueError(f"{spec.config} has no datasets, which say how a record is put before the model")
+    return datasets[0]
 
 
 def records_file(spec: RunSpec) -> Path | None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from callbacks.journal import Journal
 from callbacks.tracking import MlflowFeed
-from jobs.evaluation.parts import records_file, spec_of_model
+from jobs.evaluation.parts import records_file, spec_of_model, with_settings_of
 from jobs.evaluation.results import ModelResult, best_of
 from jobs.evaluation.scores import judge
 from jobs.spec import RunSpec
@@ -36,7 +36,7 @@ def post_results(spec: RunSpec, results: list[ModelResult], journal: Journal) ->
         trained_by, best = spec_of_model(spec, group[0].model), best_of(spec, group)
         feed = MlflowFeed(trained_by.tracked_run, journal)
         for result in group:
-            feed.call(_Posting(spec, result, is_best=result is best and len(group) > 1))
+            feed.call(_Posting(spec, result, is_best=result is best if len(group) > 1 else None))
         if len(group) > 1:
             feed.tags({BEST_TAG: best.model.name})
         feed.close(timeout=300)
@@ -45,7 +45,7 @@ def post_results(spec: RunSpec, results: list[ModelResult], journal: Journal) ->
 class _Posting:
     """A call for the feed's thread: one model's nested run."""
 
-    def __init__(self, spec: RunSpec, result: ModelResult, is_best: bool) -> None:
+    def __init__(self, spec: RunSpec, result: ModelResult, is_best: bool | None) -> None:
         self.spec, self.result, self.is_best = spec, result, is_best
 
     def __call__(self, client: "MlflowClient", parent_id: str) -> None:
@@ -55,7 +55,7 @@ class _Posting:
         milliseconds, step = int(1000 * self.result.finished_at), self.result.model.step or 0
         metrics = [Metric(f"evaluate/{key}", value, milliseconds, step) for key, value in self._metrics().items()]
         params = [Param(key, str(value)) for key, value in self._params().items()]
-        tags = [RunTag(BEST_TAG, "true")] if self.is_best else []
+        tags = [] if self.is_best is None else [RunTag(BEST_TAG, str(self.is_best).lower())]
         for start in range(0, len(metrics), 500):
             client.log_batch(run_id, metrics=metrics[start : start + 500])
         client.log_batch(run_id, params=params, tags=tags)
@@ -80,11 +80,12 @@ class _Posting:
     def _metrics(self) -> dict[str, float]:
         """Each metric, and its interval as `<metric>/low` and `/high`; what was invented, wrong, missed; the speed."""
         scores = self.result.scores
-        values: dict[str, float] = {"gen_records": scores["records"], "cut_off": scores["cut_off"]}
+        values: dict[str, float | None] = {"gen_records": scores["records"], "cut_off": scores["cut_off"]}
         for name, interval in scores["metrics"].items():
             values |= {name: interval["value"], f"{name}/low": interval["low"], f"{name}/high": interval["high"]}
+        values |= scores["speed"]
         values |= {f"names_{kind}": counts["names"] for kind, counts in scores["names"].items()}
-        return values | {key: value for key, value in scores["speed"].items() if value is not None}
+        return {key: value for key, value in values.items() if value is not None}  # 0/0, or not measured
 
     def _params(self) -> Mapping[str, Any]:
         settings, model = self.spec.regrow.evaluate, self.result.model
@@ -92,7 +93,7 @@ class _Posting:
             "model": model.path,
             "records": str(records_file(self.spec)),
             **settings.model_dump(include={"shards", "token_budget", "max_new_tokens", "temperature", "top_p"}),
-            "seed": self.spec.axolotl.get("seed"),
+            "seed": with_settings_of(spec_of_model(self.spec, model), self.spec).axolotl.get("seed"),
         }
 
     def _table(self) -> dict[str, list[Any]]:

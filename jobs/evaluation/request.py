@@ -1,20 +1,24 @@
 """`regrow evaluate`: what somebody named, resolved into a run whose stages are evaluate and report."""
 
+import json
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from callbacks.args import Target
 from callbacks.extraction import parse_answer
 from callbacks.journal import read_journal
-from callbacks.manifest import checkpoint_step, checkpoints
-from callbacks.prompts import load_records
+from callbacks.manifest import checkpoint_step, torn_reason
+from callbacks.prompts import PromptFormat, load_records
 from jobs.config_error import ConfigError
-from jobs.evaluation.parts import finished_step, prompt_format, spec_of_model
+from jobs.evaluation.parts import finished_step, first_dataset, prompt_format, spec_of_model, whole_checkpoints
+from jobs.executor import unknown_parameters
 from jobs.paths import RunPaths
 from jobs.profile import ClusterProfile
 from jobs.spec import (
@@ -23,6 +27,8 @@ from jobs.spec import (
     RunSpec,
     apply_setting,
     axolotl_document,
+    from_root,
+    is_folder_name,
     load_profile,
     load_run_spec,
     parse_regrow,
@@ -31,6 +37,8 @@ from jobs.spec import (
 )
 
 MODEL_FILES = ("adapter_config.json", "config.json")
+MODEL_KEYS = ("attn_implementation", "bf16", "seed")
+"""Keys of an Axolotl config that generation looks at, beside the prompts."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +66,17 @@ def evaluation_spec(request: Request) -> RunSpec:
         ConfigError: a model is not there, two have one name, there is nothing to take the prompts from, or the records
             are not what the prompts and `regrow.target` need.
     """
+    if request.checkpoints not in ("last", "all") and not (
+        request.checkpoints.isdecimal() and int(request.checkpoints)
+    ):
+        raise ConfigError(f"--checkpoints {request.checkpoints}: write last, all, or a number")
     profile = load_profile(request.cluster, request.settings)
     models = [found for text in request.models for found in _models_of(text, profile, request.checkpoints)]
     baseline = _models_of(request.baseline, profile, "last") if request.baseline else []
-    models += [model for model in baseline if model not in models]
-    _require_names(models)
+    models = _named_apart([*models, *(model for model in baseline if model not in models)])
     name = request.name or f"evaluate-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     require_name(name)
-    spec = _changed(_source(request, models), request)
+    spec, changed = _changed(_source(request, models), request)
     spec = spec.model_copy(
         update={
             "name": name,
@@ -76,13 +87,17 @@ def evaluation_spec(request: Request) -> RunSpec:
             "site": None,
             "prepared": None,
             "stages": ("evaluate", "report"),
-            "evaluation": Evaluation(models=tuple(models), baseline=baseline[0].name if baseline else None),
+            "evaluation": Evaluation(models=tuple(models), baseline=_name_of(models, baseline), changed=changed),
             "regrow": spec.regrow.model_copy(update={"run_dir": str(Path(profile.runs_root) / name)}),
             "axolotl": spec.axolotl | {"test_datasets": [_dataset(spec, request.data)]},
         }
     )
+    for stage, key, hint in unknown_parameters(spec):
+        raise ConfigError(f"{stage}.{key}: submitit has no such parameter; {hint}")
     for model in models:
-        _require_records(spec, model, request.data)
+        _require_base(model)
+    for template in {prompt_format(spec_of_model(spec, model)) for model in models}:
+        _require_records(spec, template, request.data)
     return spec
 
 
@@ -99,12 +114,11 @@ def _models_of(text: str, profile: ClusterProfile, which: str) -> list[Evaluated
         )
     run = next((parent for parent in folder.parents if RunPaths(parent).run_json.exists()), None)
     if run is None:
-        return [EvaluatedModel(name=re.sub(r"[^\w.-]", "-", folder.name).lstrip(".") or "model", path=str(folder))]
+        return [EvaluatedModel(name=_folder_name(folder), path=str(folder))]
     return [_checkpoint(RunSpec.load(run), folder)]
 
 
 def _models_of_run(spec: RunSpec, which: str) -> list[EvaluatedModel]:
-    saved = checkpoints(spec.paths.checkpoints)
     if which == "last":
         step = finished_step(read_journal(spec.paths.journal))
         if step is None:
@@ -113,8 +127,7 @@ def _models_of_run(spec: RunSpec, which: str) -> list[EvaluatedModel]:
             )
         path = str(spec.paths.checkpoints)
         return [EvaluatedModel(name=spec.name, path=path, run_dir=str(spec.paths.run_dir), step=step)]
-    if which != "all" and not (which.isdigit() and int(which)):
-        raise ConfigError(f"--checkpoints {which}: write last, all, or a number")
+    saved = whole_checkpoints(spec.paths.checkpoints)
     chosen = saved if which == "all" else saved[: int(which)]
     if not chosen:
         raise ConfigError(f"{spec.name} has saved no checkpoint yet")
@@ -123,17 +136,41 @@ def _models_of_run(spec: RunSpec, which: str) -> list[EvaluatedModel]:
 
 def _checkpoint(spec: RunSpec, folder: Path) -> EvaluatedModel:
     is_final = folder == spec.paths.checkpoints
-    name = spec.name if is_final else f"{spec.name}-{folder.name}"
+    if checkpoint_step(folder) is not None and (reason := torn_reason(folder)):
+        raise ConfigError(f"{folder} is no whole checkpoint: {reason}")
+    name = spec.name if is_final else f"{spec.name}-{_folder_name(folder)}"
     step = finished_step(read_journal(spec.paths.journal)) if is_final else checkpoint_step(folder)
     return EvaluatedModel(name=name, path=str(folder), run_dir=str(spec.paths.run_dir), step=step)
 
 
-def _require_names(models: Sequence[EvaluatedModel]) -> None:
+def _folder_name(folder: Path) -> str:
+    """A folder's name as it can name a folder, and stand in a query of MLflow's."""
+    return re.sub(r"[^\w.-]", "-", folder.name).lstrip(".") or "model"
+
+
+def _named_apart(models: Sequence[EvaluatedModel]) -> list[EvaluatedModel]:
+    """The models; those of one name with the name of the folder above before it.
+
+    Raises:
+        ConfigError: there are none, or one is there twice.
+    """
     if not models:
         raise ConfigError("name at least one run, checkpoint or model folder")
-    names = [model.name for model in models]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    names = Counter(model.name for model in models)
+    found = [
+        model.model_copy(update={"name": f"{_folder_name(Path(model.path).parent)}-{model.name}"})
+        if names[model.name] > 1 and not model.run_dir
+        else model
+        for model in models
+    ]
+    if twice := [name for name, count in Counter(model.name for model in found).items() if count > 1]:
         raise ConfigError(f"two of the models are named {twice[0]}; each must be given once, under a name of its own")
+    return found
+
+
+def _name_of(models: Sequence[EvaluatedModel], baseline: Sequence[EvaluatedModel]) -> str | None:
+    paths = [model.path for model in baseline]
+    return next((model.name for model in models if model.path in paths), None)
 
 
 def _source(request: Request, models: Sequence[EvaluatedModel]) -> RunSpec:
@@ -146,37 +183,55 @@ def _source(request: Request, models: Sequence[EvaluatedModel]) -> RunSpec:
     return RunSpec.load(Path(run_dir))
 
 
-def _changed(spec: RunSpec, request: Request) -> RunSpec:
-    """With the request's settings, as far as they are not the profile's."""
+def _changed(spec: RunSpec, request: Request) -> tuple[RunSpec, dict[str, Any]]:
+    """With the request's settings, as far as they are not the profile's; and the Axolotl keys that they set."""
     content: dict[str, Any] = axolotl_document(spec)
-    for key, value in map(parse_setting, request.settings):
-        if key[0] not in ClusterProfile.model_fields:
-            apply_setting(content, key, value)
+    keys = [
+        (key, value) for key, value in map(parse_setting, request.settings) if key[0] not in ClusterProfile.model_fields
+    ]
+    for key, value in keys:
+        if key[0] not in ("regrow", *MODEL_KEYS):
+            raise ConfigError(
+                f"--set {'.'.join(key)}: an evaluation does not look at it; it does at regrow.evaluate.*, regrow.target.*, "
+                f"{', '.join(MODEL_KEYS)}, and what a profile has"
+            )
+        apply_setting(content, key, value)
     if request.shards:
         apply_setting(content, ["regrow", "evaluate", "shards"], request.shards)
     regrow = parse_regrow(content.pop("regrow"), Path(spec.config))
-    return spec.model_copy(update={"regrow": regrow, "axolotl": content})
+    changed = {key[0]: content[key[0]] for key, _ in keys if key[0] != "regrow"}
+    return spec.model_copy(update={"regrow": regrow, "axolotl": content}), changed
 
 
 def _dataset(spec: RunSpec, data: Path) -> dict[str, Any]:
     """The records as a validation set, put before the model as those of the config are."""
-    like = [*(spec.axolotl.get("test_datasets") or []), *spec.axolotl["datasets"]][0]
-    return {**like, "path": str(data.resolve())}
+    try:
+        prompt_format(spec)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return {**first_dataset(spec), "path": str(data.resolve())}
 
 
-def _require_records(spec: RunSpec, model: EvaluatedModel, data: Path) -> None:
+def _require_base(model: EvaluatedModel) -> None:
+    """An adapter's base model is found before its jobs wait for a GPU."""
+    adapter = Path(model.path) / "adapter_config.json"
+    base = json.loads(adapter.read_bytes()).get("base_model_name_or_path") if adapter.is_file() else None
+    if base and is_folder_name(base) and not from_root(base).exists():
+        raise ConfigError(f"{model.path}: its base model {base} is not there")
+
+
+def _require_records(spec: RunSpec, template: PromptFormat, data: Path) -> None:
     """What would be found only once everything is generated."""
     try:
-        template, records = prompt_format(spec_of_model(spec, model)), load_records(data)
-        wrong = [number for number, record in enumerate(records) if template.prompt(record) is None
-                 or parse_answer(template.answer(record), spec.regrow.target) is None]  # fmt: skip
+        records = load_records(data)
+        wrong = [
+            number for number, record in enumerate(records) if not _is_scorable(record, template, spec.regrow.target)
+        ]
     except FileNotFoundError:
         raise ConfigError(f"--data {data}: no such file") from None
     except KeyError as error:
-        raise ConfigError(
-            f"--data {data}: a record has no field {error}, which {model.name} was trained with"
-        ) from None
-    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"--data {data}: a record has no field {error}, which the models were trained with") from None
+    except (ValueError, TypeError, AttributeError, OSError) as error:
         raise ConfigError(f"--data {data}: not records: {error}") from None
     if not records:
         raise ConfigError(f"--data {data}: it holds no records")
@@ -185,3 +240,11 @@ def _require_records(spec: RunSpec, model: EvaluatedModel, data: Path) -> None:
             f"--data {data}: {len(wrong)} of {len(records)} expected outputs are not what regrow.target describes, "
             f"the first in record {wrong[0]} (counted from 0)"
         )
+
+
+def _is_scorable(record: Mapping[str, Any], template: PromptFormat, target: Target) -> bool:
+    """Whether its output is an answer; TypeError where a text is none."""
+    template.prompt(record)
+    if not isinstance(template.article(record), str):
+        raise TypeError(f"{template.field_input} is {template.article(record)!r}, and no text")
+    return parse_answer(template.answer(record), target) is not None

@@ -10,7 +10,7 @@ from callbacks.predictions import Row, json_text, prediction_row, read_rows, wri
 from callbacks.prompts import load_records
 from jobs.evaluation.parts import Part, evaluated_models, part_of_evaluation, prompt_format, records_file, spec_of_model
 from jobs.evaluation.scores import score_predictions
-from jobs.evaluation.shard_file import ShardFile, merge
+from jobs.evaluation.shard_file import MergeError, ShardFile, merge
 from jobs.spec import EvaluatedModel, RunSpec
 
 PRESENCE_F1 = "gen_offender_presence_f1"
@@ -27,34 +27,44 @@ class ModelResult:
     """When its last shard was finished, seconds since the epoch."""
 
 
-def evaluation_results(spec: RunSpec) -> tuple[list[ModelResult], list[str]]:
-    """The models whose shards are all finished, merged, scored and written; and what is still missing, as sentences.
+@dataclass(frozen=True)
+class Results:
+    """An evaluation, as far as it is there."""
 
-    Raises:
-        MergeError: the shards are finished, but do not make up the records.
-    """
+    models: list[ModelResult]
+    missing: list[str]
+    """Models with shards that are not finished, as sentences."""
+    broken: list[str]
+    """Models whose shards are finished, but do not make up the records."""
+
+
+def evaluation_results(spec: RunSpec) -> Results:
+    """The models whose shards are all finished, merged, scored and written; and what is wrong with the others."""
     entries = read_journal(spec.paths.journal)
-    results, missing = [], []
-    models = evaluated_models(spec) if records_file(spec) else []
-    for model in models:
+    results = Results([], [], [])
+    for model in evaluated_models(spec) if records_file(spec) else []:
         parts = model_parts(spec, model)
         if unfinished := [part.file.name for part in parts if not ShardFile(part.file).is_whole()]:
-            missing.append(f"{model.name}: {', '.join(unfinished)} not finished; type: regrow resume {spec.name}")
-        else:
-            results.append(_result(spec, model, parts, entries))
-    return results, missing
+            results.missing.append(
+                f"{model.name}: {', '.join(unfinished)} not finished; type: regrow resume {spec.name}"
+            )
+            continue
+        try:
+            results.models.append(_result(spec, model, parts, entries))
+        except MergeError as error:
+            results.broken.append(f"{model.name}: {error}")
+    return results
 
 
 def written_results(spec: RunSpec) -> list[ModelResult]:
-    """The results that a run's report has written."""
-    models = evaluated_models(spec)
-    return [load_result(spec, model) for model in models if spec.paths.evaluation(model.name).scores.exists()]
-
-
-def load_result(spec: RunSpec, model: EvaluatedModel) -> ModelResult:
-    """A model's results as they were written; FileNotFoundError: it was not evaluated."""
-    paths = spec.paths.evaluation(model.name)
-    return ModelResult(model, read_rows(paths.predictions), json.loads(paths.scores.read_bytes()), 0.0)
+    """The results that a run's report has written, in the models' order."""
+    found = []
+    for path in sorted(spec.paths.evaluations.glob("*/scores.json"), key=lambda path: path.stat().st_mtime_ns):
+        scores = json.loads(path.read_bytes())
+        model = EvaluatedModel.model_validate(scores["model"])
+        rows = read_rows(spec.paths.evaluation(model.name).predictions)
+        found.append(ModelResult(model, rows, scores, scores["finished_at"]))
+    return found
 
 
 def model_parts(spec: RunSpec, model: EvaluatedModel) -> list[Part]:
@@ -66,12 +76,14 @@ def model_parts(spec: RunSpec, model: EvaluatedModel) -> list[Part]:
 def _result(spec: RunSpec, model: EvaluatedModel, parts: list[Part], entries: list[Entry]) -> ModelResult:
     rows, paths = merged_rows(spec, model, parts), spec.paths.evaluation(model.name)
     numbers = {part.number for part in parts}
-    scores = score_predictions(rows, spec.regrow.target) | {"speed": generation_speed(entries, numbers)}
-    write_rows(paths.predictions, rows)
-    write_atomically(paths.scores, json_text(scores, indent=1))
     finished = [entry["time"] for entry in entries if entry["event"] == "stage_finished" and entry["stage"] == "evaluate"
                 and entry["part"] in numbers]  # fmt: skip
-    return ModelResult(model, rows, scores, max(finished, default=0.0))
+    finished_at = float(max(finished, default=0.0))
+    scores = {"model": model.model_dump(), "finished_at": finished_at} | score_predictions(rows, spec.regrow.target)
+    scores["speed"] = generation_speed(entries, numbers)
+    write_rows(paths.predictions, rows)
+    write_atomically(paths.scores, json_text(scores, indent=1))
+    return ModelResult(model, rows, scores, finished_at)
 
 
 def merged_rows(spec: RunSpec, model: EvaluatedModel, parts: list[Part]) -> list[Row]:
@@ -108,4 +120,9 @@ def best_of(spec: RunSpec, results: list[ModelResult]) -> ModelResult:
     """The best by `metric_for_best_model` where that is one of ours, else by the presence F1; of equals, the later step."""
     wanted = str(spec.axolotl.get("metric_for_best_model") or "").removeprefix("eval_")
     name = wanted if wanted in results[0].scores["metrics"] else PRESENCE_F1
-    return max(results, key=lambda result: (result.scores["metrics"][name]["value"], result.model.step or 0))
+
+    def rank(result: ModelResult) -> tuple[float, int]:
+        value = result.scores["metrics"].get(name, {}).get("value")
+        return -1.0 if value is None else value, result.model.step or 0
+
+    return max(results, key=rank)

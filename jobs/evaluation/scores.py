@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,19 +29,19 @@ class Judged:
     def expects_somebody(self) -> bool:
         return self.case.presence[0]
 
-    @property
+    @cached_property
     def invented(self) -> list[str]:
-        """Generated names that do not stand in the article."""
-        article = normalise(self.row["input"])
-        return sorted(name for name in self.case.name_sets[1] if name not in article)
+        """Wrong names that do not even stand in the article."""
+        article, (expected, generated) = normalise(self.row["input"]), self.case.name_sets
+        return sorted(name for name in generated - expected if name not in article)
 
-    @property
+    @cached_property
     def wrong(self) -> list[str]:
         """Generated names that stand in the article, but are no offender's."""
         expected, generated = self.case.name_sets
         return sorted(generated - expected - set(self.invented))
 
-    @property
+    @cached_property
     def missed(self) -> list[str]:
         expected, generated = self.case.name_sets
         return sorted(expected - generated)
@@ -79,8 +80,9 @@ def metric_ratios(judged: Sequence[Judged], target: Target) -> tuple[list[str], 
 def score_predictions(rows: Sequence[Row], target: Target) -> dict[str, Any]:
     """All that is said about one model's predictions, as JSON.
 
-    `metrics`: name → value, low, high (95 %). `presence`: expected × generated → records. `names`: invented (not in the
-    article), wrong (in it, but no offender), missed; and in how many records. `slices`: the metrics by length and label.
+    `metrics`: name → value, low, high (95 %), null where it is 0/0. `presence`: expected × generated → records. `names`:
+    invented (not in the article), wrong (in it, but no offender), missed; and in how many records. `slices`: the metrics
+    by length and by label.
     """
     judged = judge(rows, target)
     names, parts = metric_ratios(judged, target)

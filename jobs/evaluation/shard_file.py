@@ -1,14 +1,16 @@
 """One shard's answers on disk: appended batch by batch by one writer, repaired after a kill, marked when whole, merged."""
 
+import errno
 import hashlib
 import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from callbacks.manifest import write_atomically
 from callbacks.predictions import Generated
@@ -19,6 +21,26 @@ Line = dict[str, Any]
 
 class MergeError(ValueError):
     """The shards do not make up the records: which, and what to do."""
+
+
+@dataclass(frozen=True)
+class ShardWriter:
+    """Appends to the file that its attempt has made; once another attempt has taken over, that file is nobody's."""
+
+    file: BinaryIO
+    prompts: Sequence[str]
+
+    def append(self, batch: Sequence[int], answers: Sequence[Generated]) -> None:
+        """Add a batch, in one write; it is on disk when this returns."""
+        rows = [
+            {"record": index, "prompt": digest(self.prompts[index]), "generated": answer.text, "tokens": answer.tokens,
+             "is_cut": answer.is_cut}
+            for index, answer in zip(batch, answers, strict=True)
+        ]  # fmt: skip
+        text = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+        if self.file.write(text) != len(text):
+            raise OSError(errno.ENOSPC, "the disk is full", self.file.name)
+        os.fsync(self.file.fileno())
 
 
 @dataclass(frozen=True)
@@ -39,8 +61,14 @@ class ShardFile:
     def is_whole(self) -> bool:
         return self.marker.exists()
 
-    def resume(self, batches: Sequence[Sequence[int]], prompts: Sequence[str]) -> list[list[Line]]:
-        """What is there of the planned batches of record indices; a batch that is not there whole is cut off the file.
+    @contextmanager
+    def resumed(
+        self, batches: Sequence[Sequence[int]], prompts: Sequence[str]
+    ) -> Iterator[tuple[list[list[Line]], ShardWriter]]:
+        """What is there of the planned batches of record indices, and the writer for the others.
+
+        A batch that is not there whole is left out. The rest is put into a new file in place of the old one: what an
+        attempt may still write that was believed dead goes nowhere.
 
         Args:
             prompts: of all records, not of this shard alone.
@@ -48,42 +76,34 @@ class ShardFile:
         Raises:
             MergeError: there is something else than what was planned.
         """
-        lines = self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []
-        rows = list(_parsed(lines))
+        found = self._whole_batches(batches, prompts)
+        write_atomically(self.path, "".join(f"{json.dumps(line)}\n" for batch in found for line in batch))
+        with self.path.open("ab", buffering=0) as file:
+            yield found, ShardWriter(file, prompts)
+
+    def finish(self, batches: Sequence[Sequence[int]], prompts: Sequence[str], settings: dict[str, Any]) -> None:
+        """Mark the shard as whole.
+
+        Raises:
+            MergeError: it is not, or no longer this attempt's.
+        """
+        records = sum(map(len, batches))
+        if sum(map(len, self._whole_batches(batches, prompts))) != records:
+            raise MergeError(f"{self.path}: another attempt has taken over")
+        sha256 = hashlib.sha256(self.path.read_bytes()).hexdigest()
+        write_atomically(
+            self.marker, json.dumps({"records": records, "sha256": sha256, "settings": settings}, indent=1)
+        )
+
+    def _whole_batches(self, batches: Sequence[Sequence[int]], prompts: Sequence[str]) -> list[list[Line]]:
+        rows = list(_parsed(self.path.read_bytes().split(b"\n")[:-1])) if self.path.exists() else []
         planned = [index for batch in batches for index in batch]
         if [(row["record"], row["prompt"]) for row in rows] != [
             (index, digest(prompts[index])) for index in planned[: len(rows)]
         ]:
             raise MergeError(f"{self.path} holds other answers than this evaluation's; were the records changed since?")
-        found: list[list[Line]] = []
-        for batch, end in zip(batches, accumulate(map(len, batches)), strict=True):
-            if end > len(rows):
-                break
-            found.append(rows[end - len(batch) : end])
-        if self.path.exists():
-            os.truncate(self.path, sum(len(line) + 1 for line in lines[: sum(map(len, found))]))
-        return found
-
-    def append(self, batch: Sequence[int], prompts: Sequence[str], answers: Sequence[Generated]) -> None:
-        """Add a batch, in one write; it is on disk when this returns."""
-        rows = [
-            {"record": index, "prompt": digest(prompts[index]), "generated": answer.text,
-             "tokens": answer.tokens, "is_cut": answer.is_cut}
-            for index, answer in zip(batch, answers, strict=True)
-        ]  # fmt: skip
-        with self.path.open("ab", buffering=0) as file:
-            text = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
-            if file.write(text) != len(text):
-                raise OSError(f"{self.path}: the disk is full")
-            os.fsync(file.fileno())
-
-    def finish(self, records: int, settings: dict[str, Any]) -> None:
-        """Mark the shard as whole."""
-        self.path.touch()  # more shards than records: some are empty
-        sha256 = hashlib.sha256(self.path.read_bytes()).hexdigest()
-        write_atomically(
-            self.marker, json.dumps({"records": records, "sha256": sha256, "settings": settings}, indent=1)
-        )
+        ends = accumulate(map(len, batches))
+        return [rows[end - len(batch) : end] for batch, end in zip(batches, ends, strict=True) if end <= len(rows)]
 
     def rows(self) -> list[Line]:
         """The answers of a whole shard.

@@ -19,37 +19,39 @@ Ratios: TypeAlias = NDArray[np.int64]
 class Interval:
     """A value and the 95 % interval in which it would lie, had other records of the same kind been drawn."""
 
-    value: float
-    low: float
-    high: float
+    value: float | None
+    """None: 0/0, nothing in these records could be measured by it."""
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What one model has more than another, over the same records."""
+    """What one model has more than another, over the same records; None where a metric is 0/0 for one of the two."""
 
-    value: float
-    low: float
-    high: float
-    p_value: float
+    value: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
     """Two-sided, by the bootstrap: how often the resampled difference has the other sign, doubled."""
 
 
 def intervals(ratios: Ratios, resamples: int = RESAMPLES, seed: int = SEED) -> list[Interval]:
-    """Each metric with its bootstrap interval. A metric that is 0/0 is 0, as in `extraction.score`."""
+    """Each metric with its bootstrap interval, over the resamples in which it is defined."""
     values, drawn = _quotients(ratios.sum(axis=0)), resampled(ratios, resamples, seed)
-    low, high = np.quantile(drawn, _TAILS, axis=0)
-    return [Interval(*map(float, each)) for each in zip(values, low, high, strict=True)]
+    low, high = _tails(drawn)
+    return [Interval(*map(_number, each)) for each in zip(values, low, high, strict=True)]
 
 
 def differences(a: Ratios, b: Ratios, resamples: int = RESAMPLES, seed: int = SEED) -> list[Difference]:
     """Each metric of `a` less that of `b`; both over the same records, which are resampled together (paired)."""
     values = _quotients(a.sum(axis=0)) - _quotients(b.sum(axis=0))
     drawn = resampled(a, resamples, seed) - resampled(b, resamples, seed)
-    low, high = np.quantile(drawn, _TAILS, axis=0)
-    other_sign = np.minimum((drawn <= 0).mean(axis=0), (drawn >= 0).mean(axis=0))
-    p_values = np.minimum(1.0, 2 * np.maximum(other_sign, 1 / resamples))
-    return [Difference(*map(float, each)) for each in zip(values, low, high, p_values, strict=True)]
+    low, high = _tails(drawn)
+    defined = np.maximum(1, (~np.isnan(drawn)).sum(axis=0))
+    other_sign = np.minimum((drawn <= 0).sum(axis=0), (drawn >= 0).sum(axis=0)) / defined
+    p_values = np.where(np.isnan(values), np.nan, np.minimum(1.0, 2 * np.maximum(other_sign, 1 / resamples)))
+    return [Difference(*map(_number, each)) for each in zip(values, low, high, p_values, strict=True)]
 
 
 def resampled(ratios: Ratios, resamples: int, seed: int) -> NDArray[np.float64]:
@@ -90,7 +92,18 @@ def _fraction(numerator: int, power: int) -> float:
 def _quotients(sums: NDArray[np.generic]) -> NDArray[np.float64]:
     """Shape (metrics, 2) → (metrics,)."""
     numerators, denominators = sums[:, 0].astype(np.float64), sums[:, 1].astype(np.float64)
-    return np.divide(numerators, denominators, out=np.zeros(len(sums)), where=denominators > 0)
+    quotients = np.full(len(sums), np.nan)
+    np.divide(numerators, denominators, out=quotients, where=denominators > 0)
+    return quotients
 
 
-_TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+def _tails(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The interval's two ends for each metric, by its defined resamples: shape (2, metrics)."""
+    found = np.full((2, drawn.shape[1]), np.nan)
+    is_defined = ~np.isnan(drawn).all(axis=0)
+    found[:, is_defined] = np.nanquantile(drawn[:, is_defined], ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+    return found
+
+
+def _number(value: np.float64) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -21,6 +21,8 @@ class TrainingFacts:
     run_uuid: str
     has_trained: bool
     finished_step: int | None
+    has_failed: bool
+    """It has ended, and nothing brings it back but `regrow resume`."""
     world_size: int | None
     steps_per_second: float | None
     """Between logs with nothing but training between them: evaluations, saves at a stop and queues are left out."""
@@ -45,6 +47,7 @@ def training_facts(spec: RunSpec) -> TrainingFacts:
         run_uuid=spec.run_uuid,
         has_trained=bool(sizes),
         finished_step=finished_step(entries),
+        has_failed=any(entry["event"] == "stage_failed" and entry["stage"] == "train" for entry in entries),
         world_size=sizes[-1] if sizes else None,
         steps_per_second=_rate(entries, lambda entry: float(entry["step"])),
         tokens_per_second=_rate(entries, lambda entry: float(entry["values"].get("tokens/total", 0))),

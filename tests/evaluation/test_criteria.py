@@ -9,7 +9,7 @@ from jobs.evaluation.criteria import Verdict, criteria
 from jobs.evaluation.statistics import Difference, Interval
 from jobs.evaluation.training_facts import TrainingFacts
 
-OLD = TrainingFacts(run_uuid="old", has_trained=True, finished_step=100, world_size=4, steps_per_second=1.0,
+OLD = TrainingFacts(run_uuid="old", has_trained=True, finished_step=100, has_failed=False, world_size=4, steps_per_second=1.0,
                     tokens_per_second=None, peak_memory_gib=None, gpu="A100", config="c", adapter="w")  # fmt: skip
 NEW = replace(OLD, run_uuid="new")
 
@@ -45,7 +45,13 @@ def test_a_run_that_does_all_passes_all() -> None:
         (1, comparison(metric(0.7, 0.8, -0.15, -0.05)), "fail"),
         (1, comparison(metric(0.79, 0.8, -0.05, 0.03)), "not measured"),
         (2, comparison(BETTER, parse=0.949), "fail"),
-        (3, comparison(BETTER, exact=metric(0.5, 0.5, -0.1, 0.1)), "fail"),
+        (
+            1,
+            comparison(MetricComparison(*[Interval(None, None, None)] * 2, Difference(None, None, None, None))),
+            "not measured",
+        ),
+        (3, comparison(BETTER, exact=metric(0.5, 0.5, 0.0, 0.0)), "fail"),
+        (3, comparison(BETTER, exact=metric(0.49, 0.5, -0.1, 0.1)), "not measured"),
         (3, comparison(BETTER, exact=metric(0.51, 0.5, -0.1, 0.12)), "not measured"),
     ],
 )
@@ -56,7 +62,9 @@ def test_metrics_decide_where_the_records_can_tell(index: int, found: Comparison
 @pytest.mark.parametrize(
     ("index", "changed", "verdict"),
     [
-        (0, {"finished_step": None}, "fail"),
+        (0, {"finished_step": None}, "not measured"),
+        (0, {"finished_step": None, "has_failed": True}, "fail"),
+        (5, {"world_size": 2}, "not measured"),
         (0, {"has_trained": False}, "not measured"),
         (0, {"world_size": 1}, "not measured"),
         (0, {"gpu": None}, "not measured"),

@@ -79,7 +79,7 @@ used = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()
 resource.setrlimit(resource.RLIMIT_AS, (used + room_mib * 2**20,) * 2)
 answers = engine.generate(prompts)
 assert answers[1:5] == alone
-print("pieces", engine._pieces)
+print("pieces", engine.pieces)
 """
 
 

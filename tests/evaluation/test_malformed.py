@@ -100,6 +100,7 @@ def test_500_malformed_outputs_never_raise_and_never_count_as_parsed(tmp_path: P
 def test_500_malformed_outputs_survive_a_shard_file(tmp_path: Path) -> None:
     texts = [text for _, text in malformed(500, seed=12)]
     file, prompts = ShardFile(tmp_path / "shard.jsonl"), [f"{number}" for number in range(500)]
-    file.append(range(500), prompts, [Generated(text, 1, False) for text in texts])
-    file.finish(500, {})
+    with file.resumed([range(500)], prompts) as (_, writer):
+        writer.append(range(500), [Generated(text, 1, False) for text in texts])
+    file.finish([range(500)], prompts, {})
     assert [line["generated"] for line in file.rows()] == texts

@@ -7,8 +7,9 @@ import pytest
 from world import REPO_ROOT, World
 
 from callbacks.journal import Journal
+from callbacks.manifest import write_manifest
 from jobs.config_error import ConfigError
-from jobs.evaluation.parts import Part, part_of_evaluation, prompt_format
+from jobs.evaluation.parts import Part, part_of_evaluation, prompt_format, with_settings_of
 from jobs.evaluation.request import Request, evaluation_spec
 from jobs.spec import RunSpec, load_run_spec, write_run
 
@@ -28,8 +29,16 @@ def here(world: World, tmp_path: Path) -> World:
         for folder in folders:
             folder.mkdir(exist_ok=True)
             (folder / "adapter_config.json").write_text("{}")
+        for step in (3, 6):
+            write_manifest(spec.paths.checkpoints / f"checkpoint-{step}", step=step, world_size=1)
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "config.json").write_text("{}")
+    (tmp_path / "headless").mkdir()
+    (tmp_path / "headless" / "adapter_config.json").write_text(f'{{"base_model_name_or_path": "{tmp_path}/nowhere"}}')
+    torn = tmp_path / "torn" / "checkpoints" / "checkpoint-3"
+    torn.mkdir(parents=True)
+    (torn / "adapter_config.json").write_text("{}")
+    (tmp_path / "torn" / "run.json").write_bytes((own.runs_root / "going" / "run.json").read_bytes())
     record = {"instruction": "誰か", "input": "晴れ。", "output": '{"offenders": []}'}
     (tmp_path / "records.json").write_text(json.dumps([record] * 5), encoding="utf-8")
     return own
@@ -94,6 +103,21 @@ def test_baseline_is_evaluated_along_and_only_once(here: World) -> None:
     assert names(spec_of(here, "done", f"{here.folder}/plain", baseline="done")) == ["done", "plain"]
 
 
+def test_keys_that_generation_looks_at_may_be_set_for_every_model(here: World) -> None:
+    spec = spec_of(here, "done", settings=("attn_implementation=eager", "seed=9"))
+    assert spec.evaluation and spec.evaluation.changed == {"attn_implementation": "eager", "seed": 9}
+    used = with_settings_of(RunSpec.load(here.runs_root / "done"), spec)
+    assert (used.axolotl["attn_implementation"], used.axolotl["seed"], used.axolotl["adapter"]) == ("eager", 9, "lora")
+
+
+def test_folders_of_one_name_are_told_apart_and_odd_names_made_plain(here: World) -> None:
+    for folder in ("a/model", "b/model", "it's 1"):
+        (here.folder / folder).mkdir(parents=True)
+        (here.folder / folder / "config.json").write_text("{}")
+    spec = spec_of(here, "done", *(f"{here.folder}/{folder}" for folder in ("a/model", "b/model", "it's 1")))
+    assert names(spec) == ["done", "a-model", "b-model", "it-s-1"]
+
+
 def test_config_gives_the_prompts_where_no_run_does(here: World) -> None:
     spec = spec_of(here, f"{here.folder}/plain", config=REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
     assert names(spec) == ["plain"]
@@ -110,6 +134,11 @@ def test_config_gives_the_prompts_where_no_run_does(here: World) -> None:
         (["done", "done"], {}, "two of the models are named done"),
         (["plain"], {}, "say with --config which config their prompts come from"),
         (["done"], {"data": "none.json"}, "none.json: no such file"),
+        (["done"], {"data": "plain"}, "not records: .*Is a directory"),
+        (["done"], {"settings": ("max_new_tokens=3",)}, "max_new_tokens: an evaluation does not look at it"),
+        (["done"], {"settings": ("evaluate.shards=3",)}, "evaluate.shards: submitit has no such parameter"),
+        (["done", "headless"], {}, "its base model .*/nowhere is not there"),
+        (["torn/checkpoints/checkpoint-3"], {}, "is no whole checkpoint: it has no manifest"),
         (["done"], {"name": "../x"}, "--name ../x: use letters"),
         (["done"], {"settings": ("regrow.evaluate.shard=3",)}, "shard.*did you mean"),
         (["done"], {"settings": ("regrow.evaluate.temperature=-1",)}, "temperature"),
@@ -127,6 +156,7 @@ def test_bad_arguments_are_clear_errors(
     ("text", "message"),
     [
         ("[]", "it holds no records"),
+        ('[{"instruction": "x", "input": null, "output": "{}"}]', "input is None, and no text"),
         ("{", "not records"),
         ('["a"]', "not records"),
         ("5", "not records"),

@@ -64,6 +64,8 @@ def test_invented_wrong_and_missed_names_are_told_apart_and_the_worst_comes_firs
     assert scores["names"]["missed"] == {"names": 3, "records": 3}  # what does not parse names nobody
     assert [each["record"] for each in scores["worst"]] == [1, 3, 2, 4]
     assert scores["worst"][0]["input"] == item["input"]
+    spelled = row({**item, "output": answer("山田 たろう")}, answer("山田たろう"))
+    assert judge([spelled], TARGET)[0].errors == []  # as expected, though the article spells it otherwise
     cut = judge([row(item, "{", is_cut=True)], TARGET)
     assert cut[0].errors == ["cut off"]
 

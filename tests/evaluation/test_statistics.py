@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jobs.evaluation.statistics import RESAMPLES, differences, intervals, mcnemar
+from jobs.evaluation.statistics import RESAMPLES, Difference, Interval, differences, intervals, mcnemar
 
 
 def random_ratios(seed: int, records: int = 60) -> np.ndarray:
@@ -63,7 +63,10 @@ def test_intervals_repeat_and_hold_a_constant() -> None:
     (always,) = intervals(np.array([[[1, 1]]] * 20))
     assert (always.value, always.low, always.high) == (1.0, 1.0, 1.0)
     (undefined,) = intervals(np.zeros((20, 1, 2), dtype=np.int64))
-    assert (undefined.value, undefined.low, undefined.high) == (0.0, 0.0, 0.0)
+    assert undefined == Interval(None, None, None)
+    assert differences(np.zeros((20, 1, 2), dtype=np.int64), np.ones((20, 1, 2), dtype=np.int64)) == [
+        Difference(*[None] * 4)
+    ]
 
 
 def test_a_model_does_not_differ_from_itself_and_the_p_value_has_a_floor() -> None:

@@ -16,7 +16,7 @@ from world import World
 from callbacks.journal import Entry, read_journal
 from jobs.paths import RunPaths
 
-SHARDS, RECORDS = 4, 60
+SHARDS, RECORDS = 4, 32
 ONE_A_BATCH = "regrow.evaluate.token_budget"
 WAIT_SECONDS = 240
 
@@ -107,7 +107,7 @@ def evaluate(world: World, records: Path) -> Iterator[Callable[..., Evaluation]]
 def test_array_whose_every_task_is_preempted_gives_what_an_undisturbed_run_gives(
     world: World, trained: str, cluster: DevCluster, evaluate: Callable[..., Evaluation]
 ) -> None:
-    settings = {ONE_A_BATCH: 1, "regrow.evaluate.max_new_tokens": 16}
+    settings = {ONE_A_BATCH: 1, "regrow.evaluate.max_new_tokens": 12}
     calm = evaluate("calm", trained, "--checkpoints", "all", settings=settings)
     cluster.up(Site())
     settings["evaluate.slurm_array_parallelism"] = 6

@@ -159,9 +159,9 @@ def test_report_that_is_made_anew_posts_nothing_twice(world: World, evaluation: 
     assert sorted(before) == ["both/model", "both/one-checkpoint-6"]
     assert {each[1:] for each in before.values()} == {(1, 12, "FINISHED")}
     assert before["both/model"][0] != before["both/one-checkpoint-6"][0]
-    results, missing = evaluation_results(spec)
-    assert not missing
-    post_results(spec, results, login_journal(spec))
+    results = evaluation_results(spec)
+    assert not results.missing
+    post_results(spec, results.models, login_journal(spec))
     assert posted() == before
 
 
