@@ -224,6 +224,9 @@ def _print_jobs(console: "Console", status: "RunStatus") -> None:
             state = ", ".join(f"{count} {state}" for state, count in job.array_tasks.items()) or job.state
             table.add_row(job.stage, job.job_id, state, str(job.attempts), job.reason)
         console.print(table)
+    if status.goodput is not None:
+        lost = f"{status.steps_lost} steps done again" if status.steps_lost else "no step done again"
+        console.print(f"goodput {status.goodput:.0%}, {lost}")
     if status.message:
         console.print(status.message, markup=False)
 

@@ -1,12 +1,14 @@
 """The report stage: the metrics step by step, and the end of the MLflow run. It runs however the stages before it ended."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from callbacks.journal import Entry, metric_rows, read_journal
 from callbacks.manifest import write_atomically
 from callbacks.predictions import prediction_metrics
 from callbacks.tracking import MlflowFeed
+from jobs.accounting import AttemptTimes, Spent, attempt_times, gpu_hours, main_stage, steps_lost, total
 from jobs.attempt import EXIT_CONFIG, Attempt, StageFailed
 from jobs.evaluation.markdown import evaluation_section, markdown_table
 from jobs.evaluation.parts import evaluated_models, finished_step
@@ -61,6 +63,8 @@ def report(attempt: Attempt) -> None:
         if final:
             feed.metrics(final)
             feed.artifact(spec.paths.evaluation(results.models[0].model.name).predictions, "evaluate")
+        if not spec.evaluation:
+            feed.metrics(_time_metrics(attempt, entries))
         feed.artifact(spec.paths.report, "report")
         feed.call(lambda client, run_id: client.set_terminated(run_id, status))
         feed.close()
@@ -79,6 +83,14 @@ def _final_metrics(attempt: Attempt, result: ModelResult, entries: list[Entry]) 
     scores = prediction_metrics(result.rows, attempt.spec.regrow.target)
     values = {f"evaluate/{name}": value for name, value in scores.items()}
     return known[-1] if known else attempt.journal.metrics(result.model.step or 0, values)
+
+
+def _time_metrics(attempt: Attempt, entries: list[Entry]) -> Entry:
+    """Where the training's time went, as an entry for MLflow: `time/<kind>_seconds`, goodput, GPU-hours, lost steps."""
+    attempts = attempt_times(entries)
+    spent = {f"time/{kind}_seconds": seconds for kind, seconds in vars(total(attempts, "train")).items()}
+    facts = {name: value for name, value in run_facts(attempt.spec, attempts).items() if value is not None}
+    return attempt.journal.metrics(finished_step(entries) or 0, spent | facts)
 
 
 def run_status(spec: RunSpec, entries: list[Entry]) -> str:
@@ -109,9 +121,45 @@ def markdown(spec: RunSpec, entries: list[Entry], results: Results) -> str:
     lines += markdown_table(["step", *COLUMNS.values()], table) if table else []
     lines += evaluation_section(spec, results.models) if results.models else []
     lines += [f"\n**Not evaluated**: {text}" for text in (*results.missing, *results.broken)]
+    lines += time_section(spec, entries)
     failures = [entry for entry in entries if entry["event"] == "stage_failed"]
     lines += [f"\n**{entry['stage']} failed**: {entry['message']}" for entry in failures]
     return "\n".join(lines) + "\n"
+
+
+def time_section(spec: RunSpec, entries: list[Entry]) -> list[str]:
+    """Where the time went, attempt by attempt; this report's own is not over yet, and left out."""
+    attempts = [each for each in attempt_times(entries) if each.stage != "report"]
+    if not attempts:
+        return []
+    kinds = [each.name for each in fields(Spent)]
+    rows = [
+        [f"{each.stage} {each.job_id}, attempt {each.attempt + 1}: {each.ending}", *_seconds(each.spent, kinds)]
+        for each in attempts
+    ]
+    facts = run_facts(spec, attempts)
+    goodput = "–" if facts["goodput"] is None else f"{facts['goodput']:.1%}"
+    return [
+        "\n## Where the time went, in seconds\n",
+        *markdown_table(["attempt", *kinds], [*rows, ["all", *_seconds(total(attempts), kinds)]]),
+        f"\nGoodput of {main_stage(attempts)}, the productive share of what was allocated: {goodput}; "
+        f"{facts['steps_lost']} steps were done again; {facts['gpu_hours']:.2f} GPU-hours.",
+    ]
+
+
+def run_facts(spec: RunSpec, attempts: Sequence[AttemptTimes]) -> dict[str, float | None]:
+    """The few figures that tell how well a run used what it was given."""
+    gpus = {stage: int(spec.profile.parameters(stage).get("gpus_per_node") or 0) for stage in spec.stages}
+    return {
+        "goodput": total(attempts, main_stage(attempts)).goodput,
+        "steps_lost": steps_lost(attempts),
+        "gpu_hours": gpu_hours(attempts, gpus),
+        "attempts": len([each for each in attempts if each.stage == main_stage(attempts)]),
+    }
+
+
+def _seconds(spent: Spent, kinds: Sequence[str]) -> list[str]:
+    return [f"{getattr(spent, kind):,.1f}" for kind in kinds]
 
 
 def _number(value: Any) -> str:

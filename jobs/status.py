@@ -8,6 +8,7 @@ from typing import Any
 
 from callbacks.journal import Entry, read_journal
 from jobs import slurm
+from jobs.accounting import attempt_times, main_stage, steps_lost, total
 from jobs.config_error import ConfigError
 from jobs.paths import RunPaths
 from jobs.spec import RunSpec
@@ -43,6 +44,10 @@ class RunStatus:
     """waiting, running, finished, failed, cancelled; lost: no end was written, and no job is left; unreadable."""
     step: int | None
     target_step: int | None
+    goodput: float | None
+    """Productive share of the time that the training was allocated; of an evaluation, the generation. None: nothing yet."""
+    steps_lost: int
+    """Optimizer steps that were done again."""
     message: str
     """Why it failed, or what happened last; empty otherwise."""
     jobs: tuple[JobStatus, ...]
@@ -64,7 +69,7 @@ def _status_of(run_dir: Path, queues: dict[str | None, Mapping[str, slurm.Queued
     try:
         return run_status(RunSpec.load(run_dir), queues)
     except ConfigError as error:  # one run that cannot be read hides no other
-        return RunStatus(run_dir.name, "", "unreadable", None, None, str(error), ())
+        return RunStatus(run_dir.name, "", "unreadable", None, None, None, 0, str(error), ())
 
 
 def run_status(spec: RunSpec, queues: dict[str | None, Mapping[str, slurm.QueuedJob]]) -> RunStatus:
@@ -73,13 +78,15 @@ def run_status(spec: RunSpec, queues: dict[str | None, Mapping[str, slurm.Queued
     jobs = _job_statuses(spec, entries, queues) if spec.profile.executor == "slurm" else ()
     last = _last(entries, "stage_started", "stage_finished", "stage_failed", "left")
     step, target = _last(entries, "metrics"), _last(entries, "training_began")
-    state = _state(entries, jobs)
+    state, attempts = _state(entries, jobs), attempt_times(entries)
     return RunStatus(
         name=spec.name,
         stage=last["stage"] if last else "",
         state=state,
         step=step["step"] if step else None,
         target_step=target["target_step"] if target else None,
+        goodput=total(attempts, main_stage(attempts)).goodput,
+        steps_lost=steps_lost(attempts),
         message="" if state == "finished" else _message(entries),
         jobs=jobs,
     )

@@ -15,6 +15,7 @@ from dev_cluster.site import Site
 from world import World
 
 from callbacks.journal import Entry, metric_rows, read_journal
+from jobs.accounting import attempt_times, steps_lost
 from jobs.paths import RunPaths
 
 STEPS, SAVE_STEPS = 24, 8
@@ -223,6 +224,8 @@ def problems(run: Run, scenario: Scenario, reference: Run) -> list[str]:
             found.append(text)
 
     lost, by = run.steps_lost(), run.requeued_by()
+    counted = steps_lost(attempt_times(read_journal(run.paths.journal)))
+    expect(counted == sum(lost), f"the accounting says {counted} steps lost, the journal {sum(lost)}")
     expect(sum(lost) <= scenario.lost, f"{sum(lost)} steps lost, at most {scenario.lost} may be")
     expect(min(lost, default=0) >= 0, f"an attempt began above the step that was reached: {lost}")
     expect(is_as_expected(by, scenario.requeued_by), f"requeued by {by}, expected {scenario.requeued_by}")

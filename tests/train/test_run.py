@@ -67,6 +67,8 @@ def test_run_says_where_to_look_and_shows_the_scores_step_by_step(run: RunPaths)
     assert steps == ["step", ":---", "0", "3", "6", "all records"]
     assert "gen_offender_presence_f1" in evaluation
     assert "| expected somebody |" in evaluation
+    assert "## Where the time went" in report
+    assert "0 steps were done again" in report
 
 
 def test_run_is_one_finished_mlflow_run_with_every_point_once(world: World, run: RunPaths) -> None:
@@ -87,6 +89,9 @@ def test_run_is_one_finished_mlflow_run_with_every_point_once(world: World, run:
     for name in SCORES:
         assert [point.step for point in client.get_metric_history(run_id, name)] == [0, 3, 6]
         assert len(client.get_metric_history(run_id, f"evaluate/{name}")) == 1
+    assert 0 < found.data.metrics["goodput"] < 1
+    assert found.data.metrics["time/starting_seconds"] > 0
+    assert found.data.metrics["steps_lost"] == 0
     artifacts = {
         artifact.path
         for folder in ("config", "evaluate", "report")
