@@ -63,8 +63,21 @@ class AttemptTimes:
 
 def attempt_times(entries: list[Entry]) -> list[AttemptTimes]:
     """All attempts, in the order of their start."""
-    starts = [entry for entry in entries if entry["event"] == "stage_started"]
-    return [_times(start, _entries_of(start, entries), entries, starts) for start in starts]
+    of_attempt: dict[str, list[Entry]] = {}
+    for entry in entries:  # grouped once: an evaluation has thousands of attempts
+        of_attempt.setdefault(entry["writer"].rpartition("-")[0], []).append(entry)
+    ready = _Ready()
+    began = [(entry["writer"].rpartition("-")[0], entry) for entry in entries if entry["event"] == "training_began"]
+    found = []
+    for entry in entries:
+        if entry["event"] == "stage_started":
+            mine = of_attempt[_name(entry)]
+            later = [
+                int(other["step"]) for name, other in began if name != _name(entry) and other["time"] > entry["time"]
+            ]
+            found.append(_times(entry, mine, ready.since(entry), later[:1]))
+        ready.note(entry)
+    return found
 
 
 def total(attempts: Sequence[AttemptTimes], stage: Stage | None = None) -> Spent:
@@ -88,21 +101,47 @@ def gpu_hours(attempts: Sequence[AttemptTimes], gpus: Mapping[Stage, int]) -> fl
     return sum(each.spent.allocated * gpus.get(each.stage, 0) for each in attempts) / 3600
 
 
-def _entries_of(start: Entry, entries: list[Entry]) -> list[Entry]:
-    stem = f"{start['stage']}-{start['job_id']}-{start['attempt']}-"
-    return [entry for entry in entries if entry["writer"].startswith(stem)]
+class _Ready:
+    """Since when nothing but Slurm stood in the way of a stage's part: fed with the journal, entry by entry."""
+
+    def __init__(self) -> None:
+        self._submitted: dict[str, float] = {}
+        self._finished: dict[str, float] = {}
+        self._heard_of: dict[str, float] = {}
+        self._newest: dict[tuple[str, int], str] = {}
+
+    def note(self, entry: Entry) -> None:
+        self._heard_of[entry["writer"].rpartition("-")[0]] = entry["time"]
+        match entry["event"]:
+            case "submitted":
+                self._submitted[entry["stage"]] = entry["time"]
+            case "stage_finished":
+                self._finished[entry["stage"]] = entry["time"]
+            case "stage_started":
+                self._newest[entry["stage"], entry["part"]] = _name(entry)
+
+    def since(self, start: Entry) -> float:
+        """Its submission, the end of the stage that it waited for, or of the attempt before: the last of these."""
+        stage = start["stage"]
+        waited_for = STAGES[: STAGES.index(stage)][-1:]
+        times = [self._submitted.get(stage), *(self._finished.get(other) for other in waited_for)]
+        times.append(self._heard_of.get(self._newest.get((stage, start["part"]), "")))
+        return max((time for time in times if time is not None), default=float(start["time"]))
 
 
-def _times(start: Entry, mine: list[Entry], entries: list[Entry], starts: list[Entry]) -> AttemptTimes:
+def _name(start: Entry) -> str:
+    return f"{start['stage']}-{start['job_id']}-{start['attempt']}"
+
+
+def _times(start: Entry, mine: list[Entry], ready_since: float, following: list[int]) -> AttemptTimes:
+    """One attempt. `following`: the step at which the next training began, if there is one."""
     last = next((entry for entry in reversed(mine) if entry["event"] in ("stage_finished", "left")), mine[-1])
     endings = {"stage_finished": "finished", "left": last.get("cause", "")}
     began = [entry for entry in mine if entry["event"] == "training_began"]
     stepped = [entry for entry in mine if entry["event"] == "metrics" and "loss" in entry["values"]]
     first = int(began[0]["step"]) if began else None
     reached = max([int(entry["step"]) for entry in [*began, *stepped]], default=None) if began else None
-    allocated = (
-        _of_training(mine, last, _kept(first, reached, start, entries)) if began else _of_others(start, mine, last)
-    )
+    allocated = _of_training(mine, last, _kept(first, reached, following)) if began else _of_others(start, mine, last)
     return AttemptTimes(
         stage=start["stage"],
         part=start["part"],
@@ -114,20 +153,8 @@ def _times(start: Entry, mine: list[Entry], entries: list[Entry], starts: list[E
         ending=endings.get(last["event"], "unknown"),
         first_step=first,
         last_step=reached,
-        spent=Spent(queued=_queued(start, entries, starts)) + allocated,
+        spent=Spent(queued=max(0.0, start["time"] - ready_since)) + allocated,
     )
-
-
-def _queued(start: Entry, entries: list[Entry], starts: list[Entry]) -> float:
-    """Since its submission, the end of what it waited for, or the end of the attempt before."""
-    before = [entry for entry in entries if entry["time"] < start["time"]]
-    of_part = [entry for entry in starts if (entry["stage"], entry["part"]) == (start["stage"], start["part"])]
-    previous = [entry for entry in of_part if entry["time"] < start["time"]]
-    since = [entry["time"] for entry in before if entry["event"] == "submitted" and entry["stage"] == start["stage"]]
-    since += [_entries_of(entry, before)[-1]["time"] for entry in previous[-1:]]
-    waited_for = STAGES[: STAGES.index(start["stage"])][-1:]
-    since += [entry["time"] for entry in before if entry["event"] == "stage_finished" and entry["stage"] in waited_for]
-    return float(start["time"] - max(since, default=start["time"]))
 
 
 def _of_others(start: Entry, mine: list[Entry], last: Entry) -> Spent:
@@ -161,11 +188,8 @@ def _of_training(mine: list[Entry], last: Entry, kept: float) -> Spent:
     )
 
 
-def _kept(first: int | None, reached: int | None, start: Entry, entries: list[Entry]) -> float:
+def _kept(first: int | None, reached: int | None, following: list[int]) -> float:
     """The share of an attempt's steps that the next one did not have to do again."""
-    own = f"train-{start['job_id']}-{start['attempt']}-"
-    later = [entry for entry in entries if entry["event"] == "training_began" and entry["time"] > start["time"]]
-    following = [int(entry["step"]) for entry in later if not entry["writer"].startswith(own)]
     if first is None or reached is None or reached <= first or not following:
         return 1.0
     return min(1.0, max(0.0, (following[0] - first) / (reached - first)))

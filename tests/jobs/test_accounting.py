@@ -1,5 +1,6 @@
 """Where the time went, by journals whose answer is known: every second of an attempt is somewhere, and only once."""
 
+import time
 from typing import Any
 
 import pytest
@@ -93,3 +94,16 @@ def test_attempt_that_was_stopped_before_its_first_step_has_only_started() -> No
     (times,) = attempt_times(entries)
     assert times.spent == Spent(queued=3, starting=6)
     assert attempt_times([]) == []
+
+
+def test_evaluation_of_a_thousand_parts_is_accounted_for_in_no_time() -> None:
+    entries = [entry(0, "submitted", "login-1-cli", stage="evaluate", job_id="3")]
+    for part in range(1000):
+        entries.append(started(part, "evaluate", f"3_{part}", part=part))
+        writer = f"evaluate-3_{part}-0"
+        entries.append(entry(part + 1, "part_began", f"{writer}-generate", part=part))
+        entries += [entry(part + 2 + n, "generated", f"{writer}-generate", part=part, seconds=1.0) for n in range(30)]
+    began = time.perf_counter()
+    spent = total(attempt_times(sorted(entries, key=lambda each: float(each["time"]))), "evaluate")
+    assert spent.productive == 30000
+    assert time.perf_counter() - began < 1
