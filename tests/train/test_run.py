@@ -139,6 +139,38 @@ def test_models_compare_and_an_evaluation_of_several_asks_which(world: World, ev
     assert "| criterion |" in world.regrow("compare", "one", "both/model", *_where(world)).stdout
 
 
+def test_resume_of_an_evaluation_runs_what_is_missing_alone(world: World, run: RunPaths) -> None:
+    typed = ["evaluate", "one", str(world.folder / "model"), "--data", str(world.folder / "hawks_val.json"), "--shards", "1",
+             "--name", "halved", "--set", "regrow.evaluate.token_budget=1", *_where(world)]  # fmt: skip
+    with subprocess.Popen([str(REGROW), *typed], cwd=world.folder, env=world.environment, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True) as submission:  # fmt: skip
+        assert submission.stdout is not None
+        for line in submission.stdout:
+            if line.rstrip().endswith("model, shard 1 of 1: 0 of 12 records are answered"):
+                break
+        (generator,) = [pid for pid in _processes_of(world.runs_root / "halved") if _runs_module(pid, "jobs.generate")]
+        os.kill(generator, signal.SIGKILL)
+        printed = submission.stdout.read()
+    assert submission.returncode == 1, printed
+    assert "its process was killed by SIGKILL" in printed
+    paths = RunPaths(world.runs_root / "halved")
+    assert "model: shard-0-of-1.jsonl not finished" in paths.report.read_text(encoding="utf-8")
+    done = world.regrow("resume", "halved", *_where(world))
+    assert done.returncode == 0, done.stdout + done.stderr
+    started = [e for e in read_journal(paths.journal) if e["event"] == "stage_started"]
+    assert [(e["stage"], e["part"]) for e in started] == [
+        ("evaluate", 0), ("evaluate", 1), ("report", 0), ("evaluate", 1), ("report", 0)
+    ]  # fmt: skip
+    assert "Not evaluated" not in paths.report.read_text(encoding="utf-8")
+    assert len(paths.evaluation("model").predictions.read_text(encoding="utf-8").splitlines()) == 12
+    again = world.regrow("resume", "halved", *_where(world))
+    assert (again.returncode, "there is nothing to resume" in again.stderr) == (2, True)
+
+
+def _runs_module(pid: int, module: str) -> bool:
+    return module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+
+
 def test_report_that_is_made_anew_posts_nothing_twice(world: World, evaluation: RunPaths) -> None:
     from mlflow import MlflowClient
 
