@@ -6,10 +6,11 @@ from typing import ClassVar
 
 from callbacks.journal import read_journal
 from jobs.attempt import EXIT_TEMPORARY, Attempt, StageFailed
-from jobs.evaluation.parts import finished_step, part_of_evaluation, records_file
+from jobs.evaluation.parts import part_of_evaluation, records_file
 from jobs.evaluation.shard_file import ShardFile
 from jobs.launch import generate_command, python_of
 from jobs.lease import Lease
+from jobs.progress import finished_step
 from jobs.stage import run_stage
 from jobs.stages import Stage
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from callbacks.journal import JOURNAL_ENV, Entry, Journal, read_journal
 from callbacks.prompts import load_records
+from jobs.attempt import EXIT_CONFIG, EXIT_FAILED
 from jobs.evaluation.engine import Engine, TransformersEngine
 from jobs.evaluation.parts import (
     Part,
@@ -23,8 +24,6 @@ from jobs.evaluation.shard_file import ShardFile
 from jobs.launch import own_environment
 from jobs.spec import RunSpec
 
-EXIT_CONFIG = 2
-
 
 def main() -> None:
     try:
@@ -34,7 +33,9 @@ def main() -> None:
             "error", type=type(error).__name__, message=str(error)
         )
         traceback.print_exc()
-        raise SystemExit(EXIT_CONFIG if isinstance(error, ValueError | KeyError | FileNotFoundError) else 1) from None
+        raise SystemExit(
+            EXIT_CONFIG if isinstance(error, ValueError | KeyError | FileNotFoundError) else EXIT_FAILED
+        ) from None
 
 
 def generate_part() -> None:

@@ -25,6 +25,12 @@ def stages_finished(spec: RunSpec, entries: list[Entry]) -> list[Stage]:
     return [stage for stage in spec.stages if not parts_left(spec, entries, stage)]
 
 
+def finished_step(entries: list[Entry]) -> int | None:
+    """The step at which training finished; None: it has not."""
+    steps = [int(entry["step"]) for entry in entries if entry["event"] == "finished"]
+    return steps[-1] if steps else None
+
+
 def saved_step(entries: list[Entry]) -> int | None:
     """The newest step that was saved; None: none yet."""
     return max((int(entry["step"]) for entry in entries if entry["event"] == "saved"), default=None)

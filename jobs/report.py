@@ -11,10 +11,10 @@ from callbacks.tracking import MlflowFeed
 from jobs.accounting import AttemptTimes, Spent, attempt_times, gpu_hours, main_stage, steps_lost, total
 from jobs.attempt import EXIT_CONFIG, Attempt, StageFailed
 from jobs.evaluation.markdown import evaluation_section, markdown_table
-from jobs.evaluation.parts import evaluated_models, finished_step
+from jobs.evaluation.parts import evaluated_models
 from jobs.evaluation.posting import has_own_run, post_results
 from jobs.evaluation.results import ModelResult, Results, evaluation_results
-from jobs.progress import stages_finished
+from jobs.progress import finished_step, stages_finished
 from jobs.spec import RunSpec
 from jobs.stage import run_stage
 from jobs.stages import Stage

@@ -40,7 +40,7 @@ def submit_run(spec: RunSpec, wait: bool = False, check: bool = True, force: boo
         if finding.level != "note":
             Console(stderr=True).print(str(finding), markup=False, highlight=False)
     if spec.profile.executor == "slurm":
-        spec = with_site(spec)
+        spec = _with_site(spec)
     write_run(spec)
     _note_check(spec, found if check else None)
     return start(spec, wait)
@@ -57,7 +57,7 @@ def start(spec: RunSpec, wait: bool) -> int:
 
 def submit_evaluation(spec: RunSpec, wait: bool = False) -> int:
     """Start an evaluation; the exit code as of `submit_run`."""
-    spec = with_site(spec) if spec.profile.executor == "slurm" else spec
+    spec = _with_site(spec) if spec.profile.executor == "slurm" else spec
     write_run(spec)
     return start(spec, wait)
 
@@ -69,7 +69,7 @@ def _note_check(spec: RunSpec, found: list[Finding] | None) -> None:
     login_journal(spec).event("checked" if found is not None else "check_skipped", **levels)
 
 
-def with_site(spec: RunSpec) -> RunSpec:
+def _with_site(spec: RunSpec) -> RunSpec:
     slurm.use_cluster(spec.profile.slurm_conf)
     facts = slurm.site_facts({stage: spec.profile.parameters(stage).get("slurm_partition") for stage in spec.stages})
     return spec.model_copy(update={"site": facts})

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from callbacks.journal import Entry, read_journal
+from callbacks.journal import read_journal
 from callbacks.manifest import checkpoint_step, checkpoints, torn_reason
 from jobs.attempt import EXIT_TEMPORARY, Attempt, StageFailed
 from jobs.launch import python_of, rank_commands
 from jobs.lease import Lease
+from jobs.progress import finished_step
+from jobs.spec import RunSpec
 from jobs.stage import run_stage
 from jobs.stages import Stage
 
@@ -42,7 +44,7 @@ def train(attempt: Attempt) -> None:
     spec = attempt.spec
     attempt.lease = Lease(spec.paths.lease, attempt.name)
     attempt.lease.take(meanwhile=attempt.check_stop)
-    if finished(read_journal(spec.paths.journal)):
+    if has_finished(spec):
         return  # never train a finished run further: one step more would overwrite its adapter
     checkpoint = newest_valid_checkpoint(attempt)
     attempt.journal.event("ranks_started", world_size=spec.world_size, checkpoint=checkpoint and checkpoint.name)
@@ -53,16 +55,16 @@ def train(attempt: Attempt) -> None:
         try:
             attempt.run(commands, stop_file)
         except StageFailed as error:
-            if not finished(read_journal(spec.paths.journal)):
+            if not has_finished(spec):
                 raise
             attempt.journal.event("failed_after_the_end", message=str(error))
-    if not finished(read_journal(spec.paths.journal)):
+    if not has_finished(spec):
         raise StageFailed(f"the ranks ended before the target step\nTheir output: {attempt.log}", EXIT_TEMPORARY)
 
 
-def finished(entries: list[Entry]) -> bool:
+def has_finished(spec: RunSpec) -> bool:
     """Whether the journal says that the target step was reached and the final adapter is saved."""
-    return any(entry["event"] == "finished" for entry in entries)
+    return finished_step(read_journal(spec.paths.journal)) is not None
 
 
 def newest_valid_checkpoint(attempt: Attempt) -> Path | None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callbacks.journal import Entry, read_journal
+from callbacks.journal import read_journal
 from callbacks.manifest import checkpoint_step, checkpoints, torn_reason
 from callbacks.prompts import PromptFormat
 from jobs.paths import EvaluationPaths
+from jobs.progress import finished_step
 from jobs.spec import EvaluatedModel, RunSpec, mappings
 
 FINAL = "final"
@@ -32,11 +33,18 @@ class Part:
 
 def part_of_evaluation(spec: RunSpec, number: int) -> Part | None:
     """The part of this number; None: the run has saved fewer checkpoints than were asked for."""
-    index, shard = divmod(number, spec.regrow.evaluate.shards)
-    models = evaluated_models(spec)
-    if index >= len(models):
-        return None
-    return Part(number, models[index], shard, spec.regrow.evaluate.shards, spec.paths.evaluation(models[index].name))
+    parts = evaluation_parts(spec)
+    return parts[number] if number < len(parts) else None
+
+
+def evaluation_parts(spec: RunSpec) -> list[Part]:
+    """All parts, by their numbers: through the shards of one model after the other."""
+    shards, models = spec.regrow.evaluate.shards, evaluated_models(spec)
+    return [
+        Part(index * shards + shard, model, shard, shards, spec.paths.evaluation(model.name))
+        for index, model in enumerate(models)
+        for shard in range(shards)
+    ]
 
 
 def evaluated_models(spec: RunSpec) -> list[EvaluatedModel]:
@@ -56,12 +64,6 @@ def evaluated_models(spec: RunSpec) -> list[EvaluatedModel]:
 def whole_checkpoints(output_dir: Path) -> list[Path]:
     """The checkpoints that exist: those with their manifest, newest first."""
     return [path for path in checkpoints(output_dir) if not torn_reason(path)]
-
-
-def finished_step(entries: list[Entry]) -> int | None:
-    """The step at which training finished; None: it has not."""
-    steps = [int(entry["step"]) for entry in entries if entry["event"] == "finished"]
-    return steps[-1] if steps else None
 
 
 def spec_of_model(spec: RunSpec, model: EvaluatedModel) -> RunSpec:

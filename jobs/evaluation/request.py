@@ -17,10 +17,11 @@ from callbacks.journal import read_journal
 from callbacks.manifest import checkpoint_step, torn_reason
 from callbacks.prompts import PromptFormat, load_records
 from jobs.config_error import ConfigError
-from jobs.evaluation.parts import finished_step, first_dataset, prompt_format, spec_of_model, whole_checkpoints
+from jobs.evaluation.parts import first_dataset, prompt_format, spec_of_model, whole_checkpoints
 from jobs.executor import unknown_parameters
 from jobs.paths import RunPaths
 from jobs.profile import ClusterProfile
+from jobs.progress import finished_step
 from jobs.spec import (
     EvaluatedModel,
     Evaluation,

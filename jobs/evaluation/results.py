@@ -8,7 +8,7 @@ from callbacks.journal import Entry, read_journal
 from callbacks.manifest import write_atomically
 from callbacks.predictions import Row, json_text, prediction_row, read_rows, write_rows
 from callbacks.prompts import load_records
-from jobs.evaluation.parts import Part, evaluated_models, part_of_evaluation, prompt_format, records_file, spec_of_model
+from jobs.evaluation.parts import Part, evaluation_parts, prompt_format, records_file, spec_of_model
 from jobs.evaluation.scores import score_predictions
 from jobs.evaluation.shard_file import MergeError, ShardFile, merge
 from jobs.spec import EvaluatedModel, RunSpec
@@ -42,8 +42,9 @@ def evaluation_results(spec: RunSpec) -> Results:
     """The models whose shards are all finished, merged, scored and written; and what is wrong with the others."""
     entries = read_journal(spec.paths.journal)
     results = Results([], [], [])
-    for model in evaluated_models(spec) if records_file(spec) else []:
-        parts = model_parts(spec, model)
+    all_parts = evaluation_parts(spec) if records_file(spec) else []
+    for model in dict.fromkeys(part.model for part in all_parts):
+        parts = [part for part in all_parts if part.model == model]
         if unfinished := [part.file.name for part in parts if not ShardFile(part.file).is_whole()]:
             results.missing.append(
                 f"{model.name}: {', '.join(unfinished)} not finished; type: regrow resume {spec.name}"
@@ -65,12 +66,6 @@ def written_results(spec: RunSpec) -> list[ModelResult]:
         rows = read_rows(spec.paths.evaluation(model.name).predictions)
         found.append(ModelResult(model, rows, scores, scores["finished_at"]))
     return found
-
-
-def model_parts(spec: RunSpec, model: EvaluatedModel) -> list[Part]:
-    """A model's parts of the evaluation."""
-    parts = (part_of_evaluation(spec, number) for number in range(spec.parts("evaluate")))
-    return [part for part in parts if part and part.model == model]
 
 
 def _result(spec: RunSpec, model: EvaluatedModel, parts: list[Part], entries: list[Entry]) -> ModelResult:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from callbacks.journal import Entry, read_journal
-from jobs.evaluation.parts import finished_step
+from jobs.progress import finished_step
 from jobs.spec import RunSpec
 
 PLACES = ("output_dir", "dataset_prepared_path", "auto_resume_from_checkpoints")
