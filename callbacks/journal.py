@@ -6,8 +6,11 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
+
+import msgspec
 
 JOURNAL_ENV = "REGROW_JOURNAL"
 """Environment variable: path of a stage's journal without the writer, `<run>/journal/train-4711-0`."""
@@ -42,7 +45,7 @@ class Journal:
     def _append(self, entry: Entry, *, sync: bool) -> Entry:
         text = json.dumps(entry, ensure_ascii=False) + "\n"
         with self._lock, self.path.open("ab", buffering=0) as file:  # opened anew: nothing to close, one write a line
-            line = ("\n" * self._is_torn + text).encode("utf-8")
+            line = ("\n" * self._is_torn + text).encode("utf-8", "replace")
             self._is_torn = True
             if file.write(line) != len(line):
                 raise OSError(errno.ENOSPC, "the disk is full", str(self.path))
@@ -52,32 +55,63 @@ class Journal:
         return entry
 
 
+class JournalReader:
+    """Reads a journal folder on from where it has read before."""
+
+    def __init__(self, folder: Path, of: str | None = None, without: str = "") -> None:
+        """`of`: an attempt's name, whose writers alone are read. `without`: a writer that is not."""
+        self._folder, self._files = folder, f"{of}-*.jsonl" if of else "*.jsonl"
+        self._without = without
+        self._read: dict[Path, int] = {}
+        """Bytes of each file that were read."""
+        self._times: dict[Path, float] = {}
+        """Of each file's last entry."""
+
+    def new_entries(self) -> list[Entry]:
+        """What was written since the last call, merged by time; each entry with its `writer` (the file's stem)."""
+        paths = sorted(self._folder.glob(self._files))
+        read = [path for path in paths if not self._without or path.stem.rpartition("-")[2] != self._without]
+        entries = [entry for path in read for entry in self._new_of(path)]
+        return sorted(entries, key=itemgetter("time"))
+
+    def _new_of(self, path: Path) -> Iterator[Entry]:
+        start, writer = self._read.get(path, 0), path.stem
+        if path.stat().st_size <= start:
+            return
+        with path.open("rb") as file:
+            file.seek(start)
+            whole, newline, _ = file.read().rpartition(b"\n")  # the rest is an entry that is still being written
+        self._read[path] = start + len(whole) + len(newline)
+        for line in whole.split(b"\n") if newline else ():
+            entry = _parsed(line) or {"time": self._times.get(path, 0.0), "event": "torn_line"}
+            self._times[path] = entry["time"]
+            entry["writer"] = writer
+            yield entry
+
+
 def read_journal(folder: Path, of: str | None = None) -> list[Entry]:
     """All entries of a journal folder, merged by time; each with its `writer` (the file's stem).
 
     Args:
         of: the name of one attempt, `train-4711-0`: only what its writers wrote.
     """
-    entries = [
-        entry for path in sorted(folder.glob(f"{of}-*.jsonl" if of else "*.jsonl")) for entry in _read_file(path)
-    ]
-    return sorted(entries, key=lambda entry: float(entry["time"]))
+    return JournalReader(folder, of).new_entries()
 
 
-def _read_file(path: Path) -> Iterator[Entry]:
-    time_before = 0.0
-    for line in path.read_bytes().split(b"\n")[:-1]:  # what follows the last newline is an entry still being written
-        entry = _parsed(line) or {"time": time_before, "event": "torn_line"}
-        time_before = entry["time"]
-        yield {**entry, "writer": path.stem}
+def attempt_of(entry: Entry) -> str:
+    """The attempt whose writer wrote it, `train-4711-0`."""
+    return str(entry["writer"]).rpartition("-")[0]
 
 
 def _parsed(line: bytes) -> Entry | None:
     """The entry of a line; None: a full disk has cut it off."""
     try:
-        entry: Entry = json.loads(line)
-    except ValueError:
-        return None
+        entry: Entry = msgspec.json.decode(line)  # ten times as fast as json, which alone knows NaN
+    except msgspec.DecodeError:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            return None
     return entry
 
 

@@ -1,6 +1,8 @@
 """RegrowPlugin: what Axolotl loads. Brings the `regrow:` section, the seeding and the callbacks into a training."""
 
 import os
+import subprocess
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -20,13 +22,14 @@ from callbacks.generation_eval import GenerationEval
 from callbacks.journal import JOURNAL_ENV, Journal
 from callbacks.manifest import owes_evaluation
 from callbacks.mlflow_logger import MLflowLogger
+from callbacks.mlflow_process import MlflowProcess
 from callbacks.prompts import PromptFormat
 from callbacks.stop import GracefulStop, StopRequest
 from callbacks.stop_file import stop_file
-from callbacks.tracking import MlflowFeed, TrackedRun
+from callbacks.tracking import TRACKED_RUN_ENV, TrackedRun
 
-MLFLOW_SECONDS_AT_STOP = 0.5
-"""What MLflow has not taken by then stands in the journal."""
+MLFLOW_SECONDS = 30.0
+"""A training that was started by hand waits so long for MLflow at its end."""
 
 
 class RegrowPlugin(BasePlugin):
@@ -35,6 +38,8 @@ class RegrowPlugin(BasePlugin):
     def __init__(self) -> None:
         super().__init__()
         self.completion: Completion | None = None
+        self.mlflow: MlflowProcess | None = None
+        """Of a training that was started by hand; a job's stage has its own."""
 
     def get_input_args(self) -> str:
         return "callbacks.args.RegrowArgs"
@@ -65,16 +70,17 @@ class RegrowPlugin(BasePlugin):
         regrow = regrow_section(cfg)
         request = StopRequest(stop_file())
         if not trainer.is_world_process_zero():
-            stop = GracefulStop(trainer, request, None, before_exit=lambda: None)
+            stop = GracefulStop(trainer, request, None)
             return [*generation_eval(cfg, regrow, trainer, stop), CheckpointManifest(trainer, None), stop]
         journal = rank_journal(cfg)
         self.completion = Completion(journal)
-        feed = MlflowFeed(TrackedRun.from_environment() or run_by_hand(cfg, regrow), journal)
-        stop = GracefulStop(trainer, request, journal, before_exit=lambda: feed.close(MLFLOW_SECONDS_AT_STOP))
+        if TrackedRun.from_environment() is None:
+            self.mlflow = mlflow_by_hand(cfg, regrow)
+        stop = GracefulStop(trainer, request, journal)
         return [
             self.completion,
             *generation_eval(cfg, regrow, trainer, stop),
-            MLflowLogger(journal, feed, Path(cfg.axolotl_config_path)),
+            MLflowLogger(journal, Path(cfg.axolotl_config_path)),
             CheckpointManifest(trainer, journal, lambda: stop.is_evaluating),
             stop,  # last: what the others do at a hook is done when it leaves
         ]
@@ -83,6 +89,9 @@ class RegrowPlugin(BasePlugin):
         """The only hook after the final save (`post_train` is called before it, and again after it)."""
         if self.completion is not None:
             self.completion.adapter_saved(Path(cfg.output_dir))
+        if self.mlflow is not None and self.completion is not None:
+            self.completion.journal.event("run_ended", status="FINISHED")
+            self.mlflow.close(MLFLOW_SECONDS + 5)
 
 
 def regrow_section(cfg: DictDefault) -> Regrow:
@@ -100,10 +109,17 @@ def generation_eval(cfg: DictDefault, regrow: Regrow, trainer: Trainer, stop: Gr
 
 def rank_journal(cfg: DictDefault) -> Journal:
     """Rank 0's journal; started by hand, it stands in `output_dir`."""
-    stem = os.environ.get(JOURNAL_ENV) or str(Path(cfg.output_dir) / "journal" / f"train-by_hand-{os.getpid()}")
-    return Journal.of_writer(stem, "rank0")
+    return Journal.of_writer(os.environ.get(JOURNAL_ENV) or stem_by_hand(cfg), "rank0")
 
 
-def run_by_hand(cfg: DictDefault, regrow: Regrow) -> TrackedRun:
-    name = Path(cfg.output_dir).name
-    return TrackedRun(None, regrow.mlflow.experiment, uuid.uuid4().hex, name, submitted_at=time.time())
+def stem_by_hand(cfg: DictDefault) -> str:
+    return str(Path(cfg.output_dir) / "journal" / f"train-by_hand-{os.getpid()}")
+
+
+def mlflow_by_hand(cfg: DictDefault, regrow: Regrow) -> MlflowProcess:
+    """The process that posts to MLflow, which a stage would have started."""
+    name, stem = Path(cfg.output_dir).name, stem_by_hand(cfg)
+    run = TrackedRun(None, regrow.mlflow.experiment, uuid.uuid4().hex, name, submitted_at=time.time())
+    command = [sys.executable, "-m", "callbacks.mlflow_sync", str(MLFLOW_SECONDS)]
+    environment = {**os.environ, JOURNAL_ENV: stem, TRACKED_RUN_ENV: run.to_json()}
+    return MlflowProcess(command, environment, subprocess.DEVNULL)

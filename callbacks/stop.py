@@ -1,7 +1,6 @@
 """GracefulStop: when the stage asks for it, save the last completed step at once, and leave."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -47,13 +46,10 @@ class GracefulStop(TrainerCallback):
     It also keeps evaluations from drawing: the weights do not depend on how often is evaluated, or when it was redone.
     """
 
-    def __init__(
-        self, trainer: Trainer, request: StopRequest, journal: Journal | None, before_exit: Callable[[], None]
-    ) -> None:
+    def __init__(self, trainer: Trainer, request: StopRequest, journal: Journal | None) -> None:
         self.trainer, self.request = trainer, request
         self.journal = journal
         """Rank 0's journal; None on the other ranks."""
-        self.before_exit = before_exit
         self.is_evaluating = False
         self._saved_step = 0
         self._learning_rate = 0.0
@@ -124,7 +120,6 @@ class GracefulStop(TrainerCallback):
             self._note_evaluation(owed=True)
         if self.journal:
             self.journal.event("stopped", step=state.global_step, phase=phase, evaluation_owed=self.is_evaluating)
-        self.before_exit()
         self.request.wait_for_all()
         os._exit(EXIT_STOPPED)  # the interpreter's and CUDA's own end take seconds
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 
-from callbacks.journal import Entry
+from callbacks.journal import Entry, attempt_of
+from callbacks.mlflow_process import MLFLOW_WRITER
 from jobs.stages import STAGES, Stage
 
 
@@ -60,14 +61,17 @@ class AttemptTimes:
     """Of a training: the steps between which it trained."""
     spent: Spent
 
+    @property
+    def name(self) -> str:
+        """As its log and its journals are named."""
+        return f"{self.stage}-{self.job_id}-{self.attempt}"
+
 
 def attempt_times(entries: list[Entry]) -> list[AttemptTimes]:
     """All attempts, in the order of their start."""
-    of_attempt: dict[str, list[Entry]] = {}
-    for entry in entries:  # grouped once: an evaluation has thousands of attempts
-        of_attempt.setdefault(entry["writer"].rpartition("-")[0], []).append(entry)
-    ready = _Ready()
-    began = [(entry["writer"].rpartition("-")[0], entry) for entry in entries if entry["event"] == "training_began"]
+    of_attempt = _by_attempt(entries)
+    ready = _Ready(of_attempt)
+    began = [(attempt_of(entry), entry) for entry in entries if entry["event"] == "training_began"]
     found = []
     for entry in entries:
         if entry["event"] == "stage_started":
@@ -77,6 +81,21 @@ def attempt_times(entries: list[Entry]) -> list[AttemptTimes]:
             ]
             found.append(_times(entry, mine, ready.since(entry), later[:1]))
         ready.note(entry)
+    return found
+
+
+def _by_attempt(entries: list[Entry]) -> dict[str, list[Entry]]:
+    """Each attempt's entries; grouped once, since an evaluation has thousands of attempts."""
+    found: dict[str, list[Entry]] = {}
+    of_writer: dict[str, list[Entry]] = {}
+    for entry in entries:
+        writer = entry["writer"]
+        if writer not in of_writer:
+            attempt, _, name = writer.rpartition("-")
+            of_writer[writer] = (
+                [] if name == MLFLOW_WRITER else found.setdefault(attempt, [])
+            )  # it outlives its attempt
+        of_writer[writer].append(entry)
     return found
 
 
@@ -104,14 +123,13 @@ def gpu_hours(attempts: Sequence[AttemptTimes], gpus: Mapping[Stage, int]) -> fl
 class _Ready:
     """Since when nothing but Slurm stood in the way of a stage's part: fed with the journal, entry by entry."""
 
-    def __init__(self) -> None:
+    def __init__(self, of_attempt: Mapping[str, list[Entry]]) -> None:
+        self._of_attempt = of_attempt
         self._submitted: dict[str, float] = {}
         self._finished: dict[str, float] = {}
-        self._heard_of: dict[str, float] = {}
         self._newest: dict[tuple[str, int], str] = {}
 
     def note(self, entry: Entry) -> None:
-        self._heard_of[entry["writer"].rpartition("-")[0]] = entry["time"]
         match entry["event"]:
             case "submitted":
                 self._submitted[entry["stage"]] = entry["time"]
@@ -125,7 +143,8 @@ class _Ready:
         stage = start["stage"]
         waited_for = STAGES[: STAGES.index(stage)][-1:]
         times = [self._submitted.get(stage), *(self._finished.get(other) for other in waited_for)]
-        times.append(self._heard_of.get(self._newest.get((stage, start["part"]), "")))
+        before = self._newest.get((stage, start["part"]))
+        times.append(self._of_attempt[before][-1]["time"] if before else None)
         return max((time for time in times if time is not None), default=float(start["time"]))
 
 

@@ -3,21 +3,16 @@
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from dev_cluster.cli import app as dev_cluster_app
 from dev_cluster.cluster import DevClusterError
 
 from jobs.config_error import ConfigError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from jobs.status import RunStatus
+from jobs.data_cli import app as data_app
 
 app = typer.Typer(
     help="Axolotl fine-tuning on Slurm that grows back after preemption.",
@@ -26,7 +21,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-data_app = typer.Typer(help="Records: make synthetic ones, merge, audit.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 app.add_typer(dev_cluster_app, name="dev-cluster")
 
@@ -184,119 +178,106 @@ def resume(run: Run, cluster: Cluster = "local", settings: Settings = [], wait: 
 
 
 @app.command()
+def logs(
+    run: Run,
+    stage: Annotated[
+        str | None, typer.Option(help="prepare, train, evaluate or report. Default: that which started last.")
+    ] = None,
+    attempt: Annotated[int | None, typer.Option(min=1, help="Its first, second, … go. Default: the newest.")] = None,
+    task: Annotated[int | None, typer.Option(min=0, help="Of an evaluation: the array task's part.")] = None,
+    is_followed: Annotated[bool, typer.Option("--follow", "-f", help="Go on as more comes, across requeues.")] = False,
+    cluster: Cluster = "local",
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """What the processes of a stage have printed."""
+    from jobs.logs import LogFollower, Wanted, print_log
+    from jobs.resume import find_run
+    from jobs.runs import may_go_on
+    from jobs.spec import load_profile
+    from jobs.stages import STAGES
+
+    known = next((each for each in STAGES if each == stage), None)
+    if stage and not known:
+        raise ConfigError(f"--stage {stage}: there is no such stage; the stages are {', '.join(STAGES)}")
+    spec, wanted = find_run(run, Path(load_profile(cluster, settings).runs_root)), Wanted(known, attempt, task)
+    if not is_followed:
+        print_log(spec, wanted, sys.stdout.buffer, _say)
+        return
+    with suppress(KeyboardInterrupt):  # how one leaves
+        LogFollower(spec, wanted, sys.stdout.buffer, _say).follow(may_go_on(spec))
+
+
+def _say(text: str) -> None:
+    """On stderr, so that what is piped on is the log alone."""
+    typer.secho(f"==> {text}", err=True, dim=True)
+
+
+@app.command()
+def report(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:  # noqa: B006
+    """Make a run's report anew, as far as the run has come."""
+    from callbacks.journal import read_journal
+    from jobs.pipeline import login_journal
+    from jobs.report import results_so_far, write_report
+    from jobs.resume import find_run
+    from jobs.spec import load_profile
+
+    spec = find_run(run, Path(load_profile(cluster, settings).runs_root))
+    typer.echo(write_report(spec, results_so_far(spec, read_journal(spec.paths.journal)), login_journal(spec)))
+
+
+@app.command()
+def sync(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:  # noqa: B006
+    """Post to MLflow what it lacks of a run: compares, and adds what an outage has kept from it."""
+    from rich.console import Console
+
+    from jobs.pipeline import login_journal
+    from jobs.resume import find_run
+    from jobs.spec import load_profile
+    from jobs.sync import RunSync
+
+    spec = find_run(run, Path(load_profile(cluster, settings).runs_root))
+    try:
+        with Console(stderr=True).status("MLflow"):
+            posted = RunSync(spec, login_journal(spec)).post()
+    except Exception as error:  # whatever MLflow raises is the user's to see
+        typer.echo(
+            f"{spec.profile.tracking_uri}: {type(error).__name__}: {error}\nNothing is lost; type it again", err=True
+        )
+        raise typer.Exit(1) from None
+    typer.echo(", ".join(f"{count:,} {what}" for what, count in posted.items() if count) or "MLflow has everything")
+
+
+@app.command()
 def status(
     run: Annotated[str | None, typer.Argument(help="A run's name. Default: all runs, the newest first.")] = None,
     cluster: Cluster = "local",
     settings: Settings = [],  # noqa: B006
+    is_watched: Annotated[
+        bool, typer.Option("--watch", help="Keep it up to date, until Ctrl-C or the run's end.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """What the runs are doing."""
     from rich.console import Console
-    from rich.table import Table
 
+    from jobs.runs import Runs
     from jobs.spec import load_profile
-    from jobs.status import run_statuses
+    from jobs.status_screen import shown_runs, watch
 
-    runs_root = Path(load_profile(cluster, settings).runs_root)
-    statuses = [status for status in run_statuses(runs_root) if run in (None, status.name)]
+    runs_root, console = Path(load_profile(cluster, settings).runs_root), Console(highlight=False)
+    runs = Runs(runs_root, run)
+    statuses = runs.statuses()
     if run and not statuses:
         raise ConfigError(f"{run}: no such run in {runs_root}; `regrow status` lists them")
+    if is_watched and (as_json or not console.is_terminal):
+        raise ConfigError("--watch: this needs a terminal; a script asks for --json now and then")
     if as_json:
-        typer.echo(json.dumps([status.to_dict() for status in statuses], ensure_ascii=False, indent=1))
-        return
-    table = Table("run", "state", "stage", "step", box=None)
-    for status in statuses:
-        step = f"{status.step}/{status.target_step}" if status.target_step is not None else ""
-        table.add_row(status.name, status.state, status.stage, step)
-    console = Console(highlight=False)
-    console.print(table if statuses else f"no runs in {runs_root}")
-    if run:
-        _print_jobs(console, statuses[0])
-
-
-def _print_jobs(console: "Console", status: "RunStatus") -> None:
-    """A run's jobs, as Slurm has them, and what happened last."""
-    from rich.table import Table
-
-    if status.jobs:
-        table = Table("stage", "job", "state", "attempts", "reason", box=None)
-        for job in status.jobs:
-            state = ", ".join(f"{count} {state}" for state, count in job.array_tasks.items()) or job.state
-            table.add_row(job.stage, job.job_id, state, str(job.attempts), job.reason)
-        console.print(table)
-    if status.goodput is not None:
-        lost = f"{status.steps_lost} steps done again" if status.steps_lost else "no step done again"
-        console.print(f"goodput {status.goodput:.0%}, {lost}")
-    if status.message:
-        console.print(status.message, markup=False)
-
-
-@data_app.command()
-def synth(
-    folder: Annotated[Path, typer.Argument(help="Where the three files go.")],
-    positives: Annotated[int, typer.Option(min=1, help="Training records with an offender.")] = 2000,
-    negatives: Annotated[int, typer.Option(min=1, help="Training records without.")] = 6000,
-    validation: Annotated[int, typer.Option(min=2, help="Validation records, half of each.")] = 200,
-    seed: int = 1,
-) -> None:
-    """Write synthetic Japanese news records of the customer's form."""
-    from data_prep.synthetic import write_synthetic
-
-    for path in write_synthetic(
-        folder, positives=positives, negatives=negatives, validation=validation, seed=seed
-    ).values():
-        typer.echo(path)
-
-
-@data_app.command()
-def merge(
-    sources: Annotated[list[str], typer.Argument(metavar="FILE[:repeat=N][:take=N]...", help="In this order.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The JSON array to write.")],
-) -> None:
-    """Concatenate sources of records, checked, in order, into one JSON array."""
-    from data_prep.curriculum import input_bytes, meta_path, parse_sources
-    from data_prep.curriculum import merge as merge_sources
-
-    parsed = parse_sources(sources)
-    with _byte_progress("merge", input_bytes(parsed)) as advance:
-        merged = merge_sources(parsed, output, progress=advance)
-    for source in merged.sources:
-        typer.echo(f"{source.path}: {source.records:,} records x{source.repeat}")
-    typer.echo(
-        f"{output}: {merged.records:,} records, {merged.bytes:,} bytes, sha256 {merged.sha256} (also in {meta_path(output)})"
-    )
-
-
-@data_app.command()
-def audit(
-    train: Annotated[Path, typer.Argument(help="Records to train on.")],
-    validation: Annotated[Path | None, typer.Argument(help="Records to validate with.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Count what is in the records: positives, negatives, invalid outputs, duplicates, leaks. Exits 1 at invalid outputs."""
-    from callbacks.args import Target
-    from data_prep.audit import audit as audit_files
-    from jobs.audit_text import audit_text
-
-    target = Target()
-    total = sum(path.stat().st_size for path in (train, validation) if path and path.is_file())
-    with _byte_progress("audit", total) as advance:
-        found = audit_files(train, validation, list_field=target.list_field, name_field=target.name_field,
-                            fields=target.fields, progress=advance)  # fmt: skip
-    typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if as_json else audit_text(found))
-    raise typer.Exit(1 if found.train.invalid or (found.validation and found.validation.invalid) else 0)
-
-
-@contextmanager
-def _byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr that counts bytes; gone when it is through."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(what), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda amount: progress.advance(task, amount)
+        found = [status.to_dict(with_attempts=run is not None) for status in statuses]
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+    elif is_watched:
+        watch(console, runs.statuses, run)
+    else:
+        console.print(shown_runs(statuses, run) if statuses else f"no runs in {runs_root}")
 
 
 def main() -> None:

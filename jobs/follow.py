@@ -12,7 +12,7 @@ from callbacks.journal import Entry
 from jobs.evaluation.markdown import interval_text
 from jobs.evaluation.results import ModelResult
 from jobs.evaluation.scores import metric_values
-from jobs.report import COLUMNS, metric_table
+from jobs.report_page.metrics_markdown import COLUMNS, metric_table
 
 LEFT = {
     "requeue": "goes back into the queue",
@@ -93,7 +93,9 @@ class Follower:
                     entry, f"[yellow]{entry['checkpoint']} is torn[/] ({entry['reason']}): renamed {entry['renamed']}"
                 )
             case "mlflow_failed":
-                self._say(entry, "[yellow]MLflow[/]: ", plain=entry["error"])
+                self._say(entry, "[yellow]MLflow[/] does not answer, nothing is lost: ", plain=entry["error"])
+            case "mlflow_caught_up":
+                self._say(entry, "MLflow has everything again")
 
     def _show_metrics(self, entry: Entry) -> None:
         values = entry["values"]

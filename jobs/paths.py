@@ -15,10 +15,11 @@ class RunPaths:
         axolotl.yml         the config that Axolotl gets
         journal/            <stage>-<job id>-<attempt>-<writer>.jsonl
         slurm/              pickles, sbatch files, <stage>-<job id>-<attempt>.log
+        status.json         how an ended run stands, so that `regrow status` need not read its journal again
         train.lease         which attempt trains; gone when it has left
         checkpoints/        Axolotl's output_dir: checkpoint-<step>/, the final adapter, gen_metrics_step<N>.json
         eval/<model>/       shard-<k>-of-<n>.jsonl, predictions.jsonl, scores.json
-        report/             metrics.md
+        report/             index.html, metrics.md, summary.md
     """
 
     run_dir: Path
@@ -48,6 +49,10 @@ class RunPaths:
         return self.run_dir / "checkpoints"
 
     @property
+    def status(self) -> Path:
+        return self.run_dir / "status.json"
+
+    @property
     def evaluations(self) -> Path:
         return self.run_dir / "eval"
 
@@ -57,6 +62,14 @@ class RunPaths:
     @property
     def report(self) -> Path:
         return self.run_dir / "report" / "metrics.md"
+
+    @property
+    def report_page(self) -> Path:
+        return self.run_dir / "report" / "index.html"
+
+    @property
+    def report_summary(self) -> Path:
+        return self.run_dir / "report" / "summary.md"
 
     def log(self, attempt_name: str) -> Path:
         """What the processes of one attempt of a stage print."""

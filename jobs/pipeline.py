@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from callbacks.journal import Entry, Journal, read_journal
+from callbacks.journal import Entry, Journal, JournalReader, read_journal
 from jobs import slurm
 from jobs.attempt import EXIT_FAILED, StageJob
 from jobs.evaluate import EvaluateJob
@@ -37,7 +37,7 @@ def run_locally(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[E
     Returns:
         The exit code of the first stage that failed; 0: all of them finished.
     """
-    exit_code, seen = 0, 0
+    exit_code, reader = 0, JournalReader(spec.paths.journal)
     for stage in stages:
         for stage_job in stage_jobs(spec, stage):
             if exit_code and stage not in AFTER_ANY:
@@ -45,11 +45,11 @@ def run_locally(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[E
             job = local_executor(spec, stage, sys.executable).submit(stage_job)
             try:
                 while not job.done():
-                    seen = _follow_new(spec, seen, follow)
+                    follow(reader.new_entries())
                     time.sleep(POLL_SECONDS)
             finally:
                 job.cancel()  # nothing to cancel, but when an exception or Ctrl-C cut the wait short
-            seen = _follow_new(spec, seen, follow)
+            follow(reader.new_entries())
             if stage_job.part in parts_left(spec, read_journal(spec.paths.journal), stage):
                 exit_code = exit_code or stage_exit_code(spec, stage)
     return exit_code
@@ -92,15 +92,15 @@ def wait_for_jobs(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list
     Returns:
         0: all have finished; else the exit code of the first that has not.
     """
-    seen, ask_at = 0, 0.0
+    reader, ask_at = JournalReader(spec.paths.journal), 0.0
     while True:
-        seen = _follow_new(spec, seen, follow)
+        follow(reader.new_entries())
         if time.monotonic() >= ask_at:
             if not has_active_jobs(spec):
                 break
             ask_at = time.monotonic() + QUEUE_SECONDS
         time.sleep(POLL_SECONDS)
-    _follow_new(spec, seen, follow)
+    follow(reader.new_entries())
     return next(filter(None, (stage_exit_code(spec, stage) for stage in stages)), 0)
 
 
@@ -131,10 +131,3 @@ def stage_exit_code(spec: RunSpec, stage: Stage) -> int:
     ]
     codes = [int(entry["exit_code"]) for entry in failed if entry["part"] in left]
     return (codes[-1] if codes else EXIT_FAILED) if left else 0
-
-
-def _follow_new(spec: RunSpec, seen: int, follow: Callable[[list[Entry]], None]) -> int:
-    entries = read_journal(spec.paths.journal)
-    if len(entries) > seen:
-        follow(entries[seen:])
-    return len(entries)

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, TextIO
 
 from callbacks.args import SourceSection
 from callbacks.manifest import write_atomically
-from callbacks.tracking import MlflowFeed
 from data_prep.audit import audit
 from data_prep.curriculum import Merged, Source, input_bytes, merge
 from jobs.attempt import EXIT_CONFIG, Attempt, StageFailed
@@ -39,7 +38,6 @@ class PrepareJob:
 
 def prepare(attempt: Attempt) -> None:
     """Make the prepared folder of the run, unless another run with the same content has."""
-    feed = MlflowFeed(attempt.spec.tracked_run, attempt.journal)
     files = attempt.spec.prepared_paths
     if files is None:
         tokenise(attempt)
@@ -48,8 +46,11 @@ def prepare(attempt: Attempt) -> None:
         with _locked(files.lock, attempt):
             facts = json.loads(files.audit.read_bytes()) if files.audit.exists() else _make(attempt, files)
         attempt.journal.event("prepared", folder=str(files.folder), **_headline(facts))
-        feed.tags({f"data.sha256.{role}": facts[role]["sha256"] for role in ("train", "validation") if facts[role]})
-    feed.close()
+        for role, path in (("train", files.train), ("validation", files.validation)):
+            if merged := facts[role]:
+                attempt.journal.event(
+                    "dataset", role=role, path=str(path), sha256=merged["sha256"], records=merged["records"]
+                )
 
 
 def tokenise(attempt: Attempt) -> None:

@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from callbacks.journal import read_journal
-from callbacks.tracking import MlflowFeed
 from jobs import slurm
 from jobs.config_error import ConfigError
-from jobs.evaluation.posting import has_own_run
 from jobs.paths import RunPaths
 from jobs.pipeline import has_active_jobs, login_journal
 from jobs.progress import stages_finished
@@ -14,6 +12,10 @@ from jobs.spec import RunSpec
 from jobs.stages import Stage
 from jobs.submissions import job_ids
 from jobs.submit import run_in_foreground, start_jobs
+from jobs.sync import sync_soon
+
+MLFLOW_SECONDS = 15.0
+"""A cancellation waits so long for MLflow."""
 
 
 def find_run(run: str, runs_root: Path) -> RunSpec:
@@ -48,10 +50,7 @@ def cancel_run(spec: RunSpec) -> list[str]:
         if error := slurm.cancel(reversed(new)):  # what waits first: nothing starts because of what ends
             raise ConfigError(f"scancel: {error}")
         cancelled += new
-    if has_own_run(spec):
-        feed = MlflowFeed(spec.tracked_run, journal)
-        feed.call(lambda client, run_id: client.set_terminated(run_id, "KILLED"))
-        feed.close()
+    sync_soon(spec, MLFLOW_SECONDS)
     return cancelled
 
 

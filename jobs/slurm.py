@@ -18,6 +18,8 @@ ACTIVE_STATES = frozenset({"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "S
                            "RESIZING", "SIGNALING", "STAGE_OUT", "SPECIAL_EXIT", "REQUEUE_FED", "RESV_DEL_HOLD"})  # fmt: skip
 """States of a job that may still run, verbatim; in every other state it has ended."""
 
+NO_ANSWER = "NO ANSWER"
+"""In place of a job's state, where Slurm does not answer."""
 ON_A_NODE = frozenset({"RUNNING", "CONFIGURING", "SIGNALING", "RESIZING", "SUSPENDED", "STOPPED"})
 """States of a job that has not ended: while Slurm sends a signal it is SIGNALING for a moment, not RUNNING."""
 
@@ -49,6 +51,8 @@ class QueuedJob:
     state: str
     reason: str
     """Why it is pending; empty otherwise."""
+    start_time: float | None = None
+    """When it started, or will as Slurm estimates, seconds since the epoch; None: Slurm has no idea."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +116,14 @@ def _limit_end(fields: Mapping[str, str]) -> float | None:
 
 def jobs_of_user() -> dict[str, QueuedJob] | None:
     """All jobs of this user that the controller remembers, ended ones too; None: it does not answer."""
-    answer = _ask("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T|%r")
+    answer = _ask("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T|%S|%r")
     if answer is None or answer.returncode:
         return None
-    rows = (line.split("|", 2) for line in answer.stdout.splitlines())
-    return {job_id: QueuedJob(state, "" if reason == "None" else reason) for job_id, state, reason in rows}
+    rows = (line.split("|", 3) for line in answer.stdout.splitlines())
+    return {
+        job_id: QueuedJob(state, "" if reason == "None" else reason, _time(start))
+        for job_id, state, start, reason in rows
+    }
 
 
 def accounted_states(job_ids: Sequence[str]) -> dict[str, str]:

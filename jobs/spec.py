@@ -88,7 +88,11 @@ class RunSpec(Strict):
     @property
     def world_size(self) -> int:
         """Ranks of the training: one for each GPU, one without."""
-        return max(1, int(self.profile.train.get("gpus_per_node") or 0))
+        return max(1, self.gpus("train"))
+
+    def gpus(self, stage: Stage) -> int:
+        """Of one job of the stage."""
+        return int(self.profile.parameters(stage).get("gpus_per_node") or 0)
 
     def parts(self, stage: Stage) -> int:
         """Into how many jobs a stage is split: the evaluation into one for each shard of each model."""

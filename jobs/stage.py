@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from callbacks.mlflow_process import MlflowProcess
 from data_prep.records import RecordError
 from jobs.attempt import (
     EXIT_CONFIG,
@@ -19,6 +20,12 @@ from jobs.children import watch_signals
 from jobs.config_error import ConfigError
 from jobs.leaving import leave, prepare_to_leave, rejoin
 from jobs.requeue import Cause
+from jobs.stages import Stage
+from jobs.sync import start_sync
+
+MLFLOW_SECONDS: dict[Stage, float] = {"prepare": 15, "train": 10, "report": 300}
+"""The stages that keep the MLflow run up to date, and how long each waits for MLflow at its end. An evaluation's jobs are
+many and do not: the report posts what they have found."""
 
 
 def run_stage(job: StageJob, work: Callable[[Attempt], None]) -> None:
@@ -29,6 +36,7 @@ def run_stage(job: StageJob, work: Callable[[Attempt], None]) -> None:
     """
     watch_signals()
     attempt = current_attempt(job, writer="stage")
+    mlflow = _start_sync(attempt)
     attempt.on_stop = prepare_to_leave
     attempt.journal.event("stage_started", stage=job.stage, part=job.part, job_id=attempt.job_id, attempt=attempt.restart_count,
                           host=os.uname().nodename, cpus=len(os.sched_getaffinity(0)), log=str(attempt.log))  # fmt: skip
@@ -37,13 +45,13 @@ def run_stage(job: StageJob, work: Callable[[Attempt], None]) -> None:
         attempt.look_for_preemption()
         work(attempt)
     except Stopped:
-        _leave(attempt, attempt.stop_cause or "unknown", EXIT_TEMPORARY)
+        _leave(attempt, mlflow, attempt.stop_cause or "unknown", EXIT_TEMPORARY)
     except StageFailed as error:
-        _leave(attempt, error.cause, error.exit_code, str(error))
+        _leave(attempt, mlflow, error.cause, error.exit_code, str(error))
     except (ConfigError, RecordError) as error:
-        _leave(attempt, "config", EXIT_CONFIG, str(error))
+        _leave(attempt, mlflow, "config", EXIT_CONFIG, str(error))
     except OSError as error:
-        _leave(attempt, "crashed", EXIT_FAILED, str(error))
+        _leave(attempt, mlflow, "crashed", EXIT_FAILED, str(error))
     except BaseException as error:  # a fault of ours, or Ctrl-C; in Slurm, the batch script's last word decides
         event, kind = "error" if attempt.in_slurm else "stage_failed", type(error).__name__
         attempt.journal.event(
@@ -53,13 +61,28 @@ def run_stage(job: StageJob, work: Callable[[Attempt], None]) -> None:
     if attempt.lease:
         attempt.lease.release()
     attempt.journal.event("stage_finished", stage=job.stage, part=job.part)
+    _close(attempt, mlflow)
 
 
-def _leave(attempt: Attempt, cause: Cause, exit_code: int, message: str = "") -> None:
+def _start_sync(attempt: Attempt) -> MlflowProcess | None:
+    seconds = MLFLOW_SECONDS.get(attempt.stage)
+    if seconds is None:
+        return None
+    with attempt.log.open("ab") as log:
+        return start_sync(attempt.spec, attempt.stem, log, seconds)
+
+
+def _close(attempt: Attempt, mlflow: MlflowProcess | None) -> None:
+    if mlflow and not mlflow.close(MLFLOW_SECONDS[attempt.stage] + 5):
+        print(f"MLflow has not taken everything; type: regrow sync {attempt.spec.name}", flush=True)
+
+
+def _leave(attempt: Attempt, mlflow: MlflowProcess | None, cause: Cause, exit_code: int, message: str = "") -> None:
     decision = leave(attempt, cause, message)
     text = "\n".join(filter(None, [message, decision.reason]))
     if decision.action == "fail":
         attempt.journal.event("stage_failed", stage=attempt.stage, part=attempt.part, message=text, exit_code=exit_code)
+        _close(attempt, mlflow)
     print(text, flush=True)
     if decision.action != "fail":
         os._exit(EXIT_TEMPORARY)  # at once: the interpreter's own end takes time that a grace period may not have

@@ -1,19 +1,22 @@
 """What the runs under a runs_root are doing: their journals say what was, Slurm what is."""
 
+import os
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from callbacks.journal import Entry, read_journal
+from callbacks.journal import Entry
 from jobs import slurm
-from jobs.accounting import attempt_times, main_stage, steps_lost, total
-from jobs.config_error import ConfigError
-from jobs.paths import RunPaths
+from jobs.accounting import AttemptTimes, attempt_times, main_stage, steps_lost, total
+from jobs.pace import Pace, pace
 from jobs.spec import RunSpec
 from jobs.stages import Stage
 from jobs.submissions import current
+
+ENDED = frozenset({"finished", "failed", "cancelled", "lost", "unreadable"})
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,9 @@ class JobStatus:
     array_tasks: dict[str, int]
     """How many elements of the array are in which state; empty: it is no array."""
     reason: str
-    """Why it is pending; empty otherwise."""
+    """Why it is pending, in Slurm's word; empty otherwise."""
+    start_time: float | None
+    """Of a pending job, when Slurm thinks that it will start, seconds since the epoch; None: Slurm has no idea."""
     attempts: int
     """How often the stage was started, over all its jobs."""
 
@@ -38,97 +43,101 @@ class RunStatus:
     """One run."""
 
     name: str
-    stage: str
-    """The last stage that started; empty: none yet."""
     state: str
-    """waiting, running, finished, failed, cancelled; lost: no end was written, and no job is left; unreadable."""
-    step: int | None
-    target_step: int | None
-    goodput: float | None
+    """waiting, running, finished, failed, cancelled; lost: no end was written, and nothing is left; unknown: Slurm does not
+    answer; unreadable."""
+    stage: str = ""
+    """The last stage that started; empty: none yet."""
+    submitted_at: float | None = None
+    """Seconds since the epoch."""
+    step: int | None = None
+    target_step: int | None = None
+    records: int | None = None
+    """Of an evaluation that is on its way, how many records have their answer, and of how many; None: it is not."""
+    target_records: int | None = None
+    eta_seconds: float | None = None
+    """Until the target at the pace of late; None: it does not run, or has not begun."""
+    loss: float | None = None
+    """The newest."""
+    attempt: int = 0
+    """Which go of its stage this is, from 1; of an array, of the element that was started most often; 0: none yet."""
+    saved_at: float | None = None
+    """When the newest checkpoint was saved, seconds since the epoch; None: none was."""
+    goodput: float | None = None
     """Productive share of the time that the training was allocated; of an evaluation, the generation. None: nothing yet."""
-    steps_lost: int
+    steps_lost: int = 0
     """Optimizer steps that were done again."""
-    message: str
-    """Why it failed, or what happened last; empty otherwise."""
-    jobs: tuple[JobStatus, ...]
+    message: str = ""
+    """Why it waits or has failed, or what happened last; empty otherwise."""
+    jobs: tuple[JobStatus, ...] = ()
     """Empty for a run on this machine."""
+    attempts: tuple[AttemptTimes, ...] = ()
+    """All of them, oldest first."""
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def run_statuses(runs_root: Path) -> list[RunStatus]:
-    """All runs, the newest first."""
-    run_dirs = [path.parent for path in runs_root.glob("*/run.json")]
-    newest_first = sorted(run_dirs, key=lambda run_dir: RunPaths(run_dir).run_json.stat().st_mtime, reverse=True)
-    queues: dict[str | None, Mapping[str, slurm.QueuedJob]] = {}
-    return [_status_of(run_dir, queues) for run_dir in newest_first]
+    def to_dict(self, with_attempts: bool = False) -> dict[str, Any]:
+        """As JSON. `with_attempts`: each attempt and where its time went, too."""
+        found = asdict(self)
+        attempts = found.pop("attempts")
+        return found | ({"attempts": attempts} if with_attempts else {})
 
 
-def _status_of(run_dir: Path, queues: dict[str | None, Mapping[str, slurm.QueuedJob]]) -> RunStatus:
-    try:
-        return run_status(RunSpec.load(run_dir), queues)
-    except ConfigError as error:  # one run that cannot be read hides no other
-        return RunStatus(run_dir.name, "", "unreadable", None, None, None, 0, str(error), ())
-
-
-def run_status(spec: RunSpec, queues: dict[str | None, Mapping[str, slurm.QueuedJob]]) -> RunStatus:
-    """One run's status. `queues`: what each cluster's controller has answered already; filled in."""
-    entries = read_journal(spec.paths.journal)
-    jobs = _job_statuses(spec, entries, queues) if spec.profile.executor == "slurm" else ()
+def run_status(spec: RunSpec, entries: list[Entry], job: Callable[[str | None, str], slurm.QueuedJob]) -> RunStatus:
+    """One run's status. `job`: what Slurm says of a job, by its cluster's configuration and its id."""
+    jobs = tuple(_job_statuses(spec, entries, job)) if spec.profile.executor == "slurm" else ()
     last = _last(entries, "stage_started", "stage_finished", "stage_failed", "left")
+    losses = [entry for entry in entries if entry["event"] == "metrics" and "loss" in entry["values"]]
     step, target = _last(entries, "metrics"), _last(entries, "training_began")
+    saved = _last(entries, "saved")
     state, attempts = _state(entries, jobs), attempt_times(entries)
+    now = pace(entries, last["stage"]) if last and state == "running" else Pace(None, None, None)
     return RunStatus(
         name=spec.name,
         stage=last["stage"] if last else "",
         state=state,
+        submitted_at=spec.submitted_at,
         step=step["step"] if step else None,
         target_step=target["target_step"] if target else None,
+        records=now.done if last and last["stage"] == "evaluate" else None,
+        target_records=now.target if last and last["stage"] == "evaluate" else None,
+        eta_seconds=now.seconds_left,
+        loss=losses[-1]["values"]["loss"] if losses else None,
+        attempt=_attempt(entries, last["stage"]) if last else 0,
+        saved_at=saved["time"] if saved else None,
         goodput=total(attempts, main_stage(attempts)).goodput,
         steps_lost=steps_lost(attempts),
-        message="" if state == "finished" else _message(entries),
+        message="" if state == "finished" else _message(entries, jobs, state),
         jobs=jobs,
+        attempts=tuple(attempts),
+    )
+
+
+def newest_jobs(entries: list[Entry], stage: Stage) -> list[str]:
+    """The jobs that do the stage's parts, of each part the newest."""
+    return list(
+        {part: job_id for found in current(entries, stage) for job_id, part in found.job_parts.items()}.values()
     )
 
 
 def _job_statuses(
-    spec: RunSpec, entries: list[Entry], queues: dict[str | None, Mapping[str, slurm.QueuedJob]]
-) -> tuple[JobStatus, ...]:
-    of_stage = {stage: _newest(entries, stage) for stage in spec.stages}
-    conf = spec.profile.slurm_conf
-    slurm.use_cluster(conf)
-    if conf not in queues:
-        queues[conf] = slurm.jobs_of_user() or {}
-    queue = queues[conf]
-    mine = [job_id for job_ids in of_stage.values() for job_id in job_ids]
-    states = slurm.accounted_states([job_id for job_id in mine if job_id not in queue])
-    states |= {job_id: queue[job_id].state for job_id in mine if job_id in queue}
-    return tuple(_job_status(stage, ids, states, queue, entries) for stage, ids in of_stage.items() if ids)
+    spec: RunSpec, entries: list[Entry], job: Callable[[str | None, str], slurm.QueuedJob]
+) -> Iterator[JobStatus]:
+    for stage in spec.stages:
+        if job_ids := newest_jobs(entries, stage):
+            jobs = [job(spec.profile.slurm_conf, job_id) for job_id in job_ids]
+            started = sum(entry["event"] == "stage_started" and entry["stage"] == stage for entry in entries)
+            yield _job_status(stage, job_ids[0].partition("_")[0], jobs, started)
 
 
-def _newest(entries: list[Entry], stage: Stage) -> list[str]:
-    """The jobs that do the stage's parts, of each part the newest."""
-    newest = {part: job_id for found in current(entries, stage) for job_id, part in found.job_parts.items()}
-    return list(newest.values())
-
-
-def _job_status(
-    stage: Stage,
-    job_ids: list[str],
-    states: Mapping[str, str],
-    queue: Mapping[str, slurm.QueuedJob],
-    entries: list[Entry],
-) -> JobStatus:
-    found = [states.get(job_id, "UNKNOWN") for job_id in job_ids]
-    foremost = max(range(len(found)), key=lambda index: _LIVELINESS.get(found[index], 1))
+def _job_status(stage: Stage, job_id: str, jobs: Sequence[slurm.QueuedJob], started: int) -> JobStatus:
+    foremost = max(jobs, key=lambda job: _LIVELINESS.get(job.state, 1))
     return JobStatus(
         stage,
-        job_ids[0].partition("_")[0],
-        found[foremost],
-        dict(Counter(found)) if len(job_ids) > 1 else {},
-        queue[job_ids[foremost]].reason if job_ids[foremost] in queue else "",
-        sum(entry["event"] == "stage_started" and entry["stage"] == stage for entry in entries),
+        job_id,
+        foremost.state,
+        dict(Counter(job.state for job in jobs)) if len(jobs) > 1 else {},
+        foremost.reason,
+        foremost.start_time if foremost.state == "PENDING" else None,
+        started,
     )
 
 
@@ -136,32 +145,61 @@ _LIVELINESS = {state: 3 if state == "PENDING" else 2 for state in slurm.ACTIVE_S
 """Of an array's elements, the one with the highest says how the array is: running, waiting, failed; completed if all are."""
 
 
-def _state(entries: list[Entry], jobs: tuple[JobStatus, ...]) -> str:
-    """The run's state since it was last submitted or resumed."""
-    typed = [
-        index for index, entry in enumerate(entries) if entry["event"] == "submitted" and "successor_of" not in entry
-    ]
-    since = entries[typed[-1] :] if typed else entries
-    if any(job.state in slurm.ACTIVE_STATES for job in jobs):
-        return (
-            "running" if any(job.state not in ("PENDING", "REQUEUED") for job in jobs if _is_active(job)) else "waiting"
-        )
+def ended_status(entries: list[Entry]) -> str | None:
+    """How the run has ended since it was last submitted or resumed, by its journal; None: it has not."""
+    since = _since_typed(entries)
     if ended := _last(since, "run_ended"):
         return {"FINISHED": "finished", "KILLED": "cancelled"}.get(ended["status"], "failed")
-    if _last(since, "cancel_requested"):
-        return "cancelled"
+    return "cancelled" if _last(since, "cancel_requested") else None
+
+
+def _state(entries: list[Entry], jobs: tuple[JobStatus, ...]) -> str:
+    active = [job.state for job in jobs if job.state in slurm.ACTIVE_STATES]
+    if active:
+        return "running" if any(state not in ("PENDING", "REQUEUED") for state in active) else "waiting"
+    if ended := ended_status(entries):
+        return ended
+    since = _since_typed(entries)
     if _last(since, "stage_failed"):
         return "failed"
-    if jobs:
+    if any(job.state == slurm.NO_ANSWER for job in jobs):
+        return "unknown"
+    foreground = _last(since, "foreground")
+    if jobs or (foreground and _has_died(foreground)):
         return "lost"
     return "running" if _last(since, "stage_started") else "waiting"
 
 
-def _is_active(job: JobStatus) -> bool:
-    return job.state in slurm.ACTIVE_STATES
+def _since_typed(entries: list[Entry]) -> list[Entry]:
+    typed = [index for index, entry in enumerate(entries) if entry["event"] == "foreground"
+             or (entry["event"] == "submitted" and "successor_of" not in entry)]  # fmt: skip
+    return entries[typed[-1] :] if typed else entries
 
 
-def _message(entries: list[Entry]) -> str:
+def _has_died(foreground: Entry) -> bool:
+    """Whether the command that ran the stages on this machine is gone."""
+    return foreground["host"] == os.uname().nodename and not Path(f"/proc/{foreground['pid']}").exists()
+
+
+def _attempt(entries: list[Entry], stage: str) -> int:
+    parts = Counter(entry["part"] for entry in entries if entry["event"] == "stage_started" and entry["stage"] == stage)
+    return max(parts.values(), default=0)
+
+
+def _message(entries: list[Entry], jobs: Sequence[JobStatus], state: str) -> str:
+    """What happened last; of a run that waits, also why, and until when."""
+    pending = next((job for job in jobs if job.state == "PENDING" and job.reason != "Dependency"), None)
+    waits = _waits(pending) if pending and state == "waiting" else ""
+    return "; ".join(filter(None, [_happened(entries), waits]))
+
+
+def _waits(job: JobStatus) -> str:
+    start = job.start_time and job.start_time - time.time()
+    expected = f", expected to start in {duration(start)}" if start and start > 0 else ""
+    return f"{job.stage} is pending ({job.reason}){expected}"
+
+
+def _happened(entries: list[Entry]) -> str:
     last = _last(entries, "stage_failed", "left", "stage_started", "stage_finished")
     if last and last["event"] == "stage_failed":
         return str(last["message"])
@@ -175,3 +213,15 @@ def _message(entries: list[Entry]) -> str:
 
 def _last(entries: list[Entry], *events: str) -> Entry | None:
     return next((entry for entry in reversed(entries) if entry["event"] in events), None)
+
+
+def duration(seconds: float) -> str:
+    """In its two largest units: `2d 03h`, `3h 05m`, `5m 12s`, `12s`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d {hours:02}h"
+    if hours:
+        return f"{hours}h {minutes:02}m"
+    return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"

@@ -1,5 +1,6 @@
 """What `regrow submit` does: check, write the run folder, start the stages; or show all of it in a dry run."""
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -96,6 +97,7 @@ def run_in_foreground(spec: RunSpec, stages: Sequence[Stage]) -> int:
     """Run the stages on this machine, showing what they do; the exit code of the run."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"run folder: {spec.paths.run_dir}")
+    login_journal(spec).event("foreground", host=os.uname().nodename, pid=os.getpid())
     with following(console) as follow:
         exit_code = run_locally(spec, stages, follow)
     return _say_how_it_ended(spec, console, exit_code)
@@ -114,23 +116,24 @@ def _say_how_it_ended(spec: RunSpec, console: Console, exit_code: int) -> int:
 
 def _where_to_look(spec: RunSpec, entries: list[Entry]) -> str:
     if not has_own_run(spec):
-        return f"report       {spec.paths.report}\npredictions  {spec.paths.evaluations}"
-    run_ids = ["none", *(entry["run_id"] for entry in entries if entry["event"] == "mlflow_attached")]
-    run_id = run_ids[-1]
+        return f"report       {spec.paths.report_page}\npredictions  {spec.paths.evaluations}"
     return "\n".join(
         [
-            f"report       {spec.paths.report}",
+            f"report       {spec.paths.report_page}",
             f"predictions  {spec.paths.evaluations}",
             *([] if spec.evaluation else [f"adapter      {spec.paths.checkpoints}"]),
-            f"MLflow       experiment {spec.regrow.mlflow.experiment}, run {spec.name} ({run_id})",
-            f"             {_mlflow_place(spec)}",
+            f"MLflow       experiment {spec.regrow.mlflow.experiment}, run {spec.name}",
+            f"             {_mlflow_place(spec, entries)}",
         ]
     )
 
 
-def _mlflow_place(spec: RunSpec) -> str:
+def _mlflow_place(spec: RunSpec, entries: list[Entry]) -> str:
     """Where to look, and how to find a run there that does not have an id yet."""
     uri = spec.profile.tracking_uri
+    attached = [entry for entry in entries if entry["event"] == "mlflow_attached"]
+    if uri.startswith("http") and attached:
+        return f"{uri}/#/experiments/{attached[-1]['experiment_id']}/runs/{attached[-1]['run_id']}"
     where = f"{uri}/#/experiments" if uri.startswith("http") else f"type: mlflow ui --backend-store-uri {uri}"
     return f"{where} · filter: tags.`{RUN_UUID_TAG}` = '{spec.run_uuid}'"
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from callbacks.journal import Journal
-from callbacks.tracking import MlflowFeed
 from jobs.evaluation.parts import records_file, spec_of_model, with_settings_of
 from jobs.evaluation.results import ModelResult, best_of
 from jobs.evaluation.scores import judge
@@ -27,28 +25,31 @@ def has_own_run(spec: RunSpec) -> bool:
     return spec.evaluation is None or any(model.run_dir is None for model in spec.evaluation.models)
 
 
-def post_results(spec: RunSpec, results: list[ModelResult], journal: Journal) -> None:
-    """Post every model's results."""
+def post_results(spec: RunSpec, results: list[ModelResult]) -> None:
+    """Post every model's results; what stands there already stays as it is.
+
+    Raises:
+        Exception: whatever MLflow raises.
+    """
     groups: dict[str, list[ModelResult]] = {}
     for result in results:
         groups.setdefault(spec_of_model(spec, result.model).run_uuid, []).append(result)
     for group in groups.values():
         trained_by, best = spec_of_model(spec, group[0].model), best_of(spec, group)
-        feed = MlflowFeed(trained_by.tracked_run, journal)
+        client, parent_id = trained_by.tracked_run.attach()
         for result in group:
-            feed.call(_Posting(spec, result, is_best=result is best if len(group) > 1 else None))
+            _Posting(spec, result, is_best=result is best if len(group) > 1 else None).post(client, parent_id)
         if len(group) > 1:
-            feed.tags({BEST_TAG: best.model.name})
-        feed.close(timeout=300)
+            client.set_tag(parent_id, BEST_TAG, best.model.name)
 
 
 class _Posting:
-    """A call for the feed's thread: one model's nested run."""
+    """One model's nested run."""
 
     def __init__(self, spec: RunSpec, result: ModelResult, is_best: bool | None) -> None:
         self.spec, self.result, self.is_best = spec, result, is_best
 
-    def __call__(self, client: "MlflowClient", parent_id: str) -> None:
+    def post(self, client: "MlflowClient", parent_id: str) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         run_id, has_table = self._run(client, parent_id)

@@ -15,8 +15,10 @@ from dev_cluster.site import Site
 from world import World
 
 from callbacks.journal import Entry, metric_rows, read_journal
+from callbacks.tracking import RUN_UUID_TAG
 from jobs.accounting import attempt_times, steps_lost
 from jobs.paths import RunPaths
+from jobs.spec import RunSpec
 
 STEPS, SAVE_STEPS = 24, 8
 SETTINGS = {
@@ -245,4 +247,27 @@ def problems(run: Run, scenario: Scenario, reference: Run) -> list[str]:
             expect(
                 all(s["time"] > e["time"] for s in started for e in ended), f"{stage} was started before training ended"
             )
-    return found
+    return found + mlflow_problems(run, reference)
+
+
+def mlflow_problems(run: Run, reference: Run) -> list[str]:
+    """What in MLflow does not tell the run as it was: one run over all attempts, every logged loss once."""
+    from mlflow import MlflowClient
+
+    client, spec = MlflowClient(run.world.tracking_uri), RunSpec.load(run.paths.run_dir)
+    experiment = client.get_experiment_by_name(spec.regrow.mlflow.experiment)
+    runs = client.search_runs([experiment.experiment_id], f"tags.`{RUN_UUID_TAG}` = '{spec.run_uuid}'")
+    if len(runs) != 1:
+        return [f"{len(runs)} runs in MLflow"]
+    (found,) = runs
+    points = [(point.step, point.value) for point in client.get_metric_history(found.info.run_id, "loss")]
+    attempts = [each for each in attempt_times(read_journal(run.paths.journal)) if each.stage == "train"]
+    differs = {
+        "status": found.info.status != "FINISHED",
+        "losses": points != sorted(reference.losses().items()),
+        "restarts": found.data.tags["regrow.restarts"] != str(len(attempts) - 1),
+        "steps lost": found.data.tags["regrow.steps_lost"] != str(sum(run.steps_lost())),
+        "attempts": {f"attempt/{each.name}" for each in attempts} - found.data.tags.keys(),
+        "drift": [key for key in found.data.tags if key.startswith("drift/") and not key.startswith("drift/git.")],
+    }
+    return [f"MLflow has other {what} than the run" for what, is_wrong in differs.items() if is_wrong]

@@ -140,6 +140,7 @@ def test_array_whose_every_task_is_preempted_gives_what_an_undisturbed_run_gives
     requeued = {entry["job_id"] for entry in taken.entries("requeued")}
     assert len(requeued) == taken.parts and all("_" in job_id for job_id in requeued)  # elements, never the array
     assert len(taken.entries("submitted")) == 2  # the array, and the report
+    wait_until(lambda: not cluster.run("squeue", "--noheader").stdout, WAIT_SECONDS, "the report's last word to MLflow")
 
 
 def test_tables_of_all_checkpoints_stand_in_mlflow_under_the_run_that_trained_them(world: World, trained: str) -> None:

@@ -114,8 +114,13 @@ def test_site_facts_stand_in_run_json_and_a_waiting_run_shows_and_is_cancelled(
 ) -> None:
     cluster.up(QUICK)
     cluster.run("scontrol", "update", "PartitionName=cpu", "State=DOWN")
-    done = world.submit("waits", f"slurm_conf={cluster.conf}", cluster="dev")
+    secrets = {"MLFLOW_TRACKING_USERNAME": "user-of-mlflow", "MLFLOW_TRACKING_PASSWORD": "secret-of-mlflow",
+               "MLFLOW_TRACKING_TOKEN": "token-of-mlflow"}  # fmt: skip
+    done = world.submit("waits", f"slurm_conf={cluster.conf}", cluster="dev", environment=secrets)
     assert done.returncode == 0, done.stderr
+    files = [path.read_bytes() for path in (world.runs_root / "waits").rglob("*") if path.is_file()]
+    assert any(b"#SBATCH" in content for content in files)
+    assert not [content for content in files for secret in secrets.values() if secret.encode() in content]
     assert "prepare   job 1" in done.stdout
     site = json.loads((world.runs_root / "waits" / "run.json").read_text())["site"]
     train = site.pop("partitions")["train"]

@@ -13,10 +13,10 @@ from world import REGROW, REPO_ROOT, World
 from callbacks.journal import read_journal
 from callbacks.manifest import torn_reason
 from callbacks.tracking import RUN_UUID_TAG
+from jobs.accounting import attempt_times
 from jobs.evaluation.posting import EVALUATION_TAG, post_results
 from jobs.evaluation.results import evaluation_results
 from jobs.paths import RunPaths
-from jobs.pipeline import login_journal
 from jobs.spec import RunSpec
 
 SCORES = {"gen_json_parse_rate", "gen_offender_presence_f1", "gen_offender_name_set_f1", "gen_keyword_rule_presence_f1"}
@@ -53,7 +53,7 @@ def test_run_leaves_valid_checkpoints_scores_and_predictions(run: RunPaths) -> N
 def test_run_says_where_to_look_and_shows_the_scores_step_by_step(run: RunPaths) -> None:
     printed = (run.run_dir / "printed.txt").read_text(encoding="utf-8")
     for text in (
-        str(run.report),
+        str(run.report_page),
         str(run.evaluations),
         str(run.checkpoints),
         "mlflow ui",
@@ -97,7 +97,14 @@ def test_run_is_one_finished_mlflow_run_with_every_point_once(world: World, run:
         for folder in ("config", "evaluate", "report")
         for artifact in client.list_artifacts(run_id, folder)
     }
-    assert artifacts == {"config/axolotl.yml", "evaluate/predictions.jsonl", "report/metrics.md"}
+    report = {"report/index.html", "report/metrics.md", "report/summary.md"}
+    assert artifacts == {"config/axolotl.yml", "evaluate/predictions.jsonl"} | report
+    assert found.data.tags["mlflow.note.content"] == run.report_summary.read_text(encoding="utf-8")
+    assert {dataset.dataset.name for dataset in found.inputs.dataset_inputs} == {"train.json", "validation.json"}
+    train = next(attempt for attempt in attempt_times(read_journal(run.journal)) if attempt.stage == "train")
+    assert found.data.tags[f"attempt/{train.name}"] == f"{os.uname().nodename}, steps 0 to 6: finished"
+    assert found.data.tags["regrow.restarts"] == found.data.tags["regrow.steps_lost"] == "0"
+    assert client.get_metric_history(run_id, "system/system_memory_usage_megabytes")
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +205,7 @@ def test_report_that_is_made_anew_posts_nothing_twice(world: World, evaluation: 
     assert before["both/model"][0] != before["both/one-checkpoint-6"][0]
     results = evaluation_results(spec)
     assert not results.missing
-    post_results(spec, results.models, login_journal(spec))
+    post_results(spec, results.models)
     assert posted() == before
 
 
@@ -232,9 +239,11 @@ def test_status_shows_the_run(world: World, run: RunPaths) -> None:
     settings = ["--set", f"runs_root={world.runs_root}"]
     shown = world.regrow("status", "one", "--json", *settings)
     (status,) = json.loads(shown.stdout)
-    assert 0 < status.pop("goodput") < 1
-    assert status == {"name": "one", "stage": "report", "state": "finished", "step": 6, "target_step": 6,
-                      "steps_lost": 0, "message": "", "jobs": []}  # fmt: skip
+    assert 0 < status["goodput"] < 1
+    assert [attempt["stage"] for attempt in status["attempts"]] == ["prepare", "train", "evaluate", "report"]
+    expected = {"name": "one", "stage": "report", "state": "finished", "step": 6, "target_step": 6, "eta_seconds": None,
+                "attempt": 1, "steps_lost": 0, "message": "", "jobs": []}  # fmt: skip
+    assert {key: status[key] for key in expected} == expected
     assert "one" in world.regrow("status", *settings).stdout
     unknown = world.regrow("status", "nobody", *settings)
     assert unknown.returncode == 2

@@ -1,0 +1,164 @@
+"""A training beside a real MLflow server that is killed, comes back, is slow, hangs: no step waits, no point is lost or twice."""
+
+import os
+import signal
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tracking_server import PASSWORD, USER, TrackingServer, Way
+from world import REGROW, REPO_ROOT, World
+
+from callbacks.journal import Entry, read_journal
+from jobs.paths import RunPaths
+
+STEPS = 1400
+BLOCK = 100
+"""Steps for which the server is as it is."""
+CREDENTIALS = {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, clean_environment: dict[str, str]) -> Iterator[TrackingServer]:
+    server = TrackingServer(tmp_path_factory.mktemp("server"), clean_environment)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def way(server: TrackingServer) -> Iterator[Way]:
+    way = Way(server.port)
+    yield way
+    way.close()
+
+
+class Training:
+    """A run on its way, and what its journal says."""
+
+    def __init__(self, paths: RunPaths) -> None:
+        self.paths = paths
+
+    def wait_for(self, is_there: Callable[[list[Entry]], bool], seconds: float = 120) -> list[Entry]:
+        until = time.monotonic() + seconds
+        while not is_there(entries := read_journal(self.paths.journal)):
+            assert time.monotonic() < until, [entry for entry in entries if entry["event"] != "metrics"][-5:]
+            time.sleep(0.1)
+        return entries
+
+    def wait_for_steps(self, count: int) -> None:
+        start = max(steps(read_journal(self.paths.journal)), default=0)
+        self.wait_for(lambda entries: max(steps(entries), default=0) >= start + count)
+
+    def uploader(self) -> int:
+        """Pid of the process that posts the training's journal."""
+        (pid,) = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if self._is_uploader(path)]
+        return pid
+
+    def _is_uploader(self, path: Path) -> bool:
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return "jobs.sync" in words and str(self.paths.run_dir) in words
+
+
+def steps(entries: list[Entry]) -> list[int]:
+    return [entry["step"] for entry in entries if entry["event"] == "metrics" and "loss" in entry["values"]]
+
+
+@pytest.fixture(scope="module")
+def run(world: World, server: TrackingServer, way: Way) -> tuple[RunPaths, dict[str, list[float]]]:
+    """A finished run during which the server was all of that; and how long steps took beside which of it, in seconds."""
+    paths = RunPaths(world.runs_root / "outage")
+    settings = [*world.settings, f"tracking_uri={way.uri}", f"max_steps={STEPS}", f"eval_steps={STEPS}", f"save_steps={STEPS}",
+                "regrow.generation_eval=null", "regrow.evaluate.shards=1", "regrow.mlflow.experiment=outage"]  # fmt: skip
+    flags = [flag for setting in settings for flag in ("--set", setting)]
+    config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
+    command = [str(REGROW), "submit", config, "--no-check", "--name", "outage", *flags]
+    with subprocess.Popen(
+        command, env=world.environment | CREDENTIALS, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as submission:
+        blocks = _blocks(Training(paths), server, way)
+        printed, _ = submission.communicate(timeout=300)
+    assert submission.returncode == 0, printed
+    (paths.run_dir / "printed.txt").write_text(printed)
+    return paths, _durations(read_journal(paths.journal), blocks)
+
+
+def _blocks(training: Training, server: TrackingServer, way: Way) -> list[tuple[str, float, float]]:
+    """Take the server through all that can be; from when to when it was what."""
+    training.wait_for(lambda entries: len(steps(entries)) >= 20)
+    uploader, blocks = training.uploader(), []
+    for state in ("none", "slow", "none", "slow", "none", "hangs", "none", "hangs"):
+        way.delay = {"slow": 0.5, "hangs": None}.get(state, 0.0)
+        os.kill(uploader, signal.SIGSTOP if state == "none" else signal.SIGCONT)
+        began = time.time()
+        training.wait_for_steps(BLOCK)
+        blocks.append((state, began, time.time()))
+    way.delay = 0.0
+    server.kill()
+    training.wait_for(lambda entries: any(entry["event"] == "mlflow_failed" for entry in entries))
+    server.start()
+    return blocks
+
+
+def _durations(entries: list[Entry], blocks: list[tuple[str, float, float]]) -> dict[str, list[float]]:
+    times = [entry["time"] for entry in entries if entry["event"] == "metrics" and "loss" in entry["values"]]
+    found: dict[str, list[float]] = {"none": [], "slow": [], "hangs": []}
+    for before, after in pairwise(times):
+        for state, began, ended in blocks:
+            if began <= before and after <= ended:
+                found[state].append(after - before)
+    return found
+
+
+def test_no_point_is_lost_and_none_is_there_twice(
+    run: tuple[RunPaths, dict[str, list[float]]], way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    client = MlflowClient(way.uri)
+    (found,) = client.search_runs(
+        [client.get_experiment_by_name("outage").experiment_id], "attributes.run_name = 'outage'"
+    )
+    assert found.info.status == "FINISHED"
+    assert [point.step for point in client.get_metric_history(found.info.run_id, "loss")] == [*range(1, STEPS + 1)]
+    system = client.get_metric_history(found.info.run_id, "system/system_memory_usage_megabytes")
+    assert len(system) == len({point.step for point in system}) > 1
+    assert not [
+        text for text in [*found.data.params.values(), *found.data.tags.values()] if PASSWORD in text or USER in text
+    ]
+    assert {"config/axolotl.yml", "report/metrics.md"} <= {
+        artifact.path
+        for folder in ("config", "report")
+        for artifact in client.list_artifacts(found.info.run_id, folder)
+    }
+
+
+@pytest.mark.parametrize("state", ["slow", "hangs"])
+def test_steps_take_as_long_as_without_a_server(run: tuple[RunPaths, dict[str, list[float]]], state: str) -> None:
+    """Within 2 %: the medians' ratio, as far as it can be told from what else the machine does (99 % bootstrap)."""
+    _, durations = run
+    without, beside = np.array(durations["none"]), np.array(durations[state])
+    draws = np.random.default_rng(1)
+    ratios = [
+        np.median(draws.choice(beside, len(beside))) / np.median(draws.choice(without, len(without)))
+        for _ in range(2000)
+    ]
+    print(f"{state}: {statistics.median(ratios):.4f}, {len(without)} and {len(beside)} steps")
+    assert np.quantile(ratios, 0.01) <= 1.02
+
+
+def test_credentials_stand_nowhere(run: tuple[RunPaths, dict[str, list[float]]]) -> None:
+    paths, _ = run
+    files = [path for path in paths.run_dir.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert not [path for path in files if PASSWORD.encode() in path.read_bytes() or USER.encode() in path.read_bytes()]
