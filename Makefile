@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
 
-.PHONY: help setup demo trial slurm-packages test chaos stop-and-resume bench-eval lint mlflow-ui
+.PHONY: help setup demo trial slurm-packages browser-packages test chaos stop-and-resume bench-eval lint docs mlflow-ui
 help:            ## what can be typed here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -29,12 +29,15 @@ trial: setup     ## the first 50 steps of CONFIG on one GPU, evaluated every 25;
 	$(BIN)/regrow submit $(CONFIG) --cluster $(CLUSTER) --set max_steps=50 --set eval_steps=25 --set save_steps=25 --set train.gpus_per_node=1 $(ARGS)
 
 # Whole trainings and a real Slurm have the machine to themselves; of the others, two run at a time.
-test: setup lint slurm-packages ## all tests
+test: setup lint slurm-packages browser-packages ## all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/slurm --ignore=tests/train
 	$(BIN)/python -m pytest tests/train tests/slurm
 
 slurm-packages:  ## Debian's Slurm for the tests, where it may be installed without a question
 	slurm/dev_cluster/install.sh
+
+browser-packages: ## Debian's Chromium for the report's tests, where it may be installed without a question
+	tests/install_browser.sh
 
 chaos: setup slurm-packages  ## everything that can happen to a job, on a real Slurm: about an hour; goes on where it was cut off
 	PYTHONPATH=tests:tests/slurm $(BIN)/python -m chaos $(ARGS)
@@ -47,6 +50,9 @@ bench-eval: setup  ## batched generation beside a loop over single records, on t
 
 lint: setup      ## ruff, mypy, the rooms' import rules
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
+
+docs: setup      ## the documentation as a site, in site/
+	$(BIN)/mkdocs build --strict --quiet
 
 mlflow-ui:       ## the tracking database of this machine's runs, in a browser
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///runs/mlflow.db

@@ -1,0 +1,44 @@
+"""What troubleshooting.md says is printed, is printed: every message there stands in the code, word for word."""
+
+import re
+
+import pytest
+from world import REPO_ROOT
+
+PAGE = REPO_ROOT / "docs" / "troubleshooting.md"
+NOT_OURS = {
+    "launch failed requeued held",
+    "JobHeldUser",
+    "PartitionTimeLimit",
+    "Invalid Host header",
+    "CUDA out of memory",
+}
+"""What Slurm, MLflow and torch say."""
+PUT_TOGETHER = {"train was preempted at step", 'record 7: field "output" is missing', "train.slurm_partition"}
+"""What the code puts together out of shorter pieces."""
+LONG_ENOUGH = 10
+
+
+def source() -> str:
+    """All of the code, its texts over several lines put together."""
+    files = [path for room in ("jobs", "callbacks", "data_prep", "slurm") for path in (REPO_ROOT / room).rglob("*.py")]
+    return re.sub(r'"\s*\n?\s*f?"', "", "\n".join(path.read_text(encoding="utf-8") for path in files))
+
+
+def messages() -> list[str]:
+    """What stands in code in the first column of the tables; `…` is what differs from case to case."""
+    cells = re.findall(r"^\| (.*?) \| ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return [code for cell in cells for code in re.findall(r"``(.+?)``|`([^`]+)`", cell) for code in code if code]
+
+
+def test_every_message_is_one_of_the_code() -> None:
+    code, found = source(), messages()
+    pieces = [piece.strip(" :,;.?()") for message in found for piece in message.split("…")]
+    unknown = {piece for piece in pieces if len(piece) >= LONG_ENOUGH and piece not in code}
+    assert len(found) > 60
+    assert unknown == NOT_OURS & unknown | PUT_TOGETHER
+
+
+@pytest.mark.parametrize("text", sorted(PUT_TOGETHER))
+def test_what_is_put_together_is_on_the_page(text: str) -> None:
+    assert text in PAGE.read_text(encoding="utf-8")

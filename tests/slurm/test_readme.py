@@ -1,0 +1,120 @@
+"""README.md and the tutorial, typed by a reader on a real Slurm."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import pytest
+from blocks import DEV_CLUSTER, YOUR_CLUSTER, Clone, blocks, words
+from dev_cluster.cluster import DevCluster
+from dev_cluster.processes import wait_until
+
+from callbacks.journal import Entry, read_journal
+from jobs.paths import RunPaths
+
+READ_ONLY = {"sinfo", "squeue", "sacct"}
+SHOWING = {("scontrol", "show"), ("sacctmgr", "show")}
+SECONDS = 240
+Condition = Callable[[list[Entry], str], bool]
+"""Of the run's journal, and of what squeue prints."""
+
+
+@pytest.fixture
+def clone(cluster: DevCluster, clean_environment: dict[str, str]) -> Iterator[Clone]:
+    """A clone whose dev cluster comes up in its own home, with a short path, since a socket's has at most 107 characters.
+
+    Its toy config takes fewer records: to tokenise all of them takes a quarter of the tutorial.
+    """
+    clone = Clone.make(cluster.folder.parent, clean_environment)
+    config = clone.folder / "axolotl_configs" / "tiny_cpu.yml"
+    text = config.read_text(encoding="utf-8")
+    assert "repeat: 3}" in text
+    assert "take: 6000}" in text
+    config.write_text(text.replace("repeat: 3}", "repeat: 1}").replace("take: 6000}", "take: 1000}"), encoding="utf-8")
+    yield clone
+    DevCluster(clone.dev_cluster).down()
+
+
+class Reader:
+    """Types a line once its time has come, as a reader who watches the run does."""
+
+    def __init__(self, clone: Clone) -> None:
+        self._clone = clone
+        self.printed: dict[str, list[str]] = {}
+        """By the command's words, everything that it printed, in order."""
+
+    def type(self, command: str) -> None:
+        key = command.partition("#")[0].strip()
+        self._wait(BEFORE, key)
+        self.printed.setdefault(key, []).append(self._clone.type(command))
+        self._wait(AFTER, key)
+
+    def _wait(self, conditions: Mapping[str, Condition], key: str) -> None:
+        """By the journal and the queue themselves: to ask `regrow status` again and again would slow the run down."""
+        for holds in [condition for beginning, condition in conditions.items() if key.startswith(beginning)]:
+            wait_until(partial(self._holds, holds), SECONDS, f"what the pages say of: {key}")
+
+    def _holds(self, condition: Condition) -> bool:
+        entries = read_journal(RunPaths(self._clone.folder / "runs" / "mine").journal)
+        return condition(entries, DevCluster(self._clone.dev_cluster).run("squeue", "--noheader").stdout)
+
+
+def of_train(entries: list[Entry], event: str) -> list[Entry]:
+    """The events of this name of the train stage, its ranks' among them."""
+    return [entry for entry in entries if entry["event"] == event and entry["writer"].startswith("train-")]
+
+
+BEFORE: dict[str, Condition] = {
+    "regrow dev-cluster preempt": lambda entries, queue: any(
+        "loss" in entry["values"] for entry in of_train(entries, "metrics")
+    ),
+    "regrow logs mine": lambda entries, queue: len(of_train(entries, "stage_started")) == 2,
+    "regrow cancel mine": lambda entries, queue: len(of_train(entries, "training_began")) == 2,
+}
+"""When the pages say that the time for a command has come."""
+AFTER: dict[str, Condition] = {
+    "regrow dev-cluster preempt": lambda entries, queue: bool(of_train(entries, "left")),
+    "regrow cancel mine": lambda entries, queue: not queue,
+}
+"""What the pages say that a command brings about."""
+
+
+def test_tutorial_goes_as_it_is_told(clone: Clone) -> None:
+    reader = Reader(clone)
+    for block in blocks(DEV_CLUSTER):
+        if block.page.name == "tutorial.md":
+            for command in block.commands:
+                if command.startswith("regrow dev-cluster down"):
+                    look_at_the_site(clone)
+                reader.type(command)
+    assert not clone.dev_cluster.exists()
+    (submitted,) = reader.printed[
+        "regrow submit axolotl_configs/tiny_cpu.yml --cluster dev --name mine --set max_steps=200"
+    ]
+    assert "to follow: regrow status mine" in submitted
+    (resumed,) = reader.printed["regrow resume mine --wait"]
+    assert "train goes back into the queue" in resumed
+    assert "the job was cancelled, and is not brought back" in resumed
+    assert "report has finished" in resumed
+    waits, is_preempted, is_cancelled, has_finished = reader.printed["regrow status mine"]
+    assert "waiting" in waits or "running" in waits
+    assert "train was preempted at step" in is_preempted
+    assert "cancelled" in is_cancelled
+    assert "finished" in has_finished
+    (report,) = reader.printed["regrow report mine"]
+    assert Path(report.strip()).is_file()
+    (log,) = reader.printed["regrow logs mine --stage train"]
+    assert "==> train, job" in log
+    assert "attempt 2" in log
+
+
+def look_at_the_site(clone: Clone) -> None:
+    """What the pages tell to ask one's own Slurm can be asked."""
+    asked = 0
+    for block in blocks(YOUR_CLUSTER):
+        for command in block.commands:
+            for program, *arguments in filter(None, words(command)):
+                if program in READ_ONLY or (program, *arguments[:1]) in SHOWING:
+                    clone.type(f"export SLURM_CONF={clone.dev_cluster}/slurm.conf; {command}")
+                    asked += 1
+    assert asked
