@@ -49,7 +49,9 @@ class GenerationEval(Section):
     """Generation at each evaluation, over a seeded sample of the validation records."""
 
     max_records: PositiveInt = 512
+    """How many validation records answer; the same ones at every evaluation."""
     max_new_tokens: PositiveInt = 256
+    """Tokens of an answer at most; what is longer is cut off, and does not parse."""
     batch_size: PositiveInt = 16
     """Records per generated batch and rank."""
     max_minutes: float = Field(default=15, gt=0)
@@ -66,6 +68,7 @@ class Evaluate(Section):
     token_budget: PositiveInt = 32768
     """Most tokens of a batch, padding and new ones included; what does not fit into memory is halved."""
     max_new_tokens: PositiveInt = 256
+    """Tokens of an answer at most; what is longer is cut off, and counted as such."""
     temperature: NonNegativeFloat = 0.0
     """0: greedy, always the most likely token. Above, the answers are drawn, and repeat with the config's `seed`."""
     top_p: float = Field(default=1.0, gt=0, le=1)
@@ -76,6 +79,7 @@ class Mlflow(Section):
     """Where in MLflow the run stands."""
 
     experiment: str = "qwen-finetune"
+    """Name of the experiment; made if there is none."""
 
 
 class Requeue(Section):

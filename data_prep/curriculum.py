@@ -32,19 +32,19 @@ class Source:
         for name in _OPTIONS:
             number = getattr(self, name)
             if number is not None and number < 1:
-                raise ValueError(f"{self.path}: {name} must be at least 1, found {number}")
+                raise RecordError(f"{self.path}: {name} must be at least 1, found {number}")
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """`PATH`, `PATH:repeat=3`, `PATH:take=96000`, or both: `PATH:take=96000,repeat=3`."""
         match = _SOURCE.fullmatch(text)
         if not match:
-            raise ValueError(f"a source is written PATH[:repeat=N][:take=N], found {text!r}")
+            raise RecordError(f"a source is written PATH[:repeat=N][:take=N], found {text!r}")
         options: dict[str, int] = {}
         for option in re.split("[:,]", match["options"]) if match["options"] else ():
             name, number = _parse_option(option, text)
             if name in options:
-                raise ValueError(f"{name} is set twice in {text!r}")
+                raise RecordError(f"{name} is set twice in {text!r}")
             options[name] = number
         return cls(Path(match["path"]), **options)
 
@@ -53,9 +53,9 @@ def _parse_option(option: str, text: str) -> tuple[str, int]:
     """Name and number of one option of the source that `text` spells."""
     name, _, number = option.partition("=")
     if name not in _OPTIONS:
-        raise ValueError(f'unknown option "{name}" in {text!r}: valid are repeat=N and take=N')
+        raise RecordError(f'unknown option "{name}" in {text!r}: valid are repeat=N and take=N')
     if not re.fullmatch(r"-?\d+", number):
-        raise ValueError(f"{name} must be a whole number, found {number!r} in {text!r}: write {name}=3, for example")
+        raise RecordError(f"{name} must be a whole number, found {number!r} in {text!r}: write {name}=3, for example")
     return name, int(number)
 
 
@@ -107,9 +107,9 @@ def merge(sources: Sequence[Source], output: Path, *, progress: Callable[[int], 
     `progress` gets the bytes of input consumed since the last call. The first flaw of a source is a RecordError.
     """
     if not sources:
-        raise ValueError(f"{output}: there is nothing to merge: name at least one file of records")
+        raise RecordError(f"{output}: there is nothing to merge: name at least one file of records")
     if any(_is_same_file(source.path, output) for source in sources):
-        raise ValueError(f"{output} is one of its own sources: write the curriculum to another file")
+        raise RecordError(f"{output} is one of its own sources: write the curriculum to another file")
     output.parent.mkdir(parents=True, exist_ok=True)
     meta = meta_path(output)
     with _replacing(output, outdated=meta) as file:

@@ -249,7 +249,9 @@ def sync(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:
 
 @app.command()
 def status(
-    run: Annotated[str | None, typer.Argument(help="A run's name. Default: all runs, the newest first.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="A run's name, or its folder. Default: all runs, the newest first.")
+    ] = None,
     cluster: Cluster = "local",
     settings: Settings = [],  # noqa: B006
     is_watched: Annotated[
@@ -260,15 +262,15 @@ def status(
     """What the runs are doing."""
     from rich.console import Console
 
+    from jobs.resume import find_run_dir
     from jobs.runs import Runs
     from jobs.spec import load_profile
     from jobs.status_screen import shown_runs, watch
 
     runs_root, console = Path(load_profile(cluster, settings).runs_root), Console(highlight=False)
-    runs = Runs(runs_root, run)
+    run_dir = find_run_dir(run, runs_root) if run else None
+    runs = Runs(run_dir.parent, run_dir.name) if run_dir else Runs(runs_root)
     statuses = runs.statuses()
-    if run and not statuses:
-        raise ConfigError(f"{run}: no such run in {runs_root}; `regrow status` lists them")
     if is_watched and (as_json or not console.is_terminal):
         raise ConfigError("--watch: this needs a terminal; a script asks for --json now and then")
     if as_json:

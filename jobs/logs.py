@@ -73,7 +73,7 @@ def print_log(spec: RunSpec, wanted: Wanted, output: BinaryIO, say: Callable[[st
     """
     fitting = [log for log in attempt_logs(JournalReader(spec.paths.journal).new_entries()) if wanted.fits(log)]
     if not fitting:
-        raise ConfigError(f"{spec.name}: nothing has started yet of: {wanted}; see regrow status {spec.name}")
+        raise ConfigError(f"{spec.name}: nothing has started yet of: {wanted}; see regrow status {spec.typed}")
     say(str(fitting[-1]))
     output.write(fitting[-1].path.read_bytes() if fitting[-1].path.exists() else b"")
 

@@ -21,7 +21,9 @@ class Gpu(Strict):
     """The GPU of the nodes, for the memory check."""
 
     name: str
+    """As people call it; it stands in the findings of the check."""
     memory_gib: float = Field(gt=0)
+    """Of one GPU, as `nvidia-smi` shows it: 80 for an A100-80G."""
 
 
 class ClusterProfile(Strict):
@@ -49,8 +51,11 @@ class ClusterProfile(Strict):
     prepare: dict[str, Any] = Field(default={})
     """Parameters of the stage's job by submitit's own names: timeout_min, gpus_per_node, slurm_partition, ..."""
     train: dict[str, Any] = Field(default={})
+    """As for prepare; one job on one node, a rank for each of its `gpus_per_node`."""
     evaluate: dict[str, Any] = Field(default={})
+    """As for prepare; each array task is such a job."""
     report: dict[str, Any] = Field(default={})
+    """As for prepare; it needs no GPU."""
 
     def parameters(self, stage: Stage) -> dict[str, Any]:
         """submitit's parameters for one stage."""

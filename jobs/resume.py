@@ -22,11 +22,20 @@ def find_run(run: str, runs_root: Path) -> RunSpec:
     """The run of a name, or of a run folder's path.
 
     Raises:
+        ConfigError: there is none, or it cannot be read.
+    """
+    return RunSpec.load(find_run_dir(run, runs_root))
+
+
+def find_run_dir(run: str, runs_root: Path) -> Path:
+    """The folder of a run.
+
+    Raises:
         ConfigError: there is none.
     """
     for run_dir in (runs_root / run, Path(run)):
         if RunPaths(run_dir).run_json.exists():
-            return RunSpec.load(run_dir.resolve())
+            return run_dir.resolve()
     raise ConfigError(f"{run}: no such run in {runs_root}; `regrow status` lists them")
 
 
@@ -81,7 +90,7 @@ def resume_run(spec: RunSpec, wait: bool) -> int:
     slurm.use_cluster(spec.profile.slurm_conf)
     if has_active_jobs(spec):
         raise ConfigError(
-            f"{spec.name} has jobs in the queue; see `regrow status {spec.name}`, or `regrow cancel` it first"
+            f"{spec.name} has jobs in the queue; see `regrow status {spec.typed}`, or `regrow cancel` it first"
         )
     return start_jobs(spec, stages, wait)
 

@@ -82,6 +82,12 @@ class RunSpec(Strict):
         return RunPaths(Path(self.profile.runs_root) / self.name)
 
     @property
+    def typed(self) -> str:
+        """What to type for the run in another command: its name, or its folder where that command looks elsewhere."""
+        run_dir = self.paths.run_dir
+        return self.name if run_dir.parent == Path(load_profile("local").runs_root) else str(run_dir)
+
+    @property
     def prepared_paths(self) -> PreparedPaths | None:
         return PreparedPaths(Path(self.prepared)) if self.prepared else None
 

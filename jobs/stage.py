@@ -74,7 +74,7 @@ def _start_sync(attempt: Attempt) -> MlflowProcess | None:
 
 def _close(attempt: Attempt, mlflow: MlflowProcess | None) -> None:
     if mlflow and not mlflow.close(MLFLOW_SECONDS[attempt.stage] + 5):
-        print(f"MLflow has not taken everything; type: regrow sync {attempt.spec.name}", flush=True)
+        print(f"MLflow has not taken everything; type: regrow sync {attempt.spec.typed}", flush=True)
 
 
 def _leave(attempt: Attempt, mlflow: MlflowProcess | None, cause: Cause, exit_code: int, message: str = "") -> None:

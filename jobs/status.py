@@ -196,7 +196,8 @@ def _message(entries: list[Entry], jobs: Sequence[JobStatus], state: str) -> str
 def _waits(job: JobStatus) -> str:
     start = job.start_time and job.start_time - time.time()
     expected = f", expected to start in {duration(start)}" if start and start > 0 else ""
-    return f"{job.stage} is pending ({job.reason}){expected}"
+    reason = f" ({job.reason})" if job.reason else ""
+    return f"{job.stage} is pending{reason}{expected}"
 
 
 def _happened(entries: list[Entry]) -> str:

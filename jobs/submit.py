@@ -86,7 +86,7 @@ def start_jobs(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
         console.print(f"{found.stage:<9} job {found.job_id:<8} log {spec.paths.log(f'{found.stage}-{first}-0')}{many}")
     if not wait:
         console.print(_where_to_look(spec, []), markup=False)
-        console.print(f"to follow: regrow status {spec.name} · to end it: regrow cancel {spec.name}")
+        console.print(f"to follow: regrow status {spec.typed} · to end it: regrow cancel {spec.typed}")
         return 0
     with following(console) as follow:
         exit_code = wait_for_jobs(spec, stages, follow)

@@ -42,10 +42,8 @@ class RunSync:
         posted = self._own.post() if self._own else Counter[str]()
         self._has_results |= any(entry["event"] == "evaluated" for entry in self._results.new_entries())
         if self._has_results:
-            results = written_results(self._spec)
-            post_results(self._spec, results)
+            posted["results"] += post_results(self._spec, written_results(self._spec))
             self._has_results = False
-            posted["results"] += len(results)
         return posted
 
 

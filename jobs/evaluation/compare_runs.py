@@ -75,7 +75,7 @@ def _side(text: str, runs_root: Path) -> Side:
     results = written_results(spec)
     chosen = [result for result in results if wanted in (None, result.model.name)]
     if not results:
-        raise ConfigError(f"{spec.name} has no finished evaluation; see `regrow status {spec.name}`")
+        raise ConfigError(f"{spec.name} has no finished evaluation; see `regrow status {spec.typed}`")
     if len(chosen) != 1:
         known = ", ".join(f"{spec.name}/{model.name}" for model in (result.model for result in results))
         raise ConfigError(f"{text}: which of its models? Write one of {known}")

@@ -1,5 +1,6 @@
 """Results in MLflow: a nested run for each model under the run that trained it, and which of them is the best."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 EVALUATION_TAG = "regrow.evaluation"
 """What was evaluated where: the evaluation's run_uuid and the model's name. A report that is made anew finds its run by it."""
 BEST_TAG = "regrow.best_checkpoint"
+SCORES_TAG = "regrow.scores"
+"""A hash of the scores file whose content stands there."""
 TABLE = "predictions.json"
 TABLE_TAG = "mlflow.loggedArtifacts"
 TABLE_ROWS = 10_000
@@ -25,22 +28,24 @@ def has_own_run(spec: RunSpec) -> bool:
     return spec.evaluation is None or any(model.run_dir is None for model in spec.evaluation.models)
 
 
-def post_results(spec: RunSpec, results: list[ModelResult]) -> None:
-    """Post every model's results; what stands there already stays as it is.
+def post_results(spec: RunSpec, results: list[ModelResult]) -> int:
+    """Post every model's results; of how many MLflow had not got them yet. What stands there already stays as it is.
 
     Raises:
         Exception: whatever MLflow raises.
     """
     groups: dict[str, list[ModelResult]] = {}
+    posted = 0
     for result in results:
         groups.setdefault(spec_of_model(spec, result.model).run_uuid, []).append(result)
     for group in groups.values():
         trained_by, best = spec_of_model(spec, group[0].model), best_of(spec, group)
         client, parent_id = trained_by.tracked_run.attach()
         for result in group:
-            _Posting(spec, result, is_best=result is best if len(group) > 1 else None).post(client, parent_id)
+            posted += _Posting(spec, result, is_best=result is best if len(group) > 1 else None).post(client, parent_id)
         if len(group) > 1:
             client.set_tag(parent_id, BEST_TAG, best.model.name)
+    return posted
 
 
 class _Posting:
@@ -49,10 +54,15 @@ class _Posting:
     def __init__(self, spec: RunSpec, result: ModelResult, is_best: bool | None) -> None:
         self.spec, self.result, self.is_best = spec, result, is_best
 
-    def post(self, client: "MlflowClient", parent_id: str) -> None:
+    def post(self, client: "MlflowClient", parent_id: str) -> bool:
+        """False: these very scores stand there already."""
         from mlflow.entities import Metric, Param, RunTag
 
-        run_id, has_table = self._run(client, parent_id)
+        run_id, tags_there = self._run(client, parent_id)
+        paths = self.spec.paths.evaluation(self.result.model.name)
+        digest = hashlib.sha256(paths.scores.read_bytes()).hexdigest()[:16]
+        if tags_there.get(SCORES_TAG) == digest:
+            return False
         milliseconds, step = int(1000 * self.result.finished_at), self.result.model.step or 0
         metrics = [Metric(f"evaluate/{key}", value, milliseconds, step) for key, value in self._metrics().items()]
         params = [Param(key, str(value)) for key, value in self._params().items()]
@@ -60,23 +70,24 @@ class _Posting:
         for start in range(0, len(metrics), 500):
             client.log_batch(run_id, metrics=metrics[start : start + 500])
         client.log_batch(run_id, params=params, tags=tags)
-        paths = self.spec.paths.evaluation(self.result.model.name)
         for path in (paths.predictions, paths.scores):
             client.log_artifact(run_id, str(path))
-        if not has_table:  # a second one would be appended
+        if TABLE_TAG not in tags_there:  # a second one would be appended
             client.log_table(run_id, self._table(), TABLE)
         client.set_terminated(run_id, "FINISHED")
+        client.set_tag(run_id, SCORES_TAG, digest)  # last: all the rest is there
+        return True
 
-    def _run(self, client: "MlflowClient", parent_id: str) -> tuple[str, bool]:
-        """The nested run, found or created; and whether it has its table."""
+    def _run(self, client: "MlflowClient", parent_id: str) -> tuple[str, Mapping[str, str]]:
+        """The nested run, found or created, and its tags."""
         key = f"{self.spec.run_uuid}/{self.result.model.name}"
         experiment_id = client.get_run(parent_id).info.experiment_id
         found = client.search_runs([experiment_id], f"tags.`{EVALUATION_TAG}` = '{key}'", max_results=1)
         if found:
-            return found[0].info.run_id, TABLE_TAG in found[0].data.tags
+            return found[0].info.run_id, found[0].data.tags
         tags = {"mlflow.parentRunId": parent_id, EVALUATION_TAG: key}
         name = f"{self.spec.name}/{self.result.model.name}"
-        return client.create_run(experiment_id, tags=tags, run_name=name).info.run_id, False
+        return client.create_run(experiment_id, tags=tags, run_name=name).info.run_id, {}
 
     def _metrics(self) -> dict[str, float]:
         """Each metric, and its interval as `<metric>/low` and `/high`; what was invented, wrong, missed; the speed."""

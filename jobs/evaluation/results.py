@@ -47,7 +47,7 @@ def evaluation_results(spec: RunSpec) -> Results:
         parts = [part for part in all_parts if part.model == model]
         if unfinished := [part.file.name for part in parts if not ShardFile(part.file).is_whole()]:
             results.missing.append(
-                f"{model.name}: {', '.join(unfinished)} not finished; type: regrow resume {spec.name}"
+                f"{model.name}: {', '.join(unfinished)} not finished; type: regrow resume {spec.typed}"
             )
             continue
         try:

@@ -80,6 +80,8 @@ class DevCluster:
 
     def preempt(self, seconds: float = 1) -> str:
         """Take all GPU nodes away for so long, by a job of higher priority; its id. It starts when they are free."""
+        if self.site is None or not self.is_answering():
+            raise DevClusterError("the dev cluster is down; type: regrow dev-cluster up")
         done = self.run("sbatch", "--parsable", "--partition=gpu", f"--nodes={len(GPU_NODES)}", "--job-name=preemptor",
                         f"--gres=gpu:{GPUS_PER_NODE}", "--output=/dev/null", f"--wrap=sleep {seconds}")  # fmt: skip
         if done.returncode:

@@ -1,5 +1,6 @@
 """A training beside a real MLflow server that is killed, comes back, is slow, hangs: no step waits, no point is lost or twice."""
 
+import json
 import os
 import signal
 import statistics
@@ -155,6 +156,21 @@ def test_steps_take_as_long_as_without_a_server(run: tuple[RunPaths, dict[str, l
     ]
     print(f"{state}: {statistics.median(ratios):.4f}, {len(without)} and {len(beside)} steps")
     assert np.quantile(ratios, 0.01) <= 1.02
+
+
+def test_check_tells_whether_the_server_lets_one_in(
+    run: tuple[RunPaths, dict[str, list[float]]], world: World, way: Way
+) -> None:
+    config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
+    command = ["check", config, "--cluster", "local", "--json", "--set", f"tracking_uri={way.uri}"]
+    without, wrong, right = (
+        json.loads(world.regrow(*command, environment=environment).stdout)["findings"]
+        for environment in ({}, CREDENTIALS | {"MLFLOW_TRACKING_PASSWORD": "no"}, CREDENTIALS)
+    )
+    for findings in (without, wrong):
+        (found,) = [finding for finding in findings if finding["code"] == "site.mlflow"]
+        assert "does not let you in: HTTP 401" in found["found"]
+    assert "site.mlflow" not in {finding["code"] for finding in right}
 
 
 def test_credentials_stand_nowhere(run: tuple[RunPaths, dict[str, list[float]]]) -> None:
