@@ -83,7 +83,7 @@ class JournalReader:
             whole, newline, _ = file.read().rpartition(b"\n")  # the rest is an entry that is still being written
         self._read[path] = start + len(whole) + len(newline)
         for line in whole.split(b"\n") if newline else ():
-            entry = _parsed(line) or {"time": self._times.get(path, 0.0), "event": "torn_line"}
+            entry = _parsed(line) or {"time": self._times.get(path, path.stat().st_mtime), "event": "torn_line"}
             self._times[path] = entry["time"]
             entry["writer"] = writer
             yield entry

@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import IO
 
 from callbacks.journal import Journal
@@ -27,9 +29,17 @@ EXIT_BEHIND = 1
 class MlflowProcess:
     """The process, seen by who starts it."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], output: int | IO[bytes]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        output: int | IO[bytes],
+        folder: Path | None = None,
+    ) -> None:
+        """`folder`: where it runs; None: here."""
         self._process = subprocess.Popen(
             command,
+            cwd=folder,
             env=HTTP_SETTINGS | dict(environment),
             stdin=subprocess.PIPE,
             stdout=output,
@@ -63,7 +73,8 @@ def keep_posting(post: Callable[[], object], journal: Journal, last_seconds: flo
         last_try_at = min(last_try_at, time.monotonic() + last_seconds - 1) if is_last else last_try_at
         said, failure = failure, _failure(post)
         if failure != said:
-            journal.event("mlflow_failed", error=failure) if failure else journal.event("mlflow_caught_up")
+            with suppress(OSError):  # a full disk
+                journal.event("mlflow_failed", error=failure) if failure else journal.event("mlflow_caught_up")
         if is_last and (not failure or time.monotonic() >= last_try_at):
             sys.exit(EXIT_BEHIND) if failure else None
             return
@@ -98,9 +109,12 @@ def _sample(journal: Journal, since: float) -> None:
 
     monitor = SystemMetricsMonitor(run_id="", tracking_uri="")  # never started: it would post, and give up at an outage
     while True:
-        monitor.collect_metrics()
-        values = {f"system/{key}": value for key, value in monitor.aggregate_metrics().items()}
-        for each in monitor.monitors:
-            each.clear_metrics()
-        journal.event("system", second=int(time.time() - since), values=values)
+        try:
+            monitor.collect_metrics()
+            values = {f"system/{key}": value for key, value in monitor.aggregate_metrics().items()}
+            for each in monitor.monitors:
+                each.clear_metrics()
+            journal.event("system", second=int(time.time() - since), values=values)
+        except Exception as error:  # whatever a driver has to say: the next sample may succeed
+            print(f"no system metrics: {type(error).__name__}: {error}", flush=True)
         time.sleep(SAMPLE_SECONDS)

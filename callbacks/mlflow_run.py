@@ -4,10 +4,11 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from callbacks.projection import Artifact, DatasetFacts, PointId, Projection
+from callbacks.projection import Artifact, DatasetFacts, PointId, Projection, mlflow_key
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,6 +30,10 @@ class MlflowRun:
         self.experiment_id: str = run.info.experiment_id
         self._params, self._tags, self._status = dict(run.data.params), dict(run.data.tags), run.info.status
         self._datasets = {(each.dataset.name, each.dataset.digest) for each in run.inputs.dataset_inputs}
+        self._looked_at = 0
+        """How many of the projection's points stand there for sure: they come in one order."""
+        self._files: dict[Artifact, tuple[int, int]] = {}
+        """Time and size of each file when it was looked at last."""
         self._points: set[PointId] = set()
         for key in {point.key for point in projection.points} & set(run.data.metrics):
             for metric in client.get_metric_history(run_id, key):
@@ -46,10 +51,11 @@ class MlflowRun:
         return posted + Counter(artifacts=self._post_artifacts(projection))
 
     def _post_points(self, projection: Projection) -> int:
-        new = [point for point in projection.points if _as_posted(point) not in self._points]
+        added = islice(projection.points, self._looked_at, None)
+        new = [point for point in added if _as_posted(point) not in self._points]
         for chunk in _chunks(new, MOST_METRICS):
             self._client.log_batch(self._run_id, metrics=[_metric(point, *projection.points[point]) for point in chunk])
-            self._points.update(map(_as_posted, chunk))
+        self._looked_at = len(projection.points)
         return len(new)
 
     def _post_params(self, projection: Projection) -> int:
@@ -88,11 +94,14 @@ class MlflowRun:
 
     def _post_artifacts(self, projection: Projection) -> int:
         """Files that are new, or changed: a tag holds what of each was posted."""
-        digests = {artifact: _digest(artifact.path) for artifact in projection.artifacts if artifact.path.is_file()}
+        stats = {artifact: artifact.path.stat() for artifact in projection.artifacts if artifact.path.is_file()}
+        files = {artifact: (stat.st_mtime_ns, stat.st_size) for artifact, stat in stats.items()}
+        digests = {each: _digest(each.path) for each in files if files[each] != self._files.get(each)}
         new = {artifact: digest for artifact, digest in digests.items() if self._tags.get(_tag(artifact)) != digest}
         for artifact, digest in new.items():
             self._client.log_artifact(self._run_id, str(artifact.path), artifact.folder)
             self._post_tags({_tag(artifact): digest})
+        self._files = files
         return len(new)
 
 
@@ -120,7 +129,7 @@ def _dataset_input(facts: DatasetFacts) -> "DatasetInput":
 
 
 def _tag(artifact: Artifact) -> str:
-    return f"artifact/{artifact.folder}/{artifact.path.name}"
+    return mlflow_key(f"artifact/{artifact.folder}/{artifact.path.name}")
 
 
 def _digest(path: Path) -> str:

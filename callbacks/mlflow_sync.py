@@ -7,6 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 
 from callbacks.journal import JOURNAL_ENV, Entry, Journal, JournalReader
@@ -14,6 +15,9 @@ from callbacks.mlflow_process import MLFLOW_WRITER, keep_posting, keep_sampling
 from callbacks.mlflow_run import MlflowRun
 from callbacks.projection import Projection
 from callbacks.tracking import TrackedRun
+
+QUIET = frozenset({"metrics", "system", "mlflow_attached", "mlflow_failed", "mlflow_caught_up"})
+"""Events that change no tag."""
 
 
 class MlflowSync:
@@ -53,9 +57,9 @@ class MlflowSync:
     def _read(self) -> None:
         new = self._reader.new_entries()
         self._projection.add(new)
-        self._entries += new
-        if any(entry["event"] not in ("metrics", "system") for entry in new):
-            self._projection.tags |= self._tags(sorted(self._entries, key=lambda entry: float(entry["time"])))
+        self._entries += [entry for entry in new if entry["event"] != "system"]
+        if any(entry["event"] not in QUIET for entry in new):
+            self._projection.tags |= self._tags(sorted(self._entries, key=itemgetter("time")))
 
     def _attach(self) -> MlflowRun:
         client, run_id = self._run.attach()

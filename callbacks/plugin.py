@@ -72,10 +72,11 @@ class RegrowPlugin(BasePlugin):
         if not trainer.is_world_process_zero():
             stop = GracefulStop(trainer, request, None)
             return [*generation_eval(cfg, regrow, trainer, stop), CheckpointManifest(trainer, None), stop]
-        journal = rank_journal(cfg)
+        stem = os.environ.get(JOURNAL_ENV) or stem_by_hand(cfg)
+        journal = Journal.of_writer(stem, "rank0")
         self.completion = Completion(journal)
         if TrackedRun.from_environment() is None:
-            self.mlflow = mlflow_by_hand(cfg, regrow)
+            self.mlflow = mlflow_by_hand(cfg, regrow, stem)
         stop = GracefulStop(trainer, request, journal)
         return [
             self.completion,
@@ -107,19 +108,19 @@ def generation_eval(cfg: DictDefault, regrow: Regrow, trainer: Trainer, stop: Gr
     return [GenerationEval(trainer, regrow, Path(validation["path"]), PromptFormat.from_dataset(validation), stop)]
 
 
-def rank_journal(cfg: DictDefault) -> Journal:
-    """Rank 0's journal; started by hand, it stands in `output_dir`."""
-    return Journal.of_writer(os.environ.get(JOURNAL_ENV) or stem_by_hand(cfg), "rank0")
-
-
 def stem_by_hand(cfg: DictDefault) -> str:
-    return str(Path(cfg.output_dir) / "journal" / f"train-by_hand-{os.getpid()}")
+    """Of a journal of its own, in `output_dir`: process ids come again, times do not."""
+    return str(Path(cfg.output_dir) / "journal" / f"train-by_hand-{time.time_ns()}")
 
 
-def mlflow_by_hand(cfg: DictDefault, regrow: Regrow) -> MlflowProcess:
-    """The process that posts to MLflow, which a stage would have started."""
-    name, stem = Path(cfg.output_dir).name, stem_by_hand(cfg)
+def mlflow_by_hand(cfg: DictDefault, regrow: Regrow, stem: str) -> MlflowProcess | None:
+    """The process that posts to MLflow, which a stage would have started; None: it could not be started."""
+    name = Path(cfg.output_dir).name
     run = TrackedRun(None, regrow.mlflow.experiment, uuid.uuid4().hex, name, submitted_at=time.time())
     command = [sys.executable, "-m", "callbacks.mlflow_sync", str(MLFLOW_SECONDS)]
     environment = {**os.environ, JOURNAL_ENV: stem, TRACKED_RUN_ENV: run.to_json()}
-    return MlflowProcess(command, environment, subprocess.DEVNULL)
+    try:
+        return MlflowProcess(command, environment, subprocess.DEVNULL)
+    except OSError as error:
+        print(f"MLflow is not kept up to date: {error}", flush=True)
+        return None

@@ -1,6 +1,5 @@
 """What stands in MLflow of a run, by its journal alone: MLflow is a projection of the journal. Pure."""
 
-import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -112,7 +111,8 @@ class Projection:
 
 def mlflow_key(name: str) -> str:
     """A name as MLflow takes it for a metric, param or tag: one that it refuses would hold up all others."""
-    return posixpath.normpath(re.sub(r"[^\w\-./: ]+", "_", name).strip("/ ") or "_")[:MAX_KEY_LENGTH]
+    parts = re.sub(r"[^\w\-./: ]+", "_", name)[:MAX_KEY_LENGTH].split("/")
+    return "/".join(part for part in parts if part.strip(". ")) or "_"
 
 
 def flat_params(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

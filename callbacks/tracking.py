@@ -52,8 +52,12 @@ class TrackedRun:
             return client, min(run.info.run_id for run in found)
         tags = {RUN_UUID_TAG: self.run_uuid}
         started_ms = int(1000 * self.submitted_at)
-        run = client.create_run(experiment_id, start_time=started_ms, tags=tags, run_name=self.run_name)
-        return client, run.info.run_id
+        run_id = client.create_run(experiment_id, start_time=started_ms, tags=tags, run_name=self.run_name).info.run_id
+        twins = client.search_runs([experiment_id], f"tags.`{RUN_UUID_TAG}` = '{self.run_uuid}'")
+        first = min([run_id, *(run.info.run_id for run in twins)])
+        if first != run_id:  # somebody else has created one at the same moment
+            client.delete_run(run_id)
+        return client, first
 
     def _artifact_location(self) -> str | None:
         """Beside an SQLite database, where MLflow would take the working directory; None: as the server has it."""

@@ -1,17 +1,20 @@
 """What the attempts of a run have printed: one of them, or all that come, across every requeue."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from callbacks.journal import Entry, JournalReader
+from callbacks.journal import Entry, JournalReader, attempt_of
 from jobs.config_error import ConfigError
 from jobs.spec import RunSpec
 from jobs.stages import Stage
 
 POLL_SECONDS = 0.5
+LEFT = frozenset({"left", "stage_finished", "stage_failed"})
+"""Events with which an attempt ends."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,13 @@ class AttemptLog:
 def attempt_logs(entries: Sequence[Entry]) -> list[AttemptLog]:
     """Of every attempt, oldest first."""
     found: list[AttemptLog] = []
+    counted: Counter[tuple[Stage, int]] = Counter()
     for entry in entries:
         if entry["event"] == "stage_started":
-            before = [log for log in found if (log.stage, log.part) == (entry["stage"], entry["part"])]
-            found.append(AttemptLog(entry["stage"], entry["part"], len(before) + 1, entry["job_id"], entry["host"],
-                                    Path(entry["log"])))  # fmt: skip
+            stage, part = entry["stage"], entry["part"]
+            counted[stage, part] += 1
+            log = Path(entry["log"])
+            found.append(AttemptLog(stage, part, counted[stage, part], entry["job_id"], entry["host"], log))
     return found
 
 
@@ -82,7 +87,7 @@ class LogFollower:
     """Prints what is wanted as it comes: from the newest attempt on, each that follows, until nothing more can come."""
 
     def __init__(self, spec: RunSpec, wanted: Wanted, output: BinaryIO, say: Callable[[str], None]) -> None:
-        self._wanted, self._output, self._say = wanted, output, say
+        self._spec, self._wanted, self._output, self._say = spec, wanted, output, say
         self._reader = JournalReader(spec.paths.journal)
         self._entries: list[Entry] = []
         self._printed: dict[Path, int] = {}
@@ -102,7 +107,9 @@ class LogFollower:
         """What was printed since the last time."""
         self._entries += self._reader.new_entries()
         fitting = [log for log in attempt_logs(self._entries) if self._wanted.fits(log)]
-        for log in fitting if self._printed else fitting[-1:]:
+        if not self._printed:  # what earlier attempts have printed was not asked for
+            self._printed = {log.path: log.path.stat().st_size for log in fitting[:-1] if log.path.exists()}
+        for log in fitting:
             self._print_new_of(log)
         self._output.flush()
 
@@ -121,11 +128,26 @@ class LogFollower:
         self._printed[log.path] = start + len(text)
 
     def _is_over(self) -> bool:
-        """Whether the stage that is wanted has come to its end, or the run."""
-        if self._wanted.stage is None:
-            marks = [entry for entry in self._entries if entry["event"] in ("stage_started", "run_ended")]
-            return bool(marks) and marks[-1]["event"] == "run_ended"
-        marks = [entry for entry in self._entries if entry["event"] in ("stage_started", "stage_finished", "stage_failed")
-                 and entry["stage"] == self._wanted.stage and self._wanted.array_task in (None, entry["part"])]  # fmt: skip
-        newest = {entry["part"]: entry["event"] for entry in marks}
-        return bool(newest) and "stage_started" not in newest.values()
+        """Whether what is wanted has come to its end: the attempt, every part of the stage, or the report, which is the last."""
+        if self._wanted.attempt is not None:
+            names = {log.path.stem for log in attempt_logs(self._entries) if self._wanted.fits(log)}
+            return any(attempt_of(entry) in names and entry["event"] in LEFT for entry in self._entries)
+        stage = self._wanted.stage or "report"
+        wanted = range(self._spec.parts(stage)) if self._wanted.array_task is None else [self._wanted.array_task]
+        newest = _newest_marks(self._entries, stage)
+        return all(newest.get(part) in ("stage_finished", "stage_failed") for part in wanted)
+
+
+def _newest_marks(entries: Sequence[Entry], stage: Stage) -> dict[int, str]:
+    """Of each part of the stage, what was last heard: that it was submitted, started, finished, failed."""
+    newest: dict[int, str] = {}
+    for entry in entries:
+        if entry["event"] == "foreground":  # the stages that are not done begin again; the report always does
+            newest = {part: mark for part, mark in newest.items() if mark == "stage_finished" and stage != "report"}
+        elif (
+            entry["event"] in ("submitted", "stage_started", "stage_finished", "stage_failed")
+            and entry["stage"] == stage
+        ):
+            parts = entry.get("parts", [0]) if entry["event"] == "submitted" else [entry["part"]]
+            newest |= dict.fromkeys(parts, entry["event"])
+    return newest

@@ -45,13 +45,13 @@ def _of_evaluation(entries: list[Entry]) -> Pace:
     parts = {entry["part"]: entry for entry in entries if entry["event"] == "part_began"}
     if not parts:
         return Pace(None, None, None)
-    done, marks = {part: int(entry["done"]) for part, entry in parts.items()}, []
+    done, marks = sum(int(entry["done"]) for entry in parts.values()), []
     began_at = {part: float(entry["time"]) for part, entry in parts.items()}
     for entry in entries:
         if entry["event"] == "generated" and entry["time"] >= began_at.get(entry["part"], 0.0):
-            done[entry["part"]] = done.get(entry["part"], 0) + int(entry["records"])
-            marks.append((float(entry["time"]), sum(done.values())))
-    return _pace(marks[-RECENT:], sum(done.values()), sum(int(entry["records"]) for entry in parts.values()))
+            done += int(entry["records"])
+            marks.append((float(entry["time"]), done))
+    return _pace(marks[-RECENT:], done, sum(int(entry["records"]) for entry in parts.values()))
 
 
 def _pace(marks: list[tuple[float, int]], done: int, target: int) -> Pace:

@@ -1,5 +1,6 @@
 """What is typed about a run that is there: find it, cancel it, resume it."""
 
+import sys
 from pathlib import Path
 
 from callbacks.journal import read_journal
@@ -59,7 +60,8 @@ def cancel_run(spec: RunSpec) -> list[str]:
         if error := slurm.cancel(reversed(new)):  # what waits first: nothing starts because of what ends
             raise ConfigError(f"scancel: {error}")
         cancelled += new
-    sync_soon(spec, MLFLOW_SECONDS)
+    if not sync_soon(spec, MLFLOW_SECONDS):
+        print(f"MLflow does not know of it yet; type: regrow sync {spec.typed}", file=sys.stderr)
     return cancelled
 
 

@@ -1,10 +1,11 @@
 """The runs under a runs_root, looked at as often as one likes: their journals are read on, Slurm is asked once for all."""
 
 import gc
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -52,7 +53,7 @@ class Runs:
         run_dirs = [path.parent for path in self._runs_root.glob(f"{self._name or '*'}/run.json")]
         newest_first = sorted(run_dirs, key=lambda run_dir: RunPaths(run_dir).run_json.stat().st_mtime, reverse=True)
         with _no_collection():
-            found = [_remembered(run_dir) or self._known_or_unreadable(run_dir) for run_dir in newest_first]
+            found = [self._remembered(run_dir) or self._known_or_unreadable(run_dir) for run_dir in newest_first]
             queues = _Queues([known for known in found if isinstance(known, _Known)])
             return [_status_of(known, queues) if isinstance(known, _Known) else known for known in found]
 
@@ -61,20 +62,32 @@ class Runs:
             known = self._known.get(run_dir) or _Known(
                 RunSpec.load(run_dir), JournalReader(RunPaths(run_dir).journal, without=MLFLOW_WRITER)
             )
+            known.read()
         except ConfigError as error:  # one run that cannot be read hides no other
             return RunStatus(run_dir.name, "unreadable", message=str(error))
-        known.read()
         self._known[run_dir] = known
         return known
 
+    def _remembered(self, run_dir: Path) -> RunStatus | None:
+        """Of a run that was not asked for alone: then its jobs are looked up again."""
+        paths = RunPaths(run_dir)
+        if self._name is not None:
+            return None
+        try:
+            remembered = msgspec.json.decode(paths.status.read_bytes(), type=_Remembered)
+        except (FileNotFoundError, msgspec.DecodeError):  # not there, not yet whole, or of another version
+            return None
+        return remembered.status if remembered.journal_sizes == _journal_sizes(paths) else None
+
 
 def _status_of(known: _Known, queues: "_Queues") -> RunStatus:
-    sizes = _journal_sizes(
-        known.spec.paths
-    )  # before Slurm was asked: what is written meanwhile is looked at the next time
+    sizes = _journal_sizes(known.spec.paths)
+    known.read()  # again, after Slurm has answered: a job that it knows to be over has said its last word
     status = run_status(known.spec, known.entries, queues.job)
-    if status.state in REMEMBERED:
-        known.spec.paths.status.write_bytes(msgspec.json.encode(_Remembered(sizes, status)))
+    is_sure = all(job.state != slurm.NO_ANSWER for job in status.jobs) and math.isfinite(status.loss or 0.0)
+    if status.state in REMEMBERED and is_sure:
+        with suppress(OSError):  # a full disk: it is read again the next time
+            known.spec.paths.status.write_bytes(msgspec.json.encode(_Remembered(sizes, status)))
     return status
 
 
@@ -86,19 +99,11 @@ class _Remembered:
     status: RunStatus
 
 
-def _remembered(run_dir: Path) -> RunStatus | None:
-    paths = RunPaths(run_dir)
-    try:
-        remembered = msgspec.json.decode(paths.status.read_bytes(), type=_Remembered)
-    except (FileNotFoundError, msgspec.DecodeError):  # not there, not yet whole, or of another version
-        return None
-    return remembered.status if remembered.journal_sizes == _journal_sizes(paths) else None
-
-
 def _journal_sizes(paths: RunPaths) -> dict[str, int]:
-    """Bytes of each file."""
-    with os.scandir(paths.journal) as files:
+    """Bytes of each file; empty: there is no journal."""
+    with suppress(FileNotFoundError), os.scandir(paths.journal) as files:
         return {file.name: file.stat().st_size for file in files}
+    return {}
 
 
 @contextmanager

@@ -18,6 +18,8 @@ ACTIVE_STATES = frozenset({"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "S
                            "RESIZING", "SIGNALING", "STAGE_OUT", "SPECIAL_EXIT", "REQUEUE_FED", "RESV_DEL_HOLD"})  # fmt: skip
 """States of a job that may still run, verbatim; in every other state it has ended."""
 
+MOST_AT_ONCE = 1000
+"""Job ids in one question: a command line has its limit."""
 NO_ANSWER = "NO ANSWER"
 """In place of a job's state, where Slurm does not answer."""
 ON_A_NODE = frozenset({"RUNNING", "CONFIGURING", "SIGNALING", "RESIZING", "SUSPENDED", "STOPPED"})
@@ -128,6 +130,8 @@ def jobs_of_user() -> dict[str, QueuedJob] | None:
 
 def accounted_states(job_ids: Sequence[str]) -> dict[str, str]:
     """States of jobs that the controller has forgotten, from the accounting; what is not there is left out."""
+    if len(job_ids) > MOST_AT_ONCE:
+        return accounted_states(job_ids[:MOST_AT_ONCE]) | accounted_states(job_ids[MOST_AT_ONCE:])
     if not job_ids:
         return {}
     answer = _ask(

@@ -36,10 +36,10 @@ def run_stage(job: StageJob, work: Callable[[Attempt], None]) -> None:
     """
     watch_signals()
     attempt = current_attempt(job, writer="stage")
-    mlflow = _start_sync(attempt)
     attempt.on_stop = prepare_to_leave
     attempt.journal.event("stage_started", stage=job.stage, part=job.part, job_id=attempt.job_id, attempt=attempt.restart_count,
                           host=os.uname().nodename, cpus=len(os.sched_getaffinity(0)), log=str(attempt.log))  # fmt: skip
+    mlflow = _start_sync(attempt)
     try:
         rejoin(attempt)
         attempt.look_for_preemption()
@@ -65,11 +65,16 @@ def run_stage(job: StageJob, work: Callable[[Attempt], None]) -> None:
 
 
 def _start_sync(attempt: Attempt) -> MlflowProcess | None:
+    """None: this stage has none, or it could not be started, which is no reason not to train."""
     seconds = MLFLOW_SECONDS.get(attempt.stage)
     if seconds is None:
         return None
-    with attempt.log.open("ab") as log:
-        return start_sync(attempt.spec, attempt.stem, log, seconds)
+    try:
+        with attempt.log.open("ab") as log:
+            return start_sync(attempt.spec, attempt.stem, log, seconds)
+    except OSError as error:
+        print(f"MLflow is not kept up to date: {error}", flush=True)
+        return None
 
 
 def _close(attempt: Attempt, mlflow: MlflowProcess | None) -> None:

@@ -1,5 +1,6 @@
 """What the runs under a runs_root are doing: their journals say what was, Slurm what is."""
 
+import math
 import os
 import time
 from collections import Counter
@@ -16,6 +17,8 @@ from jobs.spec import RunSpec
 from jobs.stages import Stage
 from jobs.submissions import current
 
+WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
+"""States of jobs that have no node; those on hold wait for somebody's hand."""
 ENDED = frozenset({"finished", "failed", "cancelled", "lost", "unreadable"})
 
 
@@ -77,6 +80,9 @@ class RunStatus:
     def to_dict(self, with_attempts: bool = False) -> dict[str, Any]:
         """As JSON. `with_attempts`: each attempt and where its time went, too."""
         found = asdict(self)
+        found["loss"] = (
+            self.loss if self.loss is None or math.isfinite(self.loss) else str(self.loss)
+        )  # JSON has no NaN
         attempts = found.pop("attempts")
         return found | ({"attempts": attempts} if with_attempts else {})
 
@@ -148,23 +154,26 @@ _LIVELINESS = {state: 3 if state == "PENDING" else 2 for state in slurm.ACTIVE_S
 def ended_status(entries: list[Entry]) -> str | None:
     """How the run has ended since it was last submitted or resumed, by its journal; None: it has not."""
     since = _since_typed(entries)
-    if ended := _last(since, "run_ended"):
-        return {"FINISHED": "finished", "KILLED": "cancelled"}.get(ended["status"], "failed")
+    ended = _last(since, "run_ended", "stage_failed")  # a report that fails does so after it has said how the run ended
+    if ended and _last(since, "run_ended"):
+        return {"FINISHED": "finished", "KILLED": "cancelled"}.get(ended.get("status", ""), "failed")
     return "cancelled" if _last(since, "cancel_requested") else None
 
 
 def _state(entries: list[Entry], jobs: tuple[JobStatus, ...]) -> str:
     active = [job.state for job in jobs if job.state in slurm.ACTIVE_STATES]
     if active:
-        return "running" if any(state not in ("PENDING", "REQUEUED") for state in active) else "waiting"
-    if ended := ended_status(entries):
-        return ended
+        return "running" if any(state not in WAITING for state in active) else "waiting"
     since = _since_typed(entries)
-    if _last(since, "stage_failed"):
-        return "failed"
-    if any(job.state == slurm.NO_ANSWER for job in jobs):
+    if any(job.state == slurm.NO_ANSWER for job in jobs) and not _last(since, "run_ended"):
         return "unknown"
     foreground = _last(since, "foreground")
+    if foreground and not _has_died(foreground) and not _last(since, "run_ended"):
+        return "running" if _last(since, "stage_started") else "waiting"
+    if ended := ended_status(entries):
+        return ended
+    if _last(since, "stage_failed"):
+        return "failed"
     if jobs or (foreground and _has_died(foreground)):
         return "lost"
     return "running" if _last(since, "stage_started") else "waiting"

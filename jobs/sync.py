@@ -14,7 +14,8 @@ from callbacks.mlflow_sync import MlflowSync
 from jobs.accounting import AttemptTimes, attempt_times, main_stage, steps_lost
 from jobs.evaluation.posting import has_own_run, post_results
 from jobs.evaluation.results import written_results
-from jobs.launch import child_environment, python_of
+from jobs.launch import child_environment
+from jobs.paths import REPO_ROOT
 from jobs.spec import RunSpec
 
 SAMPLED = "train"
@@ -75,12 +76,12 @@ def start_sync(spec: RunSpec, stem: str, output: int | IO[bytes], seconds: float
         output: where it prints.
         seconds: how long it may go on once it is let go.
     """
-    command = [python_of(spec, sys.executable), "-m", "jobs.sync", str(spec.paths.run_dir), str(seconds)]
-    return MlflowProcess(command, child_environment({JOURNAL_ENV: stem}), output)
+    command = [sys.executable, "-m", "jobs.sync", str(spec.paths.run_dir), str(seconds)]
+    return MlflowProcess(command, child_environment({JOURNAL_ENV: stem}), output, REPO_ROOT)
 
 
 def sync_soon(spec: RunSpec, seconds: float) -> bool:
-    """Post what MLflow lacks in so many seconds; whether it has everything."""
+    """Post what MLflow lacks in so many seconds, from a login node; whether it has everything."""
     stem = str(spec.paths.journal / f"login-{time.time_ns()}")
     return start_sync(spec, stem, subprocess.DEVNULL, seconds).close(seconds + 5)
 

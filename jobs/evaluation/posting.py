@@ -56,20 +56,21 @@ class _Posting:
 
     def post(self, client: "MlflowClient", parent_id: str) -> bool:
         """False: these very scores stand there already."""
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Metric, Param
 
         run_id, tags_there = self._run(client, parent_id)
         paths = self.spec.paths.evaluation(self.result.model.name)
         digest = hashlib.sha256(paths.scores.read_bytes()).hexdigest()[:16]
+        if self.is_best is not None:  # of other models it may have become the best since
+            client.set_tag(run_id, BEST_TAG, str(self.is_best).lower())
         if tags_there.get(SCORES_TAG) == digest:
             return False
         milliseconds, step = int(1000 * self.result.finished_at), self.result.model.step or 0
         metrics = [Metric(f"evaluate/{key}", value, milliseconds, step) for key, value in self._metrics().items()]
         params = [Param(key, str(value)) for key, value in self._params().items()]
-        tags = [] if self.is_best is None else [RunTag(BEST_TAG, str(self.is_best).lower())]
         for start in range(0, len(metrics), 500):
             client.log_batch(run_id, metrics=metrics[start : start + 500])
-        client.log_batch(run_id, params=params, tags=tags)
+        client.log_batch(run_id, params=params)
         for path in (paths.predictions, paths.scores):
             client.log_artifact(run_id, str(path))
         if TABLE_TAG not in tags_there:  # a second one would be appended

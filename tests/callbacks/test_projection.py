@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.utils.validation import _validate_metric_name, _validate_tag_name
 
 from callbacks.journal import Entry
 from callbacks.projection import Artifact, PointId, Projection, flat_params, mlflow_key
@@ -82,11 +83,14 @@ def test_artifact_is_known_once_and_a_dataset_by_its_role() -> None:
         ("日本 x", "日本 x"),
         ("%", "_"),
         ("", "_"),
-        ("../a", "../a"),
+        ("../a/./b", "a/b"),
+        ("a/" + 300 * "x", "a/" + 248 * "x"),
     ],
 )
 def test_key_is_one_that_mlflow_takes(name: str, key: str) -> None:
     assert mlflow_key(name) == key
+    _validate_metric_name(key)
+    _validate_tag_name(key)
 
 
 def test_params_are_dotted_and_lists_of_mappings_numbered() -> None:

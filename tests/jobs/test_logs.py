@@ -23,7 +23,9 @@ class Writing:
 
     def __init__(self, runs_root: Path) -> None:
         config = REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml"
-        self.spec: RunSpec = load_run_spec(config, "local", [f"runs_root={runs_root}"], "one")
+        self.spec: RunSpec = load_run_spec(
+            config, "local", [f"runs_root={runs_root}", "regrow.evaluate.shards=2"], "one"
+        )
         write_run(self.spec)
 
     def starts(self, stage: Stage, job_id: str, attempt: int = 0, part: int = 0, text: str = "") -> Path:
@@ -82,6 +84,38 @@ def test_follower_goes_on_across_a_requeue_and_ends_with_the_stage(run: Writing)
     assert [text.partition(",")[2].partition(",")[2].partition(",")[0] for text in said] == [" attempt 1", " attempt 2"]
 
 
+def test_follower_prints_nothing_of_earlier_attempts(run: Writing) -> None:
+    output = io.BytesIO()
+    run.starts("prepare", "1", text="merged\n")
+    run.starts("train", "2", text="first\n")
+    log = run.starts("train", "2", attempt=1, text="second\n")
+    follower = LogFollower(run.spec, Wanted(), output, lambda text: None)
+    for _ in range(2):
+        follower.print_new()
+    assert output.getvalue() == b"second\n"
+    with log.open("a") as file:
+        file.write("on\n")
+    run.says("train-2-1", "left", stage="train", part=0)
+    newest = LogFollower(run.spec, Wanted("train", attempt=2), output, lambda text: None)
+    newest.follow(lambda: True)
+    assert output.getvalue() == b"second\nsecond\non\n"
+
+
+def test_follower_waits_for_parts_and_for_what_was_submitted_again(run: Writing) -> None:
+    answers = iter([True, True, False])
+    run.starts("train", "2", text="failed\n")
+    run.says("train-2-0", "stage_failed", stage="train", part=0)
+    run.says("login", "submitted", stage="train", parts=[0], job_id="3")
+    LogFollower(run.spec, Wanted("train"), io.BytesIO(), lambda text: None).follow(lambda: next(answers))
+    assert next(answers, "asked three times") == "asked three times"
+    assert run.spec.parts("evaluate") > 1
+    answers = iter([True, True, False])
+    run.starts("evaluate", "4_0", part=0, text="shard 0\n")
+    run.says("evaluate-4_0-0", "stage_finished", stage="evaluate", part=0)
+    LogFollower(run.spec, Wanted("evaluate"), io.BytesIO(), lambda text: None).follow(lambda: next(answers))
+    assert next(answers, "asked three times") == "asked three times"
+
+
 def test_follower_without_a_stage_ends_with_the_run_and_not_before(run: Writing) -> None:
     output = io.BytesIO()
     run.starts("prepare", "1", text="merged\n")
@@ -89,7 +123,7 @@ def test_follower_without_a_stage_ends_with_the_run_and_not_before(run: Writing)
     follower.print_new()
     run.says("prepare-1-0", "stage_finished", stage="prepare", part=0)
     run.starts("report", "4", text="written\n")
-    run.says("report-4-0", "run_ended", status="FINISHED")
+    run.says("report-4-0", "stage_finished", stage="report", part=0)
     follower.follow(lambda: True)
     assert output.getvalue() == b"merged\nwritten\n"
 

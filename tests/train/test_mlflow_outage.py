@@ -69,6 +69,10 @@ class Training:
         return "jobs.sync" in words and str(self.paths.run_dir) in words
 
 
+def failures(entries: list[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry["event"] == "mlflow_failed"]
+
+
 def steps(entries: list[Entry]) -> list[int]:
     return [entry["step"] for entry in entries if entry["event"] == "metrics" and "loss" in entry["values"]]
 
@@ -103,8 +107,9 @@ def _blocks(training: Training, server: TrackingServer, way: Way) -> list[tuple[
         training.wait_for_steps(BLOCK)
         blocks.append((state, began, time.time()))
     way.delay = 0.0
+    before = len(failures(read_journal(training.paths.journal)))
     server.kill()
-    training.wait_for(lambda entries: any(entry["event"] == "mlflow_failed" for entry in entries))
+    training.wait_for(lambda entries: len(failures(entries)) > before)
     server.start()
     return blocks
 
