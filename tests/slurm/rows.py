@@ -151,10 +151,20 @@ def killed_at(gate: str, words: str) -> Act:
 
     def act(run: Run) -> None:
         run.wait_for_gate(gate)
+        ranks = run.processes("callbacks.rank train")
         run.kill(words)
+        run.wait(lambda: not any(map(is_alive, ranks)), "the ranks to die")  # they must not go on through the open gate
         run.open_gate(gate)
 
     return act
+
+
+def is_alive(pid: int) -> bool:
+    """A process that has died, but was not buried yet, has no command line any more."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def node_killed_at(gate: str) -> Act:

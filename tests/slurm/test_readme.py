@@ -1,6 +1,8 @@
 """README.md and the tutorial, typed by a reader on a real Slurm."""
 
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -77,6 +79,38 @@ AFTER: dict[str, Condition] = {
     "regrow cancel mine": lambda entries, queue: not queue,
 }
 """What the pages say that a command brings about."""
+
+
+@contextmanager
+def following_log(clone: Clone) -> Iterator[Path]:
+    """`regrow logs mine --stage train -f` beside all that is typed, from the first attempt on; the file with what it prints."""
+    printed = clone.folder.parent / "followed.log"
+    with (
+        printed.open("wb") as output,
+        subprocess.Popen(
+            ["regrow", "logs", "mine", "--stage", "train", "--follow"],
+            cwd=clone.folder, env=clone.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL,
+        ) as follower,
+    ):  # fmt: skip
+        try:
+            yield printed
+            assert follower.wait(30) == 0
+        finally:
+            follower.kill()
+
+
+def test_log_is_followed_across_a_requeue(clone: Clone) -> None:
+    """Up to the cancellation, after which nothing can come."""
+    for command in ("regrow dev-cluster up", "regrow demo --prepare-only"):
+        clone.type(command)
+    reader = Reader(clone)
+    reader.type("regrow submit axolotl_configs/tiny_cpu.yml --cluster dev --name mine --set max_steps=200 --no-check")
+    with following_log(clone) as printed:
+        reader.type("regrow dev-cluster preempt")
+        reader.type("regrow cancel mine")
+    attempts = of_train(read_journal(RunPaths(clone.folder / "runs" / "mine").journal), "stage_started")
+    assert len(attempts) == 2
+    assert printed.read_bytes() == b"".join(Path(attempt["log"]).read_bytes() for attempt in attempts)
 
 
 def test_tutorial_goes_as_it_is_told(clone: Clone) -> None:
