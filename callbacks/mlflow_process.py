@@ -107,7 +107,8 @@ def keep_sampling(journal: Journal, since: float) -> None:
 def _sample(journal: Journal, since: float) -> None:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    monitor = SystemMetricsMonitor(run_id="", tracking_uri="")  # never started: it would post, and give up at an outage
+    # Never started: it would post, and give up at an outage. Without an address it would make a database here.
+    monitor = SystemMetricsMonitor(run_id="", tracking_uri="http://nowhere")
     while True:
         try:
             monitor.collect_metrics()
