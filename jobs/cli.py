@@ -161,10 +161,13 @@ def cancel(run: Run, cluster: Cluster = "local", settings: Settings = []) -> Non
     """Cancel a run's jobs. What is saved stays; `regrow resume` goes on from it."""
     from jobs.resume import cancel_run, find_run
     from jobs.spec import load_profile
+    from jobs.sync import sync_soon
 
     spec = find_run(run, Path(load_profile(cluster, settings).runs_root))
     cancelled = cancel_run(spec)
     typer.echo(f"cancelled jobs {', '.join(cancelled)}" if cancelled else f"{spec.name} has no jobs in the queue")
+    if cancelled and not sync_soon(spec, seconds=15):
+        typer.echo(f"MLflow does not know of it yet; type: regrow sync {spec.typed}", err=True)
 
 
 @app.command()

@@ -1,6 +1,5 @@
 """What is typed about a run that is there: find it, cancel it, resume it."""
 
-import sys
 from pathlib import Path
 
 from callbacks.journal import read_journal
@@ -13,10 +12,6 @@ from jobs.spec import RunSpec
 from jobs.stages import Stage
 from jobs.submissions import job_ids
 from jobs.submit import run_in_foreground, start_jobs
-from jobs.sync import sync_soon
-
-MLFLOW_SECONDS = 15.0
-"""A cancellation waits so long for MLflow."""
 
 
 def find_run(run: str, runs_root: Path) -> RunSpec:
@@ -60,8 +55,6 @@ def cancel_run(spec: RunSpec) -> list[str]:
         if error := slurm.cancel(reversed(new)):  # what waits first: nothing starts because of what ends
             raise ConfigError(f"scancel: {error}")
         cancelled += new
-    if not sync_soon(spec, MLFLOW_SECONDS):
-        print(f"MLflow does not know of it yet; type: regrow sync {spec.typed}", file=sys.stderr)
     return cancelled
 
 
