@@ -19,8 +19,10 @@ $(VENV)/.complete: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel ninja
 	$(BIN)/python -m pip install --quiet torch==$(TORCH)
+	PYTHONWARNINGS='ignore:Editable installation' \
 	$(BIN)/python -m pip install --quiet --no-build-isolation -c constraints.txt -e '.[train,dev]'
 	touch $@
+	@echo 'ready; type: . $(BIN)/activate'
 
 demo: setup      ## data, training, evaluation and MLflow on a toy scale, on this machine
 	$(BIN)/regrow demo

@@ -67,7 +67,7 @@ def check(
     settings: Settings = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """Find what would waste the queue: wrong keys, untrained experts, too little memory, leaks, limits. Exits 2 at an error."""
+    """Find what would waste the queue. Wrong keys, untrained experts, too little memory, leaks, limits; exits 2 at an error."""
     from jobs.check.finding import Finding, Place
     from jobs.check.report import CheckReport, check_run, report_json
     from jobs.spec import load_run_spec
@@ -98,7 +98,7 @@ def demo(
         bool, typer.Option("--prepare-only", help="Make the records and the model, no more.")
     ] = False,
 ) -> None:
-    """The whole path on this machine: synthetic records, a toy model, training, evaluation, MLflow."""
+    """The whole path on this machine, on a toy scale. Synthetic records, a toy model, training, evaluation, MLflow."""
     from jobs.demo import prepare_demo
     from jobs.paths import REPO_ROOT
     from jobs.spec import load_run_spec
@@ -128,7 +128,7 @@ def evaluate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and start nothing.")] = False,
     wait: Wait = False,
 ) -> None:
-    """Let models answer the records of a file, as one array of jobs; score, compare, and post to MLflow."""
+    """Let models answer the records of a file. One array of jobs; then scores, comparisons, MLflow."""
     from jobs.evaluation.request import Request, evaluation_spec
     from jobs.submit import job_texts, submit_evaluation
 
@@ -148,7 +148,7 @@ def compare(
     settings: Settings = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """Compare two evaluated models: differences with intervals, tests, speed, memory, and the criteria of success."""
+    """Compare two evaluated models. Differences with intervals, tests, speed, memory, and the criteria of success."""
     from jobs.evaluation.compare_runs import compare_runs
     from jobs.spec import load_profile
 
@@ -172,7 +172,7 @@ def cancel(run: Run, cluster: Cluster = "local", settings: Settings = []) -> Non
 
 @app.command()
 def resume(run: Run, cluster: Cluster = "local", settings: Settings = [], wait: Wait = False) -> None:  # noqa: B006
-    """Submit what a run has not done yet, from where it stopped: same run, same MLflow run, new jobs."""
+    """Submit what a run has not done, from where it stopped. The same run, the same MLflow run, new jobs."""
     from jobs.resume import find_run, resume_run
     from jobs.spec import load_profile
 
@@ -230,7 +230,7 @@ def report(run: Run, cluster: Cluster = "local", settings: Settings = []) -> Non
 
 @app.command()
 def sync(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:  # noqa: B006
-    """Post to MLflow what it lacks of a run: compares, and adds what an outage has kept from it."""
+    """Post to MLflow what it lacks of a run. Compares, and adds what an outage has kept from it."""
     from rich.console import Console
 
     from jobs.pipeline import login_journal

@@ -33,7 +33,7 @@ def merge(
     sources: Annotated[list[str], typer.Argument(metavar="FILE[:repeat=N][:take=N]...", help="In this order.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The JSON array to write.")],
 ) -> None:
-    """Concatenate sources of records, checked, in order, into one JSON array."""
+    """Concatenate sources of records, checked, in order."""
     from data_prep.curriculum import input_bytes, meta_path, parse_sources
     from data_prep.curriculum import merge as merge_sources
 
@@ -53,7 +53,7 @@ def audit(
     validation: Annotated[Path | None, typer.Argument(help="Records to validate with.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Count what is in the records: positives, negatives, invalid outputs, duplicates, leaks. Exits 1 at invalid outputs."""
+    """Count what is in the records. Positives, negatives, invalid outputs, duplicates, leaks; exits 1 at invalid outputs."""
     from callbacks.args import Target
     from data_prep.audit import audit as audit_files
     from jobs.audit_text import audit_text

@@ -54,7 +54,7 @@ class Follower:
                 self._say(entry, f"[red]{entry['checkpoint']} could not be written[/]: ", plain=entry["error"])
             case "stage_finished":
                 self._remove_bars()
-                self._say(entry, f"[bold]{entry['stage']}[/] has finished")
+                self._say(entry, f"[bold]{entry['stage']}[/] has finished{self._answered(entry)}")
             case "stage_failed":
                 self._remove_bars()
                 self._say(entry, f"[bold red]{entry['stage']} failed[/]: ", plain=entry["message"])
@@ -75,12 +75,15 @@ class Follower:
                 )
             case "training_began":
                 self._bar("train", entry["step"], entry["target_step"])
+                if entry["step"]:
+                    self._say(entry, f"goes on from step {entry['step']:,} of {entry['target_step']:,}")
             case "progress":
                 self._bar(entry["what"], entry["done"], entry["total"])
             case "part_began":
                 self._parts[entry["part"]] = (entry["done"], entry["records"])
                 which = f"[bold]{entry['model']}[/], shard {entry['shard'] + 1} of {entry['shards']}"
-                self._say(entry, f"{which}: {entry['done']:,} of {entry['records']:,} records are answered")
+                already = f", {entry['done']:,} of them answered already" if entry["done"] else ""
+                self._say(entry, f"{which}: {entry['records']:,} records{already}")
                 self._show_parts()
             case "generated" if entry["seconds"] is not None:
                 done, records = self._parts.get(entry["part"], (0, entry["records"]))
@@ -105,6 +108,11 @@ class Follower:
         if "train" in self._bars:
             self._loss = f"loss {values['loss']:.3f}" if "loss" in values else self._loss
             self._progress.update(self._bars["train"], completed=entry["step"], note=self._loss)
+
+    def _answered(self, entry: Entry) -> str:
+        """How many records a part that has finished has answered."""
+        done, records = self._parts.get(entry["part"], (0, 0)) if entry["stage"] == "evaluate" else (0, 0)
+        return f": {done:,} of {records:,} records are answered" if records else ""
 
     def _show_parts(self) -> None:
         done, records = map(sum, zip(*self._parts.values(), strict=True))

@@ -9,17 +9,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from callbacks.journal import Entry
+from callbacks.journal import Entry, attempt_of
 from jobs import slurm
 from jobs.accounting import AttemptTimes, attempt_times, main_stage, steps_lost, total
 from jobs.pace import Pace, pace
+from jobs.progress import stages_finished
 from jobs.spec import RunSpec
 from jobs.stages import Stage
 from jobs.submissions import current
 
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
 """States of jobs that have no node; those on hold wait for somebody's hand."""
-ENDED = frozenset({"finished", "failed", "cancelled", "lost", "unreadable"})
+UNSAID = frozenset({"UNKNOWN", slurm.NO_ANSWER})
+"""In place of the state of a job of which Slurm says nothing."""
+STOPPED = frozenset({"failed", "cancelled", "lost"})
+"""States of a run that has ended before its work was done."""
+ENDED = STOPPED | {"finished", "unreadable"}
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,8 @@ class JobStatus:
     stage: Stage
     job_id: str
     state: str
-    """As Slurm says, verbatim; UNKNOWN: neither the controller nor the accounting has it any more. Of an array: the state
-    of the elements that are still running, else waiting, else failed."""
+    """As Slurm says, verbatim. Where it knows no more, or does not answer: COMPLETED by the journal, else UNKNOWN or
+    NO ANSWER. Of an array: the state of the elements that are still running, else waiting, else failed."""
     array_tasks: dict[str, int]
     """How many elements of the array are in which state; empty: it is no array."""
     reason: str
@@ -50,7 +55,7 @@ class RunStatus:
     """waiting, running, finished, failed, cancelled; lost: no end was written, and nothing is left; unknown: Slurm does not
     answer; unreadable."""
     stage: str = ""
-    """The last stage that started; empty: none yet."""
+    """The last stage that started, or the one whose job has a node; empty: none yet."""
     submitted_at: float | None = None
     """Seconds since the epoch."""
     step: int | None = None
@@ -60,10 +65,12 @@ class RunStatus:
     target_records: int | None = None
     eta_seconds: float | None = None
     """Until the target at the pace of late; None: it does not run, or has not begun."""
+    is_starting: bool = False
+    """It has a node, and is not at its first step or record: imports, model, data, the checkpoint."""
     loss: float | None = None
     """The newest."""
     attempt: int = 0
-    """Which go of its stage this is, from 1; of an array, of the element that was started most often; 0: none yet."""
+    """Which go of the training this is, from 1; of an evaluation, of the part that was started most often; 0: none yet."""
     saved_at: float | None = None
     """When the newest checkpoint was saved, seconds since the epoch; None: none was."""
     goodput: float | None = None
@@ -72,6 +79,8 @@ class RunStatus:
     """Optimizer steps that were done again."""
     message: str = ""
     """Why it waits or has failed, or what happened last; empty otherwise."""
+    to_go_on: str = ""
+    """What to type, where it has ended with something left to do; empty otherwise."""
     jobs: tuple[JobStatus, ...] = ()
     """Empty for a run on this machine."""
     attempts: tuple[AttemptTimes, ...] = ()
@@ -91,6 +100,8 @@ def run_status(spec: RunSpec, entries: list[Entry], job: Callable[[str | None, s
     """One run's status. `job`: what Slurm says of a job, by its cluster's configuration and its id."""
     jobs = tuple(_job_statuses(spec, entries, job)) if spec.profile.executor == "slurm" else ()
     last = _last(entries, "stage_started", "stage_finished", "stage_failed", "left")
+    on_a_node = next((job.stage for job in jobs if job.state in slurm.ON_A_NODE), None)
+    stage = on_a_node or (last["stage"] if last else "")
     losses = [entry for entry in entries if entry["event"] == "metrics" and "loss" in entry["values"]]
     step, target = _last(entries, "metrics"), _last(entries, "training_began")
     saved = _last(entries, "saved")
@@ -98,7 +109,7 @@ def run_status(spec: RunSpec, entries: list[Entry], job: Callable[[str | None, s
     now = pace(entries, last["stage"]) if last and state == "running" else Pace(None, None, None)
     return RunStatus(
         name=spec.name,
-        stage=last["stage"] if last else "",
+        stage=stage,
         state=state,
         submitted_at=spec.submitted_at,
         step=step["step"] if step else None,
@@ -106,12 +117,14 @@ def run_status(spec: RunSpec, entries: list[Entry], job: Callable[[str | None, s
         records=now.done if last and last["stage"] == "evaluate" else None,
         target_records=now.target if last and last["stage"] == "evaluate" else None,
         eta_seconds=now.seconds_left,
+        is_starting=state == "running" and _is_starting(spec, entries, stage, last),
         loss=losses[-1]["values"]["loss"] if losses else None,
-        attempt=_attempt(entries, last["stage"]) if last else 0,
+        attempt=_attempt(entries, main_stage(attempts)),
         saved_at=saved["time"] if saved else None,
         goodput=total(attempts, main_stage(attempts)).goodput,
         steps_lost=steps_lost(attempts),
         message="" if state == "finished" else _message(entries, jobs, state),
+        to_go_on=f"regrow resume {spec.typed}" if state in STOPPED else "",
         jobs=jobs,
         attempts=tuple(attempts),
     )
@@ -127,9 +140,12 @@ def newest_jobs(entries: list[Entry], stage: Stage) -> list[str]:
 def _job_statuses(
     spec: RunSpec, entries: list[Entry], job: Callable[[str | None, str], slurm.QueuedJob]
 ) -> Iterator[JobStatus]:
+    finished = stages_finished(spec, entries)
     for stage in spec.stages:
         if job_ids := newest_jobs(entries, stage):
             jobs = [job(spec.profile.slurm_conf, job_id) for job_id in job_ids]
+            if stage in finished:
+                jobs = [slurm.QueuedJob("COMPLETED", "") if job.state in UNSAID else job for job in jobs]
             started = sum(entry["event"] == "stage_started" and entry["stage"] == stage for entry in entries)
             yield _job_status(stage, job_ids[0].partition("_")[0], jobs, started)
 
@@ -188,6 +204,20 @@ def _since_typed(entries: list[Entry]) -> list[Entry]:
 def _has_died(foreground: Entry) -> bool:
     """Whether the command that ran the stages on this machine is gone."""
     return foreground["host"] == os.uname().nodename and not Path(f"/proc/{foreground['pid']}").exists()
+
+
+_BEGINNINGS = {"train": "training_began", "evaluate": "part_began"}
+"""What a stage writes when it has loaded everything; the others load nothing."""
+
+
+def _is_starting(spec: RunSpec, entries: list[Entry], stage: str, last: Entry | None) -> bool:
+    """Whether the stage that has a node is not yet at what it is for; of an array: no part of it."""
+    if last is None or last["stage"] != stage:
+        return True  # its process has not said a word
+    if last["event"] != "stage_started" or stage not in _BEGINNINGS:
+        return False
+    began = [attempt_of(entry) for entry in entries if entry["event"] == _BEGINNINGS[stage]]
+    return not began if spec.parts(last["stage"]) > 1 else attempt_of(last) not in began
 
 
 def _attempt(entries: list[Entry], stage: str) -> int:

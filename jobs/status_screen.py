@@ -12,6 +12,8 @@ from rich.text import Text
 from jobs.status import ENDED, JobStatus, RunStatus, duration
 
 REFRESH_SECONDS = 2.0
+SOON_SECONDS = 3600
+"""Up to here one counts, beyond one looks at the clock."""
 STYLES = {"running": "green", "waiting": "yellow", "failed": "bold red", "lost": "bold red", "unreadable": "bold red",
           "unknown": "yellow", "cancelled": "dim", "finished": "dim"}  # fmt: skip
 
@@ -42,7 +44,7 @@ def _figures(status: RunStatus) -> list[str]:
     is_going = status.state not in ENDED
     return [
         _progress(status),
-        duration(status.eta_seconds) if status.eta_seconds is not None else "",
+        "starting" if status.is_starting else duration(status.eta_seconds) if status.eta_seconds is not None else "",
         f"{status.loss:.3f}" if status.loss is not None else "",
         str(status.attempt or ""),
         duration(time.time() - status.saved_at) if status.saved_at and is_going else "",
@@ -66,6 +68,8 @@ def one_run(status: RunStatus) -> RenderableType:
         parts.append(Text(f"\ngoodput {status.goodput:.0%}, {lost}"))
     if status.message:
         parts.append(Text(status.message))
+    if status.to_go_on:
+        parts.append(Text(f"to go on: {status.to_go_on}"))
     return Group(*parts)
 
 
@@ -79,7 +83,11 @@ def _jobs(jobs: Sequence[JobStatus]) -> Table:
 
 def _start(job: JobStatus) -> str:
     """When a pending job will start, as Slurm thinks."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(job.start_time)) if job.start_time else ""
+    if job.start_time is None:
+        return ""
+    seconds = job.start_time - time.time()
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.start_time))
+    return f"in {duration(max(0, seconds))}" if seconds < SOON_SECONDS else at
 
 
 def shown_runs(statuses: Sequence[RunStatus], run: str | None) -> RenderableType:

@@ -9,7 +9,6 @@ from pathlib import Path
 from rich.console import Console
 
 from callbacks.journal import Entry, read_journal
-from callbacks.tracking import RUN_UUID_TAG
 from jobs import slurm
 from jobs.check.finding import Finding
 from jobs.check.report import check_run
@@ -20,6 +19,7 @@ from jobs.executor import sbatch_text
 from jobs.follow import following, metrics_table, scores_table
 from jobs.launch import Command, generate_command, preprocess_command, python_of, rank_commands
 from jobs.pipeline import login_journal, run_locally, submit_jobs, wait_for_jobs
+from jobs.progress import saved_step
 from jobs.spec import RunSpec, write_run
 from jobs.stages import Stage
 
@@ -84,6 +84,8 @@ def start_jobs(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
         first = next(iter(found.job_parts))
         many = f" and {len(found.parts) - 1} more" if found.is_array else ""
         console.print(f"{found.stage:<9} job {found.job_id:<8} log {spec.paths.log(f'{found.stage}-{first}-0')}{many}")
+    if "train" in stages and (step := saved_step(read_journal(spec.paths.journal))):
+        console.print(f"train goes on from step {step:,}")
     if not wait:
         console.print(_where_to_look(spec, []), markup=False)
         console.print(f"to follow: regrow status {spec.typed} · to end it: regrow cancel {spec.typed}")
@@ -122,20 +124,19 @@ def _where_to_look(spec: RunSpec, entries: list[Entry]) -> str:
             f"report       {spec.paths.report_page}",
             f"predictions  {spec.paths.evaluations}",
             *([] if spec.evaluation else [f"adapter      {spec.paths.checkpoints}"]),
-            f"MLflow       experiment {spec.regrow.mlflow.experiment}, run {spec.name}",
-            f"             {_mlflow_place(spec, entries)}",
+            f"MLflow       {_mlflow_place(spec, entries)}",
+            f"             experiment {spec.regrow.mlflow.experiment}, run {spec.name}",
         ]
     )
 
 
 def _mlflow_place(spec: RunSpec, entries: list[Entry]) -> str:
-    """Where to look, and how to find a run there that does not have an id yet."""
+    """Where to look; a run that is not there yet has no page of its own."""
     uri = spec.profile.tracking_uri
     attached = [entry for entry in entries if entry["event"] == "mlflow_attached"]
     if uri.startswith("http") and attached:
         return f"{uri}/#/experiments/{attached[-1]['experiment_id']}/runs/{attached[-1]['run_id']}"
-    where = f"{uri}/#/experiments" if uri.startswith("http") else f"type: mlflow ui --backend-store-uri {uri}"
-    return f"{where} · filter: tags.`{RUN_UUID_TAG}` = '{spec.run_uuid}'"
+    return f"{uri}/#/experiments" if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"
 
 
 def dry_run_text(spec: RunSpec) -> tuple[str, bool]:

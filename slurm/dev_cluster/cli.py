@@ -27,7 +27,7 @@ def up(
     max_array_size: int = 1001,
     task_affinity: Annotated[bool, typer.Option(help="Bind tasks to CPUs.")] = False,
 ) -> None:
-    """Bring it up, in seconds, unless it is up: two nodes with four GPUs that are not there, one CPU node."""
+    """Bring it up, in seconds, unless it is up. Two nodes with four GPUs that are not there, one CPU node."""
     site = Site(
         user_signal=user_signal,
         proctrack=proctrack,
@@ -67,5 +67,10 @@ def preempt(
     folder: Folder = DEFAULT_FOLDER,
     seconds: Annotated[float, typer.Option(min=0, help="How long the nodes stay taken.")] = 1,
 ) -> None:
-    """Take the GPU nodes away, by a job of higher priority."""
-    typer.echo(f"submitted the preempting job {DevCluster(folder.expanduser().resolve()).preempt(seconds)}")
+    """Take the GPU nodes away, by a job of higher priority. Exits 1 when no job is on them."""
+    cluster = DevCluster(folder.expanduser().resolve())
+    hit = cluster.preemptable_jobs()
+    if not hit:
+        typer.echo("no job is on the GPU nodes: there is nothing to preempt", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"job {cluster.preempt(seconds)} takes the nodes of {', '.join(hit)}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from dev_cluster import daemons
 from dev_cluster.processes import daemons as daemon_pids
 from dev_cluster.processes import kill, tasks, wait_until
-from dev_cluster.site import GPU_NODES, GPUS_PER_NODE, NODES, Site
+from dev_cluster.site import GPU_NODES, GPUS_PER_NODE, NODES, PREEMPTABLE, Site
 
 DEFAULT_FOLDER = Path("~/.cache/regrow/dev-cluster")
 STOP_SECONDS = 30
@@ -78,10 +78,19 @@ class DevCluster:
         """Nodes that could take a job at once."""
         return set(self.run("sinfo", "--noheader", "--Node", "--states=idle", "--format=%N").stdout.split())
 
+    def preemptable_jobs(self) -> list[str]:
+        """The jobs that `preempt` would take off their nodes: id and name.
+
+        Raises:
+            DevClusterError: the cluster is down.
+        """
+        self._require_up()
+        jobs = self.run("squeue", "--noheader", f"--partition={PREEMPTABLE}", "--states=RUNNING", "--format=%i (%j)")
+        return jobs.stdout.splitlines()
+
     def preempt(self, seconds: float = 1) -> str:
         """Take all GPU nodes away for so long, by a job of higher priority; its id. It starts when they are free."""
-        if self.site is None or not self.is_answering():
-            raise DevClusterError("the dev cluster is down; type: regrow dev-cluster up")
+        self._require_up()
         done = self.run("sbatch", "--parsable", "--partition=gpu", f"--nodes={len(GPU_NODES)}", "--job-name=preemptor",
                         f"--gres=gpu:{GPUS_PER_NODE}", "--output=/dev/null", f"--wrap=sleep {seconds}")  # fmt: skip
         if done.returncode:
@@ -106,6 +115,10 @@ class DevCluster:
             check=False,
             cwd="/",
         )
+
+    def _require_up(self) -> None:
+        if self.site is None or not self.is_answering():
+            raise DevClusterError("the dev cluster is down; type: regrow dev-cluster up")
 
     def _require(self, site: Site) -> None:
         if missing := daemons.missing_packages(site):

@@ -10,6 +10,8 @@ from typing import Literal
 GPU_NODES = ("gpu-a100-1", "gpu-a100-2")
 NODES = (*GPU_NODES, "cpu-1")
 GPUS_PER_NODE = 4
+PREEMPTABLE = "gpu-preempt"
+"""The partition whose jobs give the GPU nodes away."""
 TEMPLATE = Path(__file__).with_name("slurm.conf.template")
 
 

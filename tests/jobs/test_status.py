@@ -127,6 +127,32 @@ def test_state_is_what_slurm_and_the_journal_make_of_it(
     assert seen(spec, [*submitted(**SUBMITTED), *entries], **states).state == state
 
 
+def test_stage_whose_job_has_a_node_is_starting_until_it_is_at_a_step(spec: RunSpec) -> None:
+    entries = [*submitted(**SUBMITTED), entry(1, "stage_finished", "prepare-1-0-stage", stage="prepare", part=0)]
+    silent = seen(spec, entries, prepare="COMPLETED", train="RUNNING")
+    assert (silent.stage, silent.is_starting) == ("train", True)
+    loading = seen(spec, [*entries, started(10)], train="RUNNING")
+    assert (loading.stage, loading.is_starting) == ("train", True)
+    began = entry(20, "training_began", step=0, target_step=100)
+    assert not seen(spec, [*entries, started(10), began], train="RUNNING").is_starting
+    again = seen(spec, [*entries, started(10), began, started(30, attempt=1)], train="RUNNING")
+    assert (again.attempt, again.is_starting) == (2, True)
+    assert not seen(spec, [*entries, started(10)], train="PENDING").is_starting
+
+
+def test_finished_stage_is_completed_where_slurm_says_nothing(spec: RunSpec) -> None:
+    finished = entry(1, "stage_finished", "prepare-1-0-stage", stage="prepare", part=0)
+    entries = [*submitted(**SUBMITTED), finished, started(10), entry(20, "cancel_requested")]
+    status = seen(spec, entries, prepare=NO_ANSWER, train=NO_ANSWER, report="CANCELLED")
+    assert [job.state for job in status.jobs] == ["COMPLETED", NO_ANSWER, "UNKNOWN", "CANCELLED"]
+
+
+def test_run_that_has_ended_unfinished_says_what_to_type(spec: RunSpec) -> None:
+    cancelled = seen(spec, [*submitted(**SUBMITTED), entry(1, "cancel_requested")])
+    assert cancelled.to_go_on == f"regrow resume {spec.typed}"
+    assert not seen(spec, submitted(**SUBMITTED), train="RUNNING").to_go_on
+
+
 def test_pace_of_an_evaluation_is_that_of_all_its_jobs() -> None:
     entries = [
         entry(0, "part_began", "evaluate-3_0-0-generate", part=0, done=0, records=50),

@@ -81,7 +81,13 @@ def test_command_line_brings_it_up_and_down(cluster: DevCluster, world: World) -
     shown = world.regrow("dev-cluster", "status", *folder)
     assert "grace_time=3" in shown.stdout
     assert "gpu-preempt" in shown.stdout
-    assert "preempting job" in world.regrow("dev-cluster", "preempt", *folder).stdout
+    nothing = world.regrow("dev-cluster", "preempt", *folder)
+    assert (nothing.returncode, "nothing to preempt" in nothing.stderr) == (1, True)
+    sleeper = cluster.run("sbatch", "--parsable", "--partition=gpu-preempt", "--gres=gpu:1", "--job-name=sleeper",
+                          "--output=/dev/null", "--wrap=sleep 100").stdout.strip()  # fmt: skip
+    wait_until(lambda: bool(cluster.preemptable_jobs()), 30, "the job's start")
+    preempted = world.regrow("dev-cluster", "preempt", *folder)
+    assert preempted.stdout.endswith(f"takes the nodes of {sleeper} (sleeper)\n")
     assert world.regrow("dev-cluster", "down", *folder).returncode == 0
     down = world.regrow("dev-cluster", "status", *folder)
     assert down.returncode == 1

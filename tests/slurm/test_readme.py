@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -83,7 +83,7 @@ AFTER: dict[str, Condition] = {
 
 @contextmanager
 def following_log(clone: Clone) -> Iterator[Path]:
-    """`regrow logs mine --stage train -f` beside all that is typed, from the first attempt on; the file with what it prints."""
+    """`regrow logs mine --stage train -f` beside all that is typed, from the first attempt to the run's end; what it prints."""
     printed = clone.folder.parent / "followed.log"
     with (
         printed.open("wb") as output,
@@ -99,29 +99,21 @@ def following_log(clone: Clone) -> Iterator[Path]:
             follower.kill()
 
 
-def test_log_is_followed_across_a_requeue(clone: Clone) -> None:
-    """Up to the cancellation, after which nothing can come."""
-    for command in ("regrow dev-cluster up", "regrow demo --prepare-only"):
-        clone.type(command)
-    reader = Reader(clone)
-    reader.type("regrow submit axolotl_configs/tiny_cpu.yml --cluster dev --name mine --set max_steps=200 --no-check")
-    with following_log(clone) as printed:
-        reader.type("regrow dev-cluster preempt")
-        reader.type("regrow cancel mine")
-    attempts = of_train(read_journal(RunPaths(clone.folder / "runs" / "mine").journal), "stage_started")
-    assert len(attempts) == 2
-    assert printed.read_bytes() == b"".join(Path(attempt["log"]).read_bytes() for attempt in attempts)
-
-
 def test_tutorial_goes_as_it_is_told(clone: Clone) -> None:
     reader = Reader(clone)
-    for block in blocks(DEV_CLUSTER):
-        if block.page.name == "tutorial.md":
-            for command in block.commands:
-                if command.startswith("regrow dev-cluster down"):
+    with ExitStack() as followers:
+        for command in tutorial():
+            match command.partition("#")[0].split():
+                case ["regrow", "resume", *_]:
+                    followers.close()  # after the cancellation nothing can come
+                case ["regrow", "dev-cluster", "down"]:
                     look_at_the_site(clone)
-                reader.type(command)
+            reader.type(command)
+            if command.startswith("regrow submit"):
+                followed = followers.enter_context(following_log(clone))
     assert not clone.dev_cluster.exists()
+    preempted, cancelled, _ = of_train(read_journal(RunPaths(clone.folder / "runs" / "mine").journal), "stage_started")
+    assert followed.read_bytes() == b"".join(Path(attempt["log"]).read_bytes() for attempt in (preempted, cancelled))
     (submitted,) = reader.printed[
         "regrow submit axolotl_configs/tiny_cpu.yml --cluster dev --name mine --set max_steps=200"
     ]
@@ -140,6 +132,12 @@ def test_tutorial_goes_as_it_is_told(clone: Clone) -> None:
     (log,) = reader.printed["regrow logs mine --stage train"]
     assert "==> train, job" in log
     assert "attempt 2" in log
+
+
+def tutorial() -> list[str]:
+    """Everything that the tutorial tells to type on the dev cluster."""
+    pages = [block for block in blocks(DEV_CLUSTER) if block.page.name == "tutorial.md"]
+    return [command for block in pages for command in block.commands]
 
 
 def look_at_the_site(clone: Clone) -> None:

@@ -153,7 +153,7 @@ def test_resume_of_an_evaluation_runs_what_is_missing_alone(world: World, run: R
                           stderr=subprocess.STDOUT, text=True) as submission:  # fmt: skip
         assert submission.stdout is not None
         for line in submission.stdout:
-            if line.rstrip().endswith("model, shard 1 of 1: 0 of 12 records are answered"):
+            if line.rstrip().endswith("model, shard 1 of 1: 12 records"):
                 break
         (generator,) = [pid for pid in _processes_of(world.runs_root / "halved") if _runs_module(pid, "jobs.generate")]
         os.kill(generator, signal.SIGKILL)
