@@ -5,6 +5,7 @@ TORCH  ?= 2.13.0
 CONFIG ?= axolotl_configs/qwen_finetune.yml
 CLUSTER ?= a100
 BIN := $(VENV)/bin
+TIMED := tests/train/test_mlflow_outage.py
 export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
 
@@ -30,10 +31,11 @@ demo: setup      ## data, training, evaluation and MLflow on a toy scale, on thi
 trial: setup     ## the first 50 steps of CONFIG on one GPU, evaluated every 25; ARGS=--dry-run shows it
 	$(BIN)/regrow submit $(CONFIG) --cluster $(CLUSTER) --set max_steps=50 --set eval_steps=25 --set save_steps=25 --set train.gpus_per_node=1 $(ARGS)
 
-# Whole trainings and a real Slurm have the machine to themselves; of the others, two run at a time.
+# Two at a time, each with a CPU; what compares step times has the machine to itself.
 test: setup lint slurm-packages browser-packages ## all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/slurm --ignore=tests/train
-	$(BIN)/python -m pytest tests/train tests/slurm
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=$(TIMED) tests/train tests/slurm
+	$(BIN)/python -m pytest $(TIMED)
 
 slurm-packages:  ## Debian's Slurm for the tests, where it may be installed without a question
 	slurm/dev_cluster/install.sh

@@ -99,7 +99,7 @@ class MlflowRun:
         digests = {each: _digest(each.path) for each in files if files[each] != self._files.get(each)}
         new = {artifact: digest for artifact, digest in digests.items() if self._tags.get(_tag(artifact)) != digest}
         for artifact, digest in new.items():
-            self._client.log_artifact(self._run_id, str(artifact.path), artifact.folder)
+            self._client.log_artifact(self._run_id, str(artifact.path), artifact.folder or None)
             self._post_tags({_tag(artifact): digest})
         self._files = files
         return len(new)

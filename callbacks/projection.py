@@ -27,7 +27,7 @@ class PointId:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file, and the folder of the run's artifacts that it goes to."""
+    """A file, and the folder of the run's artifacts that it goes to; empty: none."""
 
     path: Path
     folder: str

@@ -47,19 +47,28 @@ class TrackedRun:
             if experiment
             else client.create_experiment(self.experiment, artifact_location=self._artifact_location())
         )
-        found = client.search_runs([experiment_id], f"tags.`{RUN_UUID_TAG}` = '{self.run_uuid}'")
-        if found:  # two, where a server has carried out what it did not answer: everybody takes the same
-            return client, min(run.info.run_id for run in found)
-        tags = {RUN_UUID_TAG: self.run_uuid}
-        started_ms = int(1000 * self.submitted_at)
-        run_id = client.create_run(experiment_id, start_time=started_ms, tags=tags, run_name=self.run_name).info.run_id
-        twins = client.search_runs([experiment_id], f"tags.`{RUN_UUID_TAG}` = '{self.run_uuid}'")
-        first = min([run_id, *(run.info.run_id for run in twins)])
-        if first != run_id:  # somebody else has created one at the same moment
-            client.delete_run(run_id)
-        return client, first
+        tags, started_ms = {RUN_UUID_TAG: self.run_uuid}, int(1000 * self.submitted_at)
+        return client, found_or_created(client, experiment_id, RUN_UUID_TAG, tags, self.run_name, started_ms)
 
     def _artifact_location(self) -> str | None:
         """Beside an SQLite database, where MLflow would take the working directory; None: as the server has it."""
         database = re.fullmatch(r"sqlite:///(/.+)", self.tracking_uri or "")
         return (Path(database[1]).parent / "mlartifacts").as_uri() if database else None
+
+
+def found_or_created(
+    client: "MlflowClient", experiment_id: str, key: str, tags: dict[str, str], name: str, started_ms: int | None = None
+) -> str:
+    """The id of the MLflow run whose tag `key` is as in `tags`.
+
+    Two, where a server has carried out what it did not answer, or two processes came at once: everybody takes the same.
+    """
+    query = f"tags.`{key}` = '{tags[key]}'"
+    if found := client.search_runs([experiment_id], query):
+        return str(min(run.info.run_id for run in found))
+    run_id: str = client.create_run(experiment_id, started_ms, tags, name).info.run_id
+    twins = client.search_runs([experiment_id], query)
+    first = str(min([run_id, *(run.info.run_id for run in twins)]))
+    if first != run_id:
+        client.delete_run(run_id)
+    return first

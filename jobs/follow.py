@@ -12,7 +12,8 @@ from callbacks.journal import Entry
 from jobs.evaluation.markdown import interval_text
 from jobs.evaluation.results import ModelResult
 from jobs.evaluation.scores import metric_values
-from jobs.report_page.metrics_markdown import COLUMNS, metric_table
+from jobs.report_page.labels import COLUMNS
+from jobs.report_page.metrics_markdown import metric_table
 
 LEFT = {
     "requeue": "goes back into the queue",

@@ -4,9 +4,13 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from callbacks.mlflow_run import MlflowRun
+from callbacks.projection import Artifact, PointId, Projection, mlflow_key
+from callbacks.tracking import found_or_created
 from jobs.evaluation.parts import records_file, spec_of_model, with_settings_of
 from jobs.evaluation.results import ModelResult, best_of
 from jobs.evaluation.scores import judge
+from jobs.paths import EvaluationPaths
 from jobs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -56,39 +60,40 @@ class _Posting:
 
     def post(self, client: "MlflowClient", parent_id: str) -> bool:
         """False: these very scores stand there already."""
-        from mlflow.entities import Metric, Param
-
-        run_id, tags_there = self._run(client, parent_id)
-        paths = self.spec.paths.evaluation(self.result.model.name)
+        run_id = self._run_id(client, parent_id)
+        tags_there, paths = client.get_run(run_id).data.tags, self.spec.paths.evaluation(self.result.model.name)
         digest = hashlib.sha256(paths.scores.read_bytes()).hexdigest()[:16]
         if self.is_best is not None:  # of other models it may have become the best since
             client.set_tag(run_id, BEST_TAG, str(self.is_best).lower())
         if tags_there.get(SCORES_TAG) == digest:
             return False
-        milliseconds, step = int(1000 * self.result.finished_at), self.result.model.step or 0
-        metrics = [Metric(f"evaluate/{key}", value, milliseconds, step) for key, value in self._metrics().items()]
-        params = [Param(key, str(value)) for key, value in self._params().items()]
-        for start in range(0, len(metrics), 500):
-            client.log_batch(run_id, metrics=metrics[start : start + 500])
-        client.log_batch(run_id, params=params)
-        for path in (paths.predictions, paths.scores):
-            client.log_artifact(run_id, str(path))
+        wanted = self._projection(paths)
+        MlflowRun(client, run_id, wanted).post(wanted)
         if TABLE_TAG not in tags_there:  # a second one would be appended
             client.log_table(run_id, self._table(), TABLE)
-        client.set_terminated(run_id, "FINISHED")
         client.set_tag(run_id, SCORES_TAG, digest)  # last: all the rest is there
         return True
 
-    def _run(self, client: "MlflowClient", parent_id: str) -> tuple[str, Mapping[str, str]]:
-        """The nested run, found or created, and its tags."""
+    def _run_id(self, client: "MlflowClient", parent_id: str) -> str:
         key = f"{self.spec.run_uuid}/{self.result.model.name}"
         experiment_id = client.get_run(parent_id).info.experiment_id
-        found = client.search_runs([experiment_id], f"tags.`{EVALUATION_TAG}` = '{key}'", max_results=1)
-        if found:
-            return found[0].info.run_id, found[0].data.tags
         tags = {"mlflow.parentRunId": parent_id, EVALUATION_TAG: key}
-        name = f"{self.spec.name}/{self.result.model.name}"
-        return client.create_run(experiment_id, tags=tags, run_name=name).info.run_id, {}
+        name, started_ms = f"{self.spec.name}/{self.result.model.name}", int(1000 * self.result.finished_at)
+        return found_or_created(client, experiment_id, EVALUATION_TAG, tags, name, started_ms)
+
+    def _projection(self, paths: EvaluationPaths) -> Projection:
+        """What is to stand there; scores that are computed anew, beside the old ones."""
+        time, step = self.result.finished_at, self.result.model.step or 0
+        return Projection(
+            points={
+                PointId(mlflow_key(f"evaluate/{key}"), step, time): (time, value)
+                for key, value in self._metrics().items()
+            },
+            params={key: str(value) for key, value in self._params().items()},
+            artifacts=dict.fromkeys([Artifact(paths.predictions, ""), Artifact(paths.scores, "")], time),
+            status="FINISHED",
+            ended_at=time,
+        )
 
     def _metrics(self) -> dict[str, float]:
         """Each metric, and its interval as `<metric>/low` and `/high`; what was invented, wrong, missed; the speed."""

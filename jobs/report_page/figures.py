@@ -7,19 +7,13 @@ from callbacks.args import Target
 from callbacks.journal import Entry, metric_rows
 from callbacks.predictions import read_rows
 from jobs.accounting import AttemptTimes
-from jobs.evaluation.scores import judge, metric_ratios
+from jobs.evaluation.scores import RULE, judge, metric_ratios
 from jobs.evaluation.statistics import intervals
 from jobs.report_page.charts import Chart, Mark, Point, Series
 from jobs.report_page.endings import ENDINGS, with_running
+from jobs.report_page.labels import GENERATION
 from jobs.spec import RunSpec
 
-GENERATION = {
-    "gen_json_parse_rate": "parse rate",
-    "gen_offender_presence_f1": "presence F1",
-    "gen_offender_name_set_f1": "name-set F1",
-    "gen_all_fields_exact_match_rate": "exact match",
-}
-RULE = "gen_keyword_rule_presence_f1"
 THROUGHPUT = "tokens/train_per_sec_per_gpu"
 FIELD = "gen_field_match_rate/"
 MOST_INTERVALS = 40

@@ -9,16 +9,8 @@ from jobs.accounting import Spent, attempt_times, main_stage, total
 from jobs.evaluation.markdown import evaluation_section, markdown_table
 from jobs.evaluation.results import Results
 from jobs.report_page.facts import run_facts
+from jobs.report_page.labels import COLUMNS
 from jobs.spec import RunSpec
-
-COLUMNS = {
-    "eval_loss": "eval loss",
-    "gen_json_parse_rate": "parse rate",
-    "gen_offender_presence_f1": "presence F1",
-    "gen_keyword_rule_presence_f1": "keyword rule's F1",
-    "gen_offender_name_set_f1": "name-set F1",
-    "gen_all_fields_exact_match_rate": "exact match",
-}
 
 
 def metric_table(entries: list[Entry]) -> list[list[str]]:

@@ -15,11 +15,11 @@ from jobs.evaluation.comparison import Comparison, compare
 from jobs.evaluation.markdown import interval_text, signed_text
 from jobs.evaluation.markdown import number as digits
 from jobs.evaluation.results import ModelResult, Results, best_of
-from jobs.evaluation.scores import metric_values
+from jobs.evaluation.scores import RULE, metric_values
 from jobs.report_page.charts import Chart
 from jobs.report_page.drawing import svg
 from jobs.report_page.facts import RunFacts, run_facts
-from jobs.report_page.figures import RULE, Intervals, generation_charts, interruptions, training_charts
+from jobs.report_page.figures import Intervals, generation_charts, interruptions, training_charts
 from jobs.report_page.memory import peaks, system_charts
 from jobs.report_page.scale import number as short
 from jobs.report_page.timeline import KINDS, clock, part_names, shares, timeline

@@ -6,7 +6,7 @@ from jobs.evaluation.markdown import interval_text
 from jobs.evaluation.results import Results, best_of
 from jobs.evaluation.scores import RULE, metric_values
 from jobs.report_page.facts import RunFacts, run_facts
-from jobs.report_page.figures import GENERATION
+from jobs.report_page.labels import GENERATION
 from jobs.spec import RunSpec
 from jobs.status import duration
 
