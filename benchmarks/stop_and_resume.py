@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 import yaml
-from chaos import build_world
+from chaos import chaos_world
 from dev_cluster.cluster import DevCluster
 from dev_cluster.processes import tasks, wait_until
 from dev_cluster.site import Site
@@ -57,7 +57,7 @@ def main() -> None:
     cluster = DevCluster(folder / "c")
     try:
         cluster.up(Site(accounting=False))
-        run = Run("measured", build_world(folder / "world"), cluster, folder / "gates")
+        run = Run("measured", chaos_world(folder / "world"), cluster, folder / "gates")
         submit(run, (), ENDLESS)
         rows = []
         for number in range(repeats):

@@ -7,9 +7,8 @@ from callbacks.journal import read_journal
 from jobs.attempt import current_attempt, own_job_id
 from jobs.leaving import leave
 from jobs.paths import RunPaths
-from jobs.pipeline import JOBS
 from jobs.requeue import Cause
-from jobs.stages import STAGES
+from jobs.stages import STAGES, StageJob
 from jobs.submissions import part_of
 
 
@@ -17,7 +16,7 @@ def main() -> None:
     run_dir, name, code = sys.argv[1:]
     stage = next(stage for stage in STAGES if stage == name)
     part = part_of(read_journal(RunPaths(Path(run_dir)).journal), own_job_id())
-    attempt = current_attempt(JOBS[stage](run_dir, part), writer="aftermath")
+    attempt = current_attempt(StageJob(run_dir, stage, part), writer="aftermath")
     events = {entry["event"] for entry in read_journal(attempt.spec.paths.journal, of=attempt.name)}
     if events & {"left", "stage_finished"}:
         return

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import submitit
 
@@ -17,7 +16,7 @@ from jobs.launch import Command
 from jobs.lease import HEARTBEAT_SECONDS, Lease
 from jobs.requeue import FINAL, Cause, stop_cause
 from jobs.spec import RunSpec
-from jobs.stages import Stage
+from jobs.stages import Stage, StageJob
 
 EXIT_FAILED, EXIT_CONFIG, EXIT_TEMPORARY = 1, 2, 75
 """The work failed; the config is wrong, so that another attempt would fail as well; not finished, come back."""
@@ -31,18 +30,6 @@ ENVIRONMENT = {
 ENDED_BY_US = -signal.SIGKILL
 DEFAULT_WARNING_SECONDS = 90
 """submitit's `signal_delay_s`, where the profile says nothing."""
-
-
-class StageJob(Protocol):
-    """What submitit pickles: the run folder and the part of the stage, nothing else."""
-
-    @property
-    def stage(self) -> Stage: ...
-    @property
-    def run_dir(self) -> str: ...
-    @property
-    def part(self) -> int: ...
-    def __call__(self) -> None: ...
 
 
 class StageFailed(RuntimeError):

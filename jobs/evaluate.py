@@ -1,8 +1,6 @@
 """The evaluate stage: one job for each model and shard, which goes on where it was stopped, answer by answer."""
 
 import sys
-from dataclasses import dataclass
-from typing import ClassVar
 
 from callbacks.journal import read_journal
 from jobs.attempt import EXIT_TEMPORARY, Attempt, StageFailed
@@ -11,20 +9,6 @@ from jobs.evaluation.shard_file import ShardFile
 from jobs.launch import generate_command, python_of
 from jobs.lease import Lease
 from jobs.progress import finished_step
-from jobs.stage import run_stage
-from jobs.stages import Stage
-
-
-@dataclass(frozen=True)
-class EvaluateJob:
-    """What submitit pickles: the run folder and the part, and nothing else."""
-
-    run_dir: str
-    part: int = 0
-    stage: ClassVar[Stage] = "evaluate"
-
-    def __call__(self) -> None:
-        run_stage(self, evaluate)
 
 
 def evaluate(attempt: Attempt) -> None:

@@ -10,10 +10,11 @@ from rich.table import Table
 
 from callbacks.journal import Entry
 from jobs.evaluation.markdown import interval_text
-from jobs.evaluation.results import ModelResult
+from jobs.evaluation.results import ModelResult, written_results
 from jobs.evaluation.scores import metric_values
 from jobs.report_page.labels import COLUMNS
 from jobs.report_page.metrics_markdown import metric_table
+from jobs.spec import RunSpec
 
 LEFT = {
     "requeue": "goes back into the queue",
@@ -138,8 +139,9 @@ class Follower:
 
 
 @contextmanager
-def following(console: Console) -> Iterator[Follower]:
+def following() -> Iterator[Follower]:
     """A follower whose bars stand below what it says."""
+    console = _console()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -151,7 +153,19 @@ def following(console: Console) -> Iterator[Follower]:
         yield Follower(console, progress)
 
 
-def scores_table(results: Sequence[ModelResult]) -> Table:
+def print_scores(spec: RunSpec, entries: list[Entry]) -> None:
+    """What a run has come to: the report's table, or that of an evaluation."""
+    if not spec.evaluation:
+        _console().print(_metrics_table(entries))
+    elif results := written_results(spec):
+        _console().print(_scores_table(results))
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _scores_table(results: Sequence[ModelResult]) -> Table:
     """An evaluation's scores for a terminal, a column a model."""
     table = Table(title=f"{results[0].scores['records']:,} records, with 95 % intervals", title_justify="left")
     table.add_column("metric")
@@ -162,7 +176,7 @@ def scores_table(results: Sequence[ModelResult]) -> Table:
     return table
 
 
-def metrics_table(entries: list[Entry]) -> Table:
+def _metrics_table(entries: list[Entry]) -> Table:
     """The report's table for a terminal."""
     table = Table(title="generation on validation records, step by step", title_justify="left")
     for name in ["step", *COLUMNS.values()]:

@@ -6,23 +6,13 @@ from collections.abc import Callable, Sequence
 
 from callbacks.journal import Entry, Journal, JournalReader, read_journal
 from jobs import slurm
-from jobs.attempt import EXIT_FAILED, StageJob
-from jobs.evaluate import EvaluateJob
+from jobs.attempt import EXIT_FAILED
 from jobs.executor import local_executor, submit_to_slurm
-from jobs.prepare import PrepareJob
 from jobs.progress import parts_left
-from jobs.report import ReportJob
 from jobs.spec import RunSpec
-from jobs.stages import AFTER_ANY, Stage, dependency
+from jobs.stages import AFTER_ANY, Stage, StageJob, dependency
 from jobs.submissions import Submission, job_ids, since_typed, submissions
-from jobs.train import TrainJob
 
-JOBS: dict[Stage, type[PrepareJob | TrainJob | EvaluateJob | ReportJob]] = {
-    "prepare": PrepareJob,
-    "train": TrainJob,
-    "evaluate": EvaluateJob,
-    "report": ReportJob,
-}
 POLL_SECONDS = 0.2
 QUEUE_SECONDS = 3.0
 """How often the queue is asked while somebody waits; a controller serves many."""
@@ -58,7 +48,7 @@ def run_locally(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[E
 def stage_jobs(spec: RunSpec, stage: Stage) -> list[StageJob]:
     """A stage's parts that are not done; of a stage that is done, all: who asks for it wants it again."""
     left = parts_left(spec, read_journal(spec.paths.journal), stage) or range(spec.parts(stage))
-    return [JOBS[stage](str(spec.paths.run_dir), part) for part in left]
+    return [StageJob(str(spec.paths.run_dir), stage, part) for part in left]
 
 
 def submit_jobs(spec: RunSpec, stages: Sequence[Stage], journal: Journal) -> list[Submission]:

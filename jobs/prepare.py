@@ -5,10 +5,9 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
-from typing import Any, ClassVar, TextIO
+from typing import Any, TextIO
 
 from callbacks.args import SourceSection
 from callbacks.manifest import write_atomically
@@ -18,22 +17,8 @@ from jobs.attempt import EXIT_CONFIG, Attempt, StageFailed
 from jobs.launch import preprocess_command, python_of
 from jobs.paths import PreparedPaths
 from jobs.spec import RunSpec, from_root
-from jobs.stage import run_stage
-from jobs.stages import Stage
 
 LOCK_POLL_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class PrepareJob:
-    """What submitit pickles: the run folder, and nothing else."""
-
-    run_dir: str
-    part: int = 0
-    stage: ClassVar[Stage] = "prepare"
-
-    def __call__(self) -> None:
-        run_stage(self, prepare)
 
 
 def prepare(attempt: Attempt) -> None:

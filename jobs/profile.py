@@ -6,10 +6,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from jobs.config_error import ConfigError, explained, nearest
+from jobs.config_error import ConfigError, nearest
 from jobs.paths import REPO_ROOT
 from jobs.stages import STAGES, Stage
-from jobs.strict import Strict
+from jobs.strict import Strict, explained
 
 NUMBERS = frozenset(
     {"timeout_min", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task", "mem_gb", "slurm_signal_delay_s"}

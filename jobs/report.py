@@ -1,8 +1,6 @@
 """The report stage: the metrics step by step, and the end of the MLflow run. It runs however the stages before it ended."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from callbacks.journal import Entry, Journal, read_journal
 from callbacks.manifest import write_atomically
@@ -16,20 +14,6 @@ from jobs.report_page.facts import run_facts
 from jobs.report_page.metrics_markdown import markdown
 from jobs.report_page.summary import summary
 from jobs.spec import RunSpec
-from jobs.stage import run_stage
-from jobs.stages import Stage
-
-
-@dataclass(frozen=True)
-class ReportJob:
-    """What submitit pickles: the run folder, and nothing else."""
-
-    run_dir: str
-    part: int = 0
-    stage: ClassVar[Stage] = "report"
-
-    def __call__(self) -> None:
-        run_stage(self, report)
 
 
 def report(attempt: Attempt) -> None:

@@ -18,6 +18,8 @@ ACTIVE_STATES = frozenset({"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "S
                            "RESIZING", "SIGNALING", "STAGE_OUT", "SPECIAL_EXIT", "REQUEUE_FED", "RESV_DEL_HOLD"})  # fmt: skip
 """States of a job that may still run, verbatim; in every other state it has ended."""
 
+AWAY = frozenset({"DOWN", "DRAIN", "FAIL", "MAINT"})
+"""States and flags of a node that takes no job."""
 MOST_AT_ONCE = 1000
 """Job ids in one question: a command line has its limit."""
 NO_ANSWER = "NO ANSWER"
@@ -69,11 +71,14 @@ class Partition:
 class Node:
     """A node, as `scontrol show node` has it."""
 
+    name: str
     host: str
     partitions: tuple[str, ...]
     cpus: int
     memory_mb: int
     gpus: int
+    is_up: bool
+    """False: it is down or drained, and takes no job."""
 
 
 def is_reachable() -> bool:
@@ -211,11 +216,13 @@ def nodes() -> list[Node]:
         gpus = re.findall(r"gpu(?::[^:,(]+)?:(\d+)", fields.get("Gres", ""))
         found.append(
             Node(
+                name=fields.get("NodeName", ""),
                 host=fields.get("NodeHostName", ""),
                 partitions=tuple(fields.get("Partitions", "").split(",")),
                 cpus=int(fields.get("CPUTot", "0")),
                 memory_mb=int(fields.get("RealMemory", "0")),
                 gpus=sum(map(int, gpus)),
+                is_up=not AWAY & set(re.split(r"\W", fields.get("State", ""))),
             )
         )
     return found

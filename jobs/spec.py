@@ -15,12 +15,12 @@ from pydantic import Field, ValidationError
 
 from callbacks.args import Prepare, Regrow, SourceSection
 from callbacks.tracking import TrackedRun
-from jobs.config_error import ConfigError, explained
+from jobs.config_error import ConfigError
 from jobs.paths import REPO_ROOT, PreparedPaths, RunPaths
 from jobs.profile import ClusterProfile, load_yaml, parse_profile, profile_path
 from jobs.site import SiteFacts
 from jobs.stages import STAGES, Stage
-from jobs.strict import Strict
+from jobs.strict import Strict, explained
 
 PLUGIN = "callbacks.plugin.RegrowPlugin"
 TOKEN_KEYS = (
@@ -106,6 +106,11 @@ class RunSpec(Strict):
             return 1
         own = 1 if self.regrow.evaluate.checkpoints == "last" else self.regrow.evaluate.checkpoints
         return (len(self.evaluation.models) if self.evaluation else own) * self.regrow.evaluate.shards
+
+    @property
+    def has_own_mlflow_run(self) -> bool:
+        """Whether something of it stands in an MLflow run of its own: an evaluation's only if a model is nobody's run."""
+        return self.evaluation is None or any(model.run_dir is None for model in self.evaluation.models)
 
     @property
     def tracked_run(self) -> TrackedRun:

@@ -6,17 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
+import typer
 
 from callbacks.journal import Entry, read_journal
 from jobs import slurm
 from jobs.check.finding import Finding
-from jobs.check.report import check_run
 from jobs.config_error import ConfigError
-from jobs.evaluation.posting import has_own_run
-from jobs.evaluation.results import written_results
 from jobs.executor import sbatch_text
-from jobs.follow import following, metrics_table, scores_table
 from jobs.launch import Command, generate_command, preprocess_command, python_of, rank_commands
 from jobs.pipeline import login_journal, run_locally, submit_jobs, wait_for_jobs
 from jobs.progress import saved_step
@@ -34,17 +30,23 @@ def submit_run(spec: RunSpec, wait: bool = False, check: bool = True, force: boo
     Raises:
         ConfigError: a check found an error; nothing was written.
     """
-    found = check_run(spec, absent="error").findings if check else []
+    found = _findings(spec) if check else []
     if not force and (errors := [str(finding) for finding in found if finding.level == "error"]):
         raise ConfigError("\n".join([*errors, "nothing was submitted; --force does it all the same"]))
     for finding in found:
         if finding.level != "note":
-            Console(stderr=True).print(str(finding), markup=False, highlight=False)
+            typer.echo(str(finding), err=True)
     if spec.profile.executor == "slurm":
         spec = _with_site(spec)
     write_run(spec)
     _note_check(spec, found if check else None)
     return start(spec, wait)
+
+
+def _findings(spec: RunSpec) -> list[Finding]:
+    from jobs.check.report import check_run  # what looks into configs and data takes its time to import
+
+    return check_run(spec, absent="error").findings
 
 
 def start(spec: RunSpec, wait: bool) -> int:
@@ -78,46 +80,46 @@ def _with_site(spec: RunSpec) -> RunSpec:
 
 def start_jobs(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
     """Submit the stages' jobs and say where to look; with `wait`, follow them to the run's exit code."""
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"run folder: {spec.paths.run_dir}")
+    typer.echo(f"run folder: {spec.paths.run_dir}")
     for found in submit_jobs(spec, stages, login_journal(spec)):
         first = next(iter(found.job_parts))
         many = f" and {len(found.parts) - 1} more" if found.is_array else ""
-        console.print(f"{found.stage:<9} job {found.job_id:<8} log {spec.paths.log(f'{found.stage}-{first}-0')}{many}")
+        typer.echo(f"{found.stage:<9} job {found.job_id:<8} log {spec.paths.log(f'{found.stage}-{first}-0')}{many}")
     if "train" in stages and (step := saved_step(read_journal(spec.paths.journal))):
-        console.print(f"train goes on from step {step:,}")
+        typer.echo(f"train goes on from step {step:,}")
     if not wait:
-        console.print(_where_to_look(spec, []), markup=False)
-        console.print(f"to follow: regrow status {spec.typed} · to end it: regrow cancel {spec.typed}")
+        typer.echo(_where_to_look(spec, []))
+        typer.echo(f"to follow: regrow status {spec.typed} · to end it: regrow cancel {spec.typed}")
         return 0
-    with following(console) as follow:
+    from jobs.follow import following
+
+    with following() as follow:
         exit_code = wait_for_jobs(spec, stages, follow)
-    return _say_how_it_ended(spec, console, exit_code)
+    return _say_how_it_ended(spec, exit_code)
 
 
 def run_in_foreground(spec: RunSpec, stages: Sequence[Stage]) -> int:
     """Run the stages on this machine, showing what they do; the exit code of the run."""
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"run folder: {spec.paths.run_dir}")
+    from jobs.follow import following
+
+    typer.echo(f"run folder: {spec.paths.run_dir}")
     login_journal(spec).event("foreground", host=os.uname().nodename, pid=os.getpid())
-    with following(console) as follow:
+    with following() as follow:
         exit_code = run_locally(spec, stages, follow)
-    return _say_how_it_ended(spec, console, exit_code)
+    return _say_how_it_ended(spec, exit_code)
 
 
-def _say_how_it_ended(spec: RunSpec, console: Console, exit_code: int) -> int:
+def _say_how_it_ended(spec: RunSpec, exit_code: int) -> int:
+    from jobs.follow import print_scores
+
     entries = read_journal(spec.paths.journal)
-    results = written_results(spec)
-    if not spec.evaluation:
-        console.print(metrics_table(entries))
-    elif results:
-        console.print(scores_table(results))
-    console.print(_where_to_look(spec, entries), markup=False)
+    print_scores(spec, entries)
+    typer.echo(_where_to_look(spec, entries))
     return exit_code
 
 
 def _where_to_look(spec: RunSpec, entries: list[Entry]) -> str:
-    if not has_own_run(spec):
+    if not spec.has_own_mlflow_run:
         return f"report       {spec.paths.report_page}\npredictions  {spec.paths.evaluations}"
     return "\n".join(
         [
@@ -141,6 +143,8 @@ def _mlflow_place(spec: RunSpec, entries: list[Entry]) -> str:
 
 def dry_run_text(spec: RunSpec) -> tuple[str, bool]:
     """What would run, as text: the findings, each stage's sbatch file and command; and whether one is an error."""
+    from jobs.check.report import check_run
+
     report = check_run(spec)
     return "\n".join([*map(str, report.findings), *job_texts(spec)]), bool(report.errors)
 

@@ -12,7 +12,7 @@ from callbacks.journal import JOURNAL_ENV, Entry, Journal, JournalReader
 from callbacks.mlflow_process import MLFLOW_WRITER, MlflowProcess, keep_posting, keep_sampling
 from callbacks.mlflow_sync import MlflowSync
 from jobs.accounting import AttemptTimes, attempt_times, main_stage, steps_lost
-from jobs.evaluation.posting import has_own_run, post_results
+from jobs.evaluation.posting import post_results
 from jobs.evaluation.results import written_results
 from jobs.launch import child_environment
 from jobs.paths import REPO_ROOT
@@ -30,7 +30,7 @@ class RunSync:
     def __init__(self, spec: RunSpec, journal: Journal) -> None:
         self._spec = spec
         reader = JournalReader(spec.paths.journal)
-        self._own = MlflowSync(spec.tracked_run, reader, journal, run_tags) if has_own_run(spec) else None
+        self._own = MlflowSync(spec.tracked_run, reader, journal, run_tags) if spec.has_own_mlflow_run else None
         self._results = JournalReader(spec.paths.journal)
         self._has_results = False
 

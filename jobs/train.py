@@ -7,9 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from callbacks.journal import read_journal
 from callbacks.manifest import checkpoint_step, checkpoints, torn_reason
@@ -18,20 +16,6 @@ from jobs.launch import python_of, rank_commands
 from jobs.lease import Lease
 from jobs.progress import finished_step
 from jobs.spec import RunSpec
-from jobs.stage import run_stage
-from jobs.stages import Stage
-
-
-@dataclass(frozen=True)
-class TrainJob:
-    """What submitit pickles: the run folder, and nothing else."""
-
-    run_dir: str
-    part: int = 0
-    stage: ClassVar[Stage] = "train"
-
-    def __call__(self) -> None:
-        run_stage(self, train)
 
 
 def train(attempt: Attempt) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import pytest
-from world import REPO_ROOT, World
+from world import REPO_ROOT, World, build_world
 
 
 @pytest.fixture(scope="session")
@@ -21,14 +21,8 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory, clean_environment: dict[str, str]) -> World:
-    """Built once: 40 positive, 130 negative and 12 validation records, and the toy model."""
-    from data_prep.synthetic import write_synthetic
-    from data_prep.tiny_model import build_tiny_model
-
-    folder = tmp_path_factory.mktemp("world")
-    paths = write_synthetic(folder, positives=40, negatives=130, validation=12, seed=3)
-    build_tiny_model(folder / "model", texts=[path.read_text(encoding="utf-8") for path in paths.values()], seed=3)
-    return World(folder, clean_environment)
+    """Built once."""
+    return build_world(tmp_path_factory.mktemp("world"), clean_environment)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
 REGROW = Path(sys.executable).parent / "regrow"
@@ -45,6 +48,23 @@ class World:
         }
         return [f"{key}={value}" for key, value in values.items()]
 
+    def config_by_hand(self, folder: Path, **changed: Any) -> Path:
+        """tiny_cpu.yml as a user edits it to run without regrow; a key that is changed to None is left out."""
+        from data_prep.curriculum import Source, merge
+
+        config = yaml.safe_load((REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml").read_text(encoding="utf-8"))
+        merge([Source(self.folder / "hawks_train.json", repeat=3)], folder / "train.json")
+        config |= {"base_model": str(self.folder / "model"), "output_dir": str(folder / "out")}
+        config |= {"max_steps": 4, "eval_steps": 2, "save_steps": 2, "micro_batch_size": 2, "logging_steps": 1}
+        config["dataset_prepared_path"] = str(folder / "tokens")
+        config["datasets"][0]["path"] = str(folder / "train.json")
+        config["test_datasets"][0]["path"] = str(self.folder / "hawks_val.json")
+        config["regrow"]["generation_eval"] |= {"max_new_tokens": 8, "max_records": 6}
+        config = {key: value for key, value in (config | changed).items() if value is not None}
+        path = folder / "config.yml"
+        path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+        return path
+
     def regrow(self, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """`regrow ARGUMENTS` as a user types it, from another folder than the checkout."""
         return subprocess.run(
@@ -70,3 +90,14 @@ class World:
         config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
         flags = ["--cluster", cluster, "--name", name, *flags, *([] if check else ["--no-check"])]
         return self.regrow("submit", config, *flags, *values, environment=environment)
+
+
+def build_world(folder: Path, environment: dict[str, str]) -> World:
+    """40 positive, 130 negative and 12 validation records, and the toy model; once."""
+    from data_prep.synthetic import write_synthetic
+    from data_prep.tiny_model import build_tiny_model
+
+    if not (folder / "model" / "config.json").exists():
+        paths = write_synthetic(folder, positives=40, negatives=130, validation=12, seed=3)
+        build_tiny_model(folder / "model", texts=[path.read_text(encoding="utf-8") for path in paths.values()], seed=3)
+    return World(folder, environment)

@@ -1,22 +1,19 @@
 """Asks the node's Python what only Axolotl and torch can tell, in a child: a login node needs neither. Answers are kept."""
 
-import hashlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from callbacks.manifest import write_atomically
+from jobs.check.cache import CachedAnswer
 from jobs.launch import child_environment, python_of
 from jobs.paths import REPO_ROOT
 from jobs.spec import RunSpec
 
-VERSIONS = (
-    "import importlib.metadata as m; print(*(m.version(name) for name in ('axolotl', 'transformers', 'peft', 'torch')))"
-)
+PACKAGES = ("axolotl", "transformers", "peft", "torch")
 PROBE = ("jobs/check/probe.py", "jobs/check/axolotl_keys.py", "jobs/check/axolotl_values.py", "jobs/check/model_counts.py",
          "callbacks/token_report.py")  # fmt: skip
 """The modules that answer: another version of them answers anew."""
@@ -33,18 +30,32 @@ def ask(spec: RunSpec, questions: dict[str, dict[str, Any]]) -> dict[str, dict[s
         NoAxolotl: nobody can answer here.
     """
     python = python_of(spec, sys.executable)
-    version = _run([python, "-c", VERSIONS])
-    if version is None or version.returncode:
-        raise NoAxolotl(f"{python} has no Axolotl here")
-    files = {name: _cache_file(python, version.stdout, name, question) for name, question in questions.items()}
-    answers = {name: json.loads(file.read_bytes()) for name, file in files.items() if file.exists()}
+    versions = _versions(python)
+    cached = {name: CachedAnswer(name, [python, versions, question], PROBE) for name, question in questions.items()}
+    answers = {name: json.loads(answer) for name, place in cached.items() if (answer := place.get()) is not None}
     if missing := {name: question for name, question in questions.items() if name not in answers}:
         for name, answer in _probe(python, missing).items():
             answers[name] = answer
             if "error" not in answer:  # what failed is asked again: a file may be there by then
-                files[name].parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(files[name], json.dumps(answer))
+                cached[name].put(json.dumps(answer).encode())
     return answers
+
+
+def _versions(python: str) -> str:
+    """What answers there.
+
+    Raises:
+        NoAxolotl: it is not installed there.
+    """
+    if python == sys.executable:  # spares the start of another Python
+        try:
+            return " ".join(map(version, PACKAGES))
+        except PackageNotFoundError:
+            raise NoAxolotl(f"{python} has no Axolotl here") from None
+    done = _run([python, "-c", f"import importlib.metadata as m; print(*map(m.version, {PACKAGES}))"])
+    if done is None or done.returncode:
+        raise NoAxolotl(f"{python} has no Axolotl here")
+    return done.stdout.strip()
 
 
 def _probe(python: str, questions: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -57,13 +68,6 @@ def _probe(python: str, questions: dict[str, dict[str, Any]]) -> dict[str, Any]:
             )
         found: dict[str, Any] = json.loads(answers.read_bytes())
         return found
-
-
-def _cache_file(python: str, version: str, name: str, question: dict[str, Any]) -> Path:
-    source = "".join((REPO_ROOT / module).read_text(encoding="utf-8") for module in PROBE)
-    asked = json.dumps([python, version, question, source], sort_keys=True)
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return home / "regrow" / "check" / f"{name}-{hashlib.sha256(asked.encode()).hexdigest()[:24]}.json"
 
 
 def _run(command: list[str], text: str = "") -> subprocess.CompletedProcess[str] | None:

@@ -5,16 +5,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from callbacks.args import SourceSection
+import msgspec
+
+from callbacks.args import SourceSection, Target
 from callbacks.token_report import token_fault
 from data_prep.audit import FileAudit, SourcesAudit, audit_sources
 from data_prep.curriculum import Source
 from data_prep.records import RecordError
+from jobs.check.cache import CachedAnswer, file_stamp
 from jobs.check.finding import Finding, Place
 from jobs.check.model_files import is_here
 from jobs.check.places import Places
 from jobs.spec import TOKEN_KEYS, RunSpec, from_root, mappings
 
+AUDIT = ("data_prep/audit.py", "data_prep/curriculum.py", "data_prep/records.py")
+"""The modules that audit."""
 SAMPLE = 2000
 SAMPLE_SEED = 0
 LOPSIDED = 0.05
@@ -32,22 +37,18 @@ def token_question(spec: RunSpec) -> dict[str, Any] | None:
     }
     config.pop("test_datasets", None)
     config["datasets"] = [{key: value for key, value in datasets[0].items() if key != "path"}]
-    stamps = [
-        {
-            "path": str(source.path),
-            "take": source.take,
-            "size": source.path.stat().st_size,
-            "changed": source.path.stat().st_mtime_ns,
-        }
-        for source in files
-    ]
     return {
         "axolotl": config,
-        "files": stamps,
+        "files": [_stamp(source) for source in files],
         "tokenizer": _tokenizer_digest(model),
         "sample": SAMPLE,
         "seed": SAMPLE_SEED,
     }
+
+
+def _stamp(source: Source) -> dict[str, Any]:
+    """What is read of a source, without reading it."""
+    return {**file_stamp(source.path), "take": source.take}
 
 
 def _tokenizer_digest(model: str) -> str:
@@ -93,15 +94,8 @@ def _audited(
     train: list[tuple[tuple[str | int, ...], Source]],
     validation: list[tuple[tuple[str | int, ...], Source]],
 ) -> Iterator[Finding]:
-    target = spec.regrow.target
     try:
-        found = audit_sources(
-            [source for _, source in train],
-            [source for _, source in validation],
-            list_field=target.list_field,
-            name_field=target.name_field,
-            fields=target.fields,
-        )
+        found = _audit([source for _, source in train], [source for _, source in validation], spec.regrow.target)
     except RecordError as error:
         keys = [key for key, source in [*train, *validation] if str(source.path) in str(error)]
         yield Finding(
@@ -127,6 +121,19 @@ def _audited(
             "the scores would say how well they are remembered",
             "remove them from one of the two",
         )
+
+
+def _audit(train: list[Source], validation: list[Source], target: Target) -> SourcesAudit:
+    """The audit of these files, from the cache if they are as they were."""
+    fields = {"list_field": target.list_field, "name_field": target.name_field, "fields": list(target.fields)}
+    cached = CachedAnswer("data", [list(map(_stamp, train)), list(map(_stamp, validation)), fields], AUDIT)
+    if (answer := cached.get()) is not None:
+        return msgspec.json.decode(answer, type=SourcesAudit)
+    found = audit_sources(
+        train, validation, list_field=target.list_field, name_field=target.name_field, fields=target.fields
+    )
+    cached.put(msgspec.json.encode(found))
+    return found
 
 
 def _file(place: Place, source: Source, part: FileAudit) -> Iterator[Finding]:

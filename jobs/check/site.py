@@ -30,6 +30,7 @@ from jobs.spec import RunSpec
 from jobs.stages import STAGES, Stage
 
 ANSWER_SECONDS = 3
+NOT_AVAILABLE = "node configuration is not available"
 LOCAL_FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "ramfs", "f2fs"})
 IMPORT = "import jobs; print(jobs.__file__)"
 
@@ -76,12 +77,11 @@ def _stage(
             nearest(name or "", partitions),
         )
         return
-    too_much = list(
-        _limits(spec, places, stage, name, partitions[name].facts, [n for n in nodes if name in n.partitions])
-    )
+    here = [node for node in nodes if name in node.partitions]
+    too_much = list(_limits(spec, places, stage, name, partitions[name].facts, here))
     yield from too_much
     if not too_much:
-        yield from _test_only(spec, place, stage)
+        yield from _test_only(spec, place, stage, [node.name for node in here if not node.is_up])
     for key, table in (("slurm_account", "account"), ("slurm_qos", "qos")):
         value = parameters.get(key)
         known = slurm.accounted(table) if value else None
@@ -128,11 +128,21 @@ def _limits(
             )
 
 
-def _test_only(spec: RunSpec, place: Place, stage: Stage) -> Iterator[Finding]:
-    """What sbatch itself says."""
+def _test_only(spec: RunSpec, place: Place, stage: Stage, away: list[str]) -> Iterator[Finding]:
+    """What sbatch itself says. `away`: nodes of the partition that are down or drained, which --test-only does not count."""
     said = slurm.test_only(sbatch_options(spec, stage))
-    if said.returncode:
-        found = f"sbatch --test-only: {said.stderr.strip()}"
+    found = f"sbatch --test-only: {said.stderr.strip()}"
+    if said.returncode and away and NOT_AVAILABLE in said.stderr:
+        found = f"{found}; down or drained: {', '.join(away)}"
+        yield Finding(
+            "warning",
+            "site.away",
+            place,
+            found,
+            "the job would wait for these nodes, or be refused",
+            "see sinfo --Node",
+        )
+    elif said.returncode:
         yield Finding(
             "error", "site.refused", place, found, "sbatch would refuse the job", "correct the stage's parameters"
         )
@@ -231,6 +241,8 @@ def _file_system(path: Path) -> str:
 def _python(spec: RunSpec, places: Places) -> Iterator[Finding]:
     """Whether the nodes' Python would find this checkout."""
     python = python_of(spec, sys.executable)
+    if python == sys.executable:
+        return  # this very checkout is running
     try:
         done = subprocess.run(
             [python, "-c", IMPORT], capture_output=True, text=True, check=False, cwd="/", env=child_environment({})

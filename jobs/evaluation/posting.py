@@ -27,11 +27,6 @@ TABLE_ROWS = 10_000
 """Of more records the worst are shown: a browser loads the whole table. predictions.jsonl beside it has all."""
 
 
-def has_own_run(spec: RunSpec) -> bool:
-    """Whether something of it stands in an MLflow run of its own: an evaluation's only if a model is nobody's run."""
-    return spec.evaluation is None or any(model.run_dir is None for model in spec.evaluation.models)
-
-
 def post_results(spec: RunSpec, results: list[ModelResult]) -> int:
     """Post every model's results; of how many MLflow had not got them yet. What stands there already stays as it is.
 

@@ -22,7 +22,7 @@ from dev_cluster.cluster import DevCluster, DevClusterError
 from dev_cluster.site import Site
 from rows import ROWS
 from scenario import Run, Scenario, problems, submit
-from world import REPO_ROOT, World
+from world import REPO_ROOT, World, build_world
 
 INTRODUCTION = """\
 # What was done to a run, and what it cost
@@ -147,7 +147,7 @@ class Table:
     """Runs rows; keeps the cluster up between rows of the same site, and the uninterrupted runs to compare with."""
 
     def __init__(self, folder: Path, cluster: Path, code: str = "") -> None:
-        self.world = build_world(folder)
+        self.world = chaos_world(folder)
         self.cluster = DevCluster(cluster)
         self.code = code
         """What the reference runs were made with; those of other code are made anew."""
@@ -191,18 +191,12 @@ class Table:
         self.cluster.down()
 
 
-def build_world(folder: Path) -> World:
-    """Records and a model, once."""
-    from data_prep.synthetic import write_synthetic
-    from data_prep.tiny_model import build_tiny_model
-
+def chaos_world(folder: Path) -> World:
+    """Records and a model, and a PATH with nothing of Slurm but srun; once."""
     (folder / "only_srun").mkdir(parents=True, exist_ok=True)
     (folder / "only_srun" / "srun").unlink(missing_ok=True)
     (folder / "only_srun" / "srun").symlink_to(str(shutil.which("srun")))
-    if not (folder / "model" / "config.json").exists():
-        paths = write_synthetic(folder, positives=40, negatives=130, validation=12, seed=3)
-        build_tiny_model(folder / "model", texts=[path.read_text(encoding="utf-8") for path in paths.values()], seed=3)
-    return World(folder, {**os.environ, "HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1"})
+    return build_world(folder, {**os.environ, "HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1"})
 
 
 if __name__ == "__main__":

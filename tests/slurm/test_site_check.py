@@ -41,6 +41,9 @@ def test_site_is_looked_at(found: Finder, cluster: DevCluster) -> None:
     assert "the grace is 10 s" in slow[1]
     assert "does not answer" in found("tracking_uri=http://127.0.0.1:9")["site.mlflow"][1]
     assert found("python=/usr/bin/false")["site.python"][0] == "error"
+    cluster.run("scontrol", "update", "NodeName=gpu-a100-1,gpu-a100-2", "State=DRAIN", "Reason=maintenance")
+    away = found()["site.away"]
+    assert (away[0], away[1].endswith("down or drained: gpu-a100-1, gpu-a100-2")) == ("warning", True)
 
 
 @pytest.mark.train

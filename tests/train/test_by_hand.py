@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import yaml
 from world import REPO_ROOT, World
@@ -12,22 +11,6 @@ from world import REPO_ROOT, World
 from callbacks.journal import read_journal
 from callbacks.manifest import torn_reason
 from callbacks.prompts import PromptFormat, load_records
-from data_prep.curriculum import Source, merge
-
-
-def config_by_hand(world: World, folder: Path, **changed: Any) -> Path:
-    """tiny_cpu.yml as a user edits it to run without regrow."""
-    config = yaml.safe_load((REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml").read_text(encoding="utf-8"))
-    merge([Source(world.folder / "hawks_train.json", repeat=3)], folder / "train.json")
-    config |= {"base_model": str(world.folder / "model"), "output_dir": str(folder / "out")}
-    config |= {"max_steps": 4, "eval_steps": 2, "save_steps": 2, "micro_batch_size": 2, "logging_steps": 1}
-    config["dataset_prepared_path"] = str(folder / "tokens")
-    config["datasets"][0]["path"] = str(folder / "train.json")
-    config["test_datasets"][0]["path"] = str(world.folder / "hawks_val.json")
-    config["regrow"]["generation_eval"] |= {"max_new_tokens": 8, "max_records": 6}
-    path = folder / "config.yml"
-    path.write_text(yaml.safe_dump(config | changed, allow_unicode=True), encoding="utf-8")
-    return path
 
 
 def test_accelerate_launch_trains_the_tiny_config(world: World, tmp_path: Path) -> None:
@@ -44,7 +27,7 @@ def test_accelerate_launch_trains_the_tiny_config(world: World, tmp_path: Path) 
         "--dynamo_backend=no",
         "-m",
         "axolotl.cli.train",
-        str(config_by_hand(world, tmp_path)),
+        str(world.config_by_hand(tmp_path)),
     ]
     environment = world.environment | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
     done = subprocess.run(command, cwd=REPO_ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -60,7 +43,7 @@ def test_accelerate_launch_trains_the_tiny_config(world: World, tmp_path: Path) 
 
 
 def test_plugin_that_does_not_import_ends_a_rank_with_a_message(world: World, tmp_path: Path) -> None:
-    config = config_by_hand(world, tmp_path, plugins=["callbacks.plugin.RegrowPlugin", "no.such.Plugin"])
+    config = world.config_by_hand(tmp_path, plugins=["callbacks.plugin.RegrowPlugin", "no.such.Plugin"])
     command = [sys.executable, "-m", "callbacks.rank", "train", str(config)]
     done = subprocess.run(command, cwd=REPO_ROOT, env=world.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -1,0 +1,39 @@
+"""Answers that took their time, under ~/.cache/regrow/check: an answer stands for as long as its question is the same."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from callbacks.manifest import write_atomically
+from jobs.paths import REPO_ROOT
+
+
+class CachedAnswer:
+    """The place of one answer."""
+
+    def __init__(self, name: str, question: Any, modules: Iterable[str]) -> None:
+        """`question`: all that the answer depends on, as JSON. `modules`: those that answer; other versions answer anew."""
+        source = "".join((REPO_ROOT / module).read_text(encoding="utf-8") for module in modules)
+        asked = json.dumps([question, source], sort_keys=True)
+        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        self._path = home / "regrow" / "check" / f"{name}-{hashlib.sha256(asked.encode()).hexdigest()[:24]}.json"
+
+    def get(self) -> bytes | None:
+        """None: nobody has answered yet."""
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def put(self, answer: bytes) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._path, answer.decode())
+
+
+def file_stamp(path: Path) -> dict[str, Any]:
+    """What a file is known by without being read."""
+    stat = path.stat()
+    return {"path": str(path), "size": stat.st_size, "changed": stat.st_mtime_ns}
