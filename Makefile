@@ -5,11 +5,12 @@ TORCH  ?= 2.13.0
 CONFIG ?= axolotl_configs/qwen_finetune.yml
 CLUSTER ?= a100
 BIN := $(VENV)/bin
+BENCH := PYTHONPATH=benchmarks:tests:tests/slurm:tests/train $(BIN)/python
 TIMED := tests/train/test_mlflow_outage.py
 export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
 
-.PHONY: help setup demo trial slurm-packages browser-packages test chaos stop-and-resume bench-eval lint docs mlflow-ui
+.PHONY: help setup demo trial slurm-packages browser-packages test chaos stop-and-resume bench-submit bench-data bench-preempt bench-logging bench-gpu bench-eval lint docs mlflow-ui
 help:            ## what can be typed here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -47,10 +48,25 @@ chaos: setup slurm-packages  ## everything that can happen to a job, on a real S
 	PYTHONPATH=tests:tests/slurm $(BIN)/python -m chaos $(ARGS)
 
 stop-and-resume: setup slurm-packages  ## how fast a run stops and comes back, beside the same resume by hand
-	PYTHONPATH=tests:tests/slurm $(BIN)/python benchmarks/stop_and_resume.py $(ARGS)
+	$(BENCH) benchmarks/stop_and_resume.py $(ARGS)
+
+bench-submit: setup slurm-packages  ## four dependent jobs, an array, --help and status, beside sbatch and other submitters
+	$(BENCH) benchmarks/submit.py $(ARGS)
+
+bench-data: setup  ## the document's merge beside other tools and beside copying; tokenising on one core and on all
+	$(BENCH) benchmarks/data.py $(ARGS)
+
+bench-preempt: setup slurm-packages  ## trainings that lose their node by one schedule: requeue, checkpoints at SIGTERM, submitit, regrow
+	$(BENCH) benchmarks/preemption.py $(ARGS)
+
+bench-logging: setup  ## a training's step time beside a healthy, a slow and a dead MLflow server
+	$(BENCH) benchmarks/metric_logging.py $(ARGS)
+
+bench-gpu: setup  ## LoRA on attention, on experts, with ScatterMoE kernels; needs a GPU
+	$(BENCH) benchmarks/gpu/moe_lora.py $(ARGS)
 
 bench-eval: setup  ## batched generation beside a loop over single records, on the toy model
-	$(BIN)/python benchmarks/batch_evaluation.py $(ARGS)
+	$(BENCH) benchmarks/batch_evaluation.py $(ARGS)
 
 lint: setup      ## ruff, mypy, the rooms' import rules
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo

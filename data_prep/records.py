@@ -199,7 +199,8 @@ def _quick_elements(text: bytes) -> _Elements | None:
     while (brace := text.rfind(b"}", 0, brace)) >= 0:
         if border := _BETWEEN.match(text, brace):
             try:
-                return _Elements(_RAWS.decode(b"[" + text[: brace + 1] + b"]"), text[border.end() :], closed=False)
+                array = b"".join((b"[", memoryview(text)[: brace + 1], b"]"))  # a single copy of the window
+                return _Elements(_RAWS.decode(array), text[border.end() :], closed=False)
             except _UNDECODABLE:
                 return None
     return None

@@ -1,16 +1,11 @@
 """The only caller of Slurm's commands outside submitit: typed answers, where None means that nobody knows."""
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from jobs.config_error import ConfigError
-from jobs.site import PartitionFacts, SiteFacts
-from jobs.stages import Stage
 
 ANSWER_SECONDS = 60
 """A controller that is busy, or away for a moment, is waited for so long."""
@@ -18,8 +13,6 @@ ACTIVE_STATES = frozenset({"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "S
                            "RESIZING", "SIGNALING", "STAGE_OUT", "SPECIAL_EXIT", "REQUEUE_FED", "RESV_DEL_HOLD"})  # fmt: skip
 """States of a job that may still run, verbatim; in every other state it has ended."""
 
-AWAY = frozenset({"DOWN", "DRAIN", "FAIL", "MAINT"})
-"""States and flags of a node that takes no job."""
 MOST_AT_ONCE = 1000
 """Job ids in one question: a command line has its limit."""
 NO_ANSWER = "NO ANSWER"
@@ -59,28 +52,6 @@ class QueuedJob:
     """When it started, or will as Slurm estimates, seconds since the epoch; None: Slurm has no idea."""
 
 
-@dataclass(frozen=True)
-class Partition:
-    """A partition, and whether jobs go there that name none."""
-
-    facts: PartitionFacts
-    is_default: bool
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node, as `scontrol show node` has it."""
-
-    name: str
-    host: str
-    partitions: tuple[str, ...]
-    cpus: int
-    memory_mb: int
-    gpus: int
-    is_up: bool
-    """False: it is down or drained, and takes no job."""
-
-
 def is_reachable() -> bool:
     """Whether Slurm's commands are on this machine."""
     return shutil.which("scontrol") is not None
@@ -94,14 +65,14 @@ def use_cluster(slurm_conf: str | None) -> None:
 
 def job_record(job_id: str) -> JobRecord | None:
     """The record of a job, for as long as the controller keeps it (MinJobAge); None: unknown."""
-    answer = _ask("scontrol", "show", "job", "--oneliner", job_id)
+    answer = ask("scontrol", "show", "job", "--oneliner", job_id)
     if answer is None or answer.returncode or "JobState=" not in answer.stdout:
         return None
     return parse_job_record(answer.stdout)
 
 
 def parse_job_record(text: str) -> JobRecord:
-    fields = _fields(text)
+    fields = fields_of(text)
     return JobRecord(
         state=fields["JobState"],
         restarts=int(fields.get("Restarts", "0")),
@@ -117,13 +88,13 @@ def _time(text: str) -> float | None:
 
 
 def _limit_end(fields: Mapping[str, str]) -> float | None:
-    start, minutes = _time(fields.get("StartTime", "")), _minutes(fields.get("TimeLimit", "UNLIMITED"))
-    return start + 60 * minutes if start and minutes else None
+    start, limit = _time(fields.get("StartTime", "")), minutes(fields.get("TimeLimit", "UNLIMITED"))
+    return start + 60 * limit if start and limit else None
 
 
 def jobs_of_user() -> dict[str, QueuedJob] | None:
     """All jobs of this user that the controller remembers, ended ones too; None: it does not answer."""
-    answer = _ask("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T|%S|%r")
+    answer = ask("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T|%S|%r")
     if answer is None or answer.returncode:
         return None
     rows = (line.split("|", 3) for line in answer.stdout.splitlines())
@@ -139,7 +110,7 @@ def accounted_states(job_ids: Sequence[str]) -> dict[str, str]:
         return accounted_states(job_ids[:MOST_AT_ONCE]) | accounted_states(job_ids[MOST_AT_ONCE:])
     if not job_ids:
         return {}
-    answer = _ask(
+    answer = ask(
         "sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={','.join(job_ids)}", "--format=JobID,State"
     )
     if answer is None or answer.returncode:
@@ -150,7 +121,7 @@ def accounted_states(job_ids: Sequence[str]) -> dict[str, str]:
 
 def requeue(job_id: str) -> str:
     """Put a running job back into the queue; why it could not be done, empty if it was or if Slurm has already."""
-    answer = _ask("scontrol", "requeue", job_id)
+    answer = ask("scontrol", "requeue", job_id)
     if answer is None:
         return "scontrol is not on this machine, or did not answer"
     return "" if answer.returncode == 0 or "pending" in answer.stderr.lower() else answer.stderr.strip()
@@ -158,7 +129,7 @@ def requeue(job_id: str) -> str:
 
 def set_dependency(job_id: str, expression: str) -> str:
     """Let a pending job wait for another one than before; why it could not be done, empty if it was."""
-    answer = _ask("scontrol", "update", f"JobId={job_id}", f"Dependency={expression}")
+    answer = ask("scontrol", "update", f"JobId={job_id}", f"Dependency={expression}")
     if answer is None:
         return "scontrol is not on this machine, or did not answer"
     return answer.stderr.strip() if answer.returncode else ""
@@ -166,82 +137,10 @@ def set_dependency(job_id: str, expression: str) -> str:
 
 def cancel(job_ids: Iterable[str]) -> str:
     """Cancel jobs; what Slurm said against it, empty if nothing. Jobs that have ended are no error."""
-    answer = _ask("scancel", *job_ids)
+    answer = ask("scancel", *job_ids)
     if answer is None:
         return "scancel is not on this machine, or did not answer"
     return answer.stderr.strip() if answer.returncode else ""
-
-
-def site_facts(partitions: Mapping[Stage, str | None]) -> SiteFacts:
-    """Read the site's facts. `partitions`: each stage's; None: the site's default.
-
-    Raises:
-        ConfigError: there is no Slurm here, it does not answer, or a partition does not exist.
-    """
-    answer = _ask("scontrol", "show", "config")
-    if answer is None or answer.returncode:
-        raise ConfigError(
-            f"Slurm does not answer: {answer.stderr.strip() if answer else why_not()}\n"
-            "Use --cluster local, or --dry-run to see the jobs"
-        )
-    config = {
-        key.strip(): value.strip() for key, _, value in (line.partition("=") for line in answer.stdout.splitlines())
-    }
-    known = partitions_of(config.get("PreemptMode", "OFF"))
-    default = next((name for name, partition in known.items() if partition.is_default), None)
-    return SiteFacts(
-        version=config["SLURM_VERSION"],
-        user_signal="send_user_signal" in config.get("SlurmctldParameters", "") + config.get("PreemptParameters", ""),
-        kill_wait_seconds=_seconds(config["KillWait"]),
-        job_requeue=config["JobRequeue"] == "1",
-        cred_expire_seconds=_cred_expire(config.get("AuthInfo", "")),
-        max_array_size=int(config["MaxArraySize"]),
-        accounting=config["AccountingStorageType"].endswith("slurmdbd"),
-        partitions={stage: _known_partition(stage, wanted or default, known) for stage, wanted in partitions.items()},
-    )
-
-
-def partitions() -> dict[str, Partition]:
-    """The site's partitions; empty: Slurm does not answer."""
-    answer = _ask("scontrol", "show", "config")
-    mode = re.search(r"^PreemptMode\s*=\s*(\S+)", answer.stdout, re.MULTILINE) if answer else None
-    return partitions_of(mode[1]) if mode else {}
-
-
-def nodes() -> list[Node]:
-    """The site's nodes."""
-    answer = _ask("scontrol", "show", "node", "--oneliner")
-    found = []
-    for fields in map(_fields, answer.stdout.splitlines() if answer else []):
-        gpus = re.findall(r"gpu(?::[^:,(]+)?:(\d+)", fields.get("Gres", ""))
-        found.append(
-            Node(
-                name=fields.get("NodeName", ""),
-                host=fields.get("NodeHostName", ""),
-                partitions=tuple(fields.get("Partitions", "").split(",")),
-                cpus=int(fields.get("CPUTot", "0")),
-                memory_mb=int(fields.get("RealMemory", "0")),
-                gpus=sum(map(int, gpus)),
-                is_up=not AWAY & set(re.split(r"\W", fields.get("State", ""))),
-            )
-        )
-    return found
-
-
-def test_only(options: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """What sbatch would say to a job with these options; it is not submitted."""
-    answer = _ask("sbatch", "--test-only", *options, "--wrap=true")
-    return answer or subprocess.CompletedProcess([], 1, "", "sbatch is not on this machine, or did not answer")
-
-
-def accounted(table: str) -> list[str] | None:
-    """Names of the accounts (`account`) or QOS (`qos`) that the accounting knows; None: there is no accounting."""
-    answer = _ask(
-        "sacctmgr", "--noheader", "--parsable2", "show", table, "format=Name" if table == "qos" else "format=Account"
-    )
-    if answer is None or answer.returncode:
-        return None
-    return answer.stdout.split()
 
 
 def why_not() -> str:
@@ -252,27 +151,7 @@ def why_not() -> str:
     return "scontrol is not on this machine, or did not answer"
 
 
-def partitions_of(global_mode: str) -> dict[str, Partition]:
-    """The partitions. `global_mode`: the PreemptMode of those that set none."""
-    answer = _ask("scontrol", "show", "partition", "--oneliner")
-    found = {}
-    for fields in map(_fields, answer.stdout.splitlines() if answer else []):
-        facts = PartitionFacts(
-            preempt_mode=fields.get("PreemptMode", global_mode).split(",")[-1],
-            grace_seconds=int(fields.get("GraceTime", "0")),
-            max_minutes=_minutes(fields.get("MaxTime", "UNLIMITED")),
-        )
-        found[fields["PartitionName"]] = Partition(facts, fields.get("Default") == "YES")
-    return found
-
-
-def _known_partition(stage: Stage, name: str | None, known: Mapping[str, Partition]) -> PartitionFacts:
-    if name is None or name not in known:
-        raise ConfigError(f"{stage}.slurm_partition: {name}: no such partition; there are {', '.join(sorted(known))}")
-    return known[name].facts
-
-
-def _ask(*command: str) -> subprocess.CompletedProcess[str] | None:
+def ask(*command: str) -> subprocess.CompletedProcess[str] | None:
     """Run one of Slurm's commands; None: it is not there, or its answer took too long."""
     if "SLURM_CONF" in os.environ and not Path(os.environ["SLURM_CONF"]).exists():
         return None  # Slurm would look for it in the network, for minutes
@@ -289,20 +168,12 @@ def _ask(*command: str) -> subprocess.CompletedProcess[str] | None:
         return None
 
 
-def _fields(line: str) -> dict[str, str]:
+def fields_of(line: str) -> dict[str, str]:
+    """Of a line of `scontrol --oneliner`."""
     return {key: value for key, _, value in (word.partition("=") for word in line.split())}
 
 
-def _seconds(text: str) -> int:
-    return int(text.split()[0])
-
-
-def _cred_expire(auth_info: str) -> int:
-    found = re.search(r"cred_expire=(\d+)", auth_info)
-    return int(found[1]) if found else 120  # Slurm's own default
-
-
-def _minutes(limit: str) -> int | None:
+def minutes(limit: str) -> int | None:
     """`1-00:00:00` as minutes; None: no limit."""
     if limit in ("UNLIMITED", "INFINITE"):
         return None

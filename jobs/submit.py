@@ -16,6 +16,7 @@ from jobs.executor import sbatch_text
 from jobs.launch import Command, generate_command, preprocess_command, python_of, rank_commands
 from jobs.pipeline import login_journal, run_locally, submit_jobs, wait_for_jobs
 from jobs.progress import saved_step
+from jobs.slurm_site import read_site
 from jobs.spec import RunSpec, write_run
 from jobs.stages import Stage
 
@@ -74,7 +75,11 @@ def _note_check(spec: RunSpec, found: list[Finding] | None) -> None:
 
 def _with_site(spec: RunSpec) -> RunSpec:
     slurm.use_cluster(spec.profile.slurm_conf)
-    facts = slurm.site_facts({stage: spec.profile.parameters(stage).get("slurm_partition") for stage in spec.stages})
+    try:
+        site = read_site()
+    except ConfigError as error:
+        raise ConfigError(f"{error}\nUse --cluster local, or --dry-run to see the jobs") from None
+    facts = site.facts({stage: spec.profile.parameters(stage).get("slurm_partition") for stage in spec.stages})
     return spec.model_copy(update={"site": facts})
 
 

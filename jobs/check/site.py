@@ -1,17 +1,14 @@
 """The site: whether Slurm would take the jobs, ever start them, and what would reach them when it takes the node away."""
 
-import base64
-import os
 import re
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 from jobs import slurm
@@ -26,10 +23,10 @@ from jobs.executor import sbatch_options
 from jobs.launch import child_environment, python_of
 from jobs.paths import REPO_ROOT
 from jobs.site import PartitionFacts
+from jobs.slurm_site import Node, SlurmSite, accounted, nodes, read_site, test_only
 from jobs.spec import RunSpec
 from jobs.stages import STAGES, Stage
 
-ANSWER_SECONDS = 3
 NOT_AVAILABLE = "node configuration is not available"
 LOCAL_FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "ramfs", "f2fs"})
 IMPORT = "import jobs; print(jobs.__file__)"
@@ -38,34 +35,38 @@ IMPORT = "import jobs; print(jobs.__file__)"
 def site_findings(spec: RunSpec, places: Places, counts: dict[str, Any] | None) -> Iterator[Finding]:
     """Findings about the cluster of the profile; one note where it is not reachable from here."""
     if spec.profile.executor == "local":
-        yield from _mlflow(spec, places)
+        yield from _tracking_server(spec, places)
         return
     slurm.use_cluster(spec.profile.slurm_conf)
-    partitions = slurm.partitions()
-    if not partitions:
+    try:
+        site = read_site()
+    except ConfigError as error:
         yield Finding(
             "note",
             "site.unchecked",
             places.profile(),
-            f"Slurm does not answer here: {slurm.why_not()}",
+            str(error),
             "partitions, nodes, limits, file systems and MLflow are not looked at",
             f"run this on a login node of {spec.cluster}",
         )
         return
-    nodes = slurm.nodes()
-    for stage in STAGES:
-        yield from _stage(spec, places, stage, partitions, nodes)
-    yield from _preemption(spec, places, partitions, counts)
-    yield from _shared_files(spec, places, nodes)
+    with ThreadPoolExecutor() as pool:  # they wait for Slurm side by side
+        asked = [pool.submit(test_only, sbatch_options(spec, stage)) for stage in STAGES]
+        here = nodes()
+    for stage, said in zip(STAGES, asked, strict=True):
+        yield from _stage(spec, places, stage, site, here, said.result())
+    yield from _preemption(spec, places, site, counts)
+    yield from _shared_files(spec, places, here)
     yield from _python(spec, places)
-    yield from _mlflow(spec, places)
+    yield from _tracking_server(spec, places)
 
 
 def _stage(
-    spec: RunSpec, places: Places, stage: Stage, partitions: dict[str, slurm.Partition], nodes: list[slurm.Node]
+    spec: RunSpec, places: Places, stage: Stage, site: SlurmSite, nodes: list[Node], said: CompletedProcess[str]
 ) -> Iterator[Finding]:
+    """`said`: what sbatch says to the stage's job."""
     parameters = spec.profile.parameters(stage)
-    name = _partition_of(spec, stage, partitions)
+    name, partitions = _partition_of(spec, stage, site), site.partitions
     place = places.profile(stage, "slurm_partition")
     if name not in partitions:
         yield Finding(
@@ -81,10 +82,10 @@ def _stage(
     too_much = list(_limits(spec, places, stage, name, partitions[name].facts, here))
     yield from too_much
     if not too_much:
-        yield from _test_only(spec, place, stage, [node.name for node in here if not node.is_up])
+        yield from _refusal(said, place, stage, [node.name for node in here if not node.is_up])
     for key, table in (("slurm_account", "account"), ("slurm_qos", "qos")):
         value = parameters.get(key)
-        known = slurm.accounted(table) if value else None
+        known = accounted(table) if value else None
         if known is not None and value not in known:
             yield Finding(
                 "warning",
@@ -97,7 +98,7 @@ def _stage(
 
 
 def _limits(
-    spec: RunSpec, places: Places, stage: Stage, name: str, facts: PartitionFacts, here: list[slurm.Node]
+    spec: RunSpec, places: Places, stage: Stage, name: str, facts: PartitionFacts, here: list[Node]
 ) -> Iterator[Finding]:
     """What a stage asks for, against its partition's limits and nodes: sbatch takes some of it, and never starts it."""
     parameters = spec.profile.parameters(stage)
@@ -128,9 +129,8 @@ def _limits(
             )
 
 
-def _test_only(spec: RunSpec, place: Place, stage: Stage, away: list[str]) -> Iterator[Finding]:
+def _refusal(said: CompletedProcess[str], place: Place, stage: Stage, away: list[str]) -> Iterator[Finding]:
     """What sbatch itself says. `away`: nodes of the partition that are down or drained, which --test-only does not count."""
-    said = slurm.test_only(sbatch_options(spec, stage))
     found = f"sbatch --test-only: {said.stderr.strip()}"
     if said.returncode and away and NOT_AVAILABLE in said.stderr:
         found = f"{found}; down or drained: {', '.join(away)}"
@@ -152,27 +152,21 @@ def _test_only(spec: RunSpec, place: Place, stage: Stage, away: list[str]) -> It
         yield Finding("note", "site.start", place, found, "others may come before it", "sbatch --test-only says so")
 
 
-def _partition_of(spec: RunSpec, stage: Stage, partitions: dict[str, slurm.Partition]) -> str | None:
-    default = next((name for name, partition in partitions.items() if partition.is_default), None)
-    return spec.profile.parameters(stage).get("slurm_partition") or default
+def _partition_of(spec: RunSpec, stage: Stage, site: SlurmSite) -> str | None:
+    return spec.profile.parameters(stage).get("slurm_partition") or site.default_partition
 
 
-def _preemption(
-    spec: RunSpec, places: Places, partitions: dict[str, slurm.Partition], counts: dict[str, Any] | None
-) -> Iterator[Finding]:
+def _preemption(spec: RunSpec, places: Places, site: SlurmSite, counts: dict[str, Any] | None) -> Iterator[Finding]:
     """Whether a preemption would reach the training, and whether the save fits into its grace."""
-    name = _partition_of(spec, "train", partitions)
-    if name not in partitions:
+    name = _partition_of(spec, "train", site)
+    if name not in site.partitions:
         return
-    facts, place = partitions[name].facts, places.profile("train", "slurm_partition")
+    facts, place = site.partitions[name].facts, places.profile("train", "slurm_partition")
     if facts.preempt_mode in ("OFF", "SUSPEND", "GANG"):
         return
-    try:
-        site = slurm.site_facts({"train": name})
-    except ConfigError:  # the controller went away since it was asked for the partitions
-        return
-    grace = facts.grace_seconds or site.kill_wait_seconds
-    text = f"{name}: PreemptMode {facts.preempt_mode}, GraceTime {facts.grace_seconds} s, KillWait {site.kill_wait_seconds} s"
+    kill_wait = site.facts({"train": name}).kill_wait_seconds
+    grace = facts.grace_seconds or kill_wait
+    text = f"{name}: PreemptMode {facts.preempt_mode}, GraceTime {facts.grace_seconds} s, KillWait {kill_wait} s"
     if not facts.grace_seconds:
         yield Finding(
             "warning",
@@ -201,7 +195,7 @@ def _save_fits(spec: RunSpec, places: Places, counts: dict[str, Any], grace: int
         )
 
 
-def _shared_files(spec: RunSpec, places: Places, nodes: list[slurm.Node]) -> Iterator[Finding]:
+def _shared_files(spec: RunSpec, places: Places, nodes: list[Node]) -> Iterator[Finding]:
     """Folders that jobs on other machines have to see, and a data base that they cannot share."""
     if all(node.host == socket.gethostname() for node in nodes):
         return
@@ -261,43 +255,8 @@ def _python(spec: RunSpec, places: Places) -> Iterator[Finding]:
         )
 
 
-def _mlflow(spec: RunSpec, places: Places) -> Iterator[Finding]:
-    """Whether the tracking server answers; a run goes on without it, and its journal keeps every point."""
-    uri = spec.profile.tracking_uri
-    if not uri.startswith(("http://", "https://")):
-        return
-    found, fix = "does not answer", "correct the URI, or start the server"
-    try:
-        with urllib.request.urlopen(_mlflow_question(uri, spec), timeout=ANSWER_SECONDS):  # noqa: S310 (http and https alone)
-            return
-    except urllib.error.HTTPError as error:
-        if error.code == 404 and b"RESOURCE_DOES_NOT_EXIST" in error.read():
-            return  # the experiment is not there yet
-        said = f"HTTP {error.code}"
-        if error.code in (401, 403):
-            found = "does not let you in"
-            fix = "export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-    except OSError as error:
-        said = str(getattr(error, "reason", error))
-    yield Finding(
-        "warning",
-        "site.mlflow",
-        places.profile("tracking_uri"),
-        f"{uri} {found}: {said}",
-        "the run would go on, and MLflow would not see it",
-        fix,
-    )
+def _tracking_server(spec: RunSpec, places: Places) -> Iterator[Finding]:
+    if spec.profile.tracking_uri.startswith(("http://", "https://")):
+        from jobs.check.tracking_server import mlflow_findings  # what speaks HTTP takes its time to import
 
-
-def _mlflow_question(uri: str, spec: RunSpec) -> urllib.request.Request:
-    """For the run's experiment, as MLflow's own client asks. `/health` answers whoever asks."""
-    name = urllib.parse.quote(spec.regrow.mlflow.experiment)
-    question = urllib.request.Request(  # noqa: S310 (http and https alone)
-        f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/get-by-name?experiment_name={name}"
-    )
-    user, password = (os.environ.get(f"MLFLOW_TRACKING_{what}") for what in ("USERNAME", "PASSWORD"))
-    if user and password:
-        question.add_header("Authorization", f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}")
-    elif token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
-        question.add_header("Authorization", f"Bearer {token}")
-    return question
+        yield from mlflow_findings(spec, places)

@@ -61,10 +61,3 @@ def test_nobody_knows_where_there_is_no_slurm(monkeypatch: pytest.MonkeyPatch) -
     assert jobs_of_user() is None
     assert "not on this machine" in requeue("1")
     assert slurm.accounted_states(["1"]) == {}
-
-
-@pytest.mark.parametrize(
-    ("auth_info", "seconds"), [("socket=/x,cred_expire=5", 5), ("cred_expire=300", 300), ("(null)", 120)]
-)
-def test_cred_expire_has_slurms_own_default(auth_info: str, seconds: int) -> None:
-    assert slurm._cred_expire(auth_info) == seconds

@@ -1,0 +1,255 @@
+"""`make bench-data`: the document's merge beside the same by other tools and beside copying alone; then tokenising by Axolotl.
+
+Every tool looks at the three fields of each record and writes the same records as one JSON array. Ours also decodes each
+`output`, hashes what it writes, and returns when it is on disk.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import chain, cycle, islice
+from pathlib import Path
+from random import Random
+
+from measure import Results, Way, machine, median_seconds, peak_mib, print_table, take_turns
+from peers import python_of, version_in
+
+from data_prep.curriculum import Source, merge
+from data_prep.synthetic import records
+from jobs.launch import child_environment, preprocess_command
+from jobs.paths import REPO_ROOT
+from jobs.spec import load_run_spec, write_run
+
+POSITIVES, REPEAT, TAKE = 26_221, 3, 96_000
+UNTAKEN = 24_000
+"""Negatives that stand behind those that are taken."""
+DOCUMENT = POSITIVES * REPEAT + TAKE
+LEAST_TIMES_DATASETS, MOST_TIMES_CAT, MOST_GROWTH = 10.0, 4.0, 1.3
+TOKENISED, TOKENISING_REPEATS = 20_000, 3
+SCRIPTS = Path(__file__).parent / "data_peers"
+OURS, QUARTER, START_UP = "regrow", "regrow, a quarter of it", "regrow, one record"
+DATASETS, CAT, SYNCED_CAT = "HF datasets", "cat", "cat, then sync"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=DOCUMENT, help="that the merge writes")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--tokenised", type=int, default=TOKENISED, help="records; 0: the merge alone")
+    parser.add_argument("--folder", type=Path, help="where to write, 2 GB; default: the temporary folder")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="regrow-bench-", dir=options.folder) as name:
+        sources = generated(Path(name), options.records / DOCUMENT)
+        merged = take_turns(merges(sources), options.repeats, ContentCheck(sources))
+        print_table(f"Merge: {sources.described}", merged, (OURS, CAT))
+        print(f"{machine()}\n{versions()}\n")
+        if options.tokenised:
+            count = min(options.tokenised, options.records)
+            ways = preprocessings(sources, count)
+            tokenised = take_turns(ways, min(options.repeats, TOKENISING_REPEATS))
+            print_table(f"axolotl preprocess: {count:,} records", tokenised, (ways[0].name,))
+            print(beyond_start_up(tokenised))
+            print(f"axolotl {version('axolotl')}, datasets {version('datasets')}, torch {version('torch')}\n")
+    missed = missed_goals(merged)
+    print(f"goals missed: {'; '.join(missed)}" if missed else "all goals reached")
+    return int(bool(missed))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The document's two files, and what they are to become."""
+
+    folder: Path
+    positives: int
+    take: int
+
+    @property
+    def positive_file(self) -> Path:
+        return self.folder / "hawks_train.json"
+
+    @property
+    def negative_file(self) -> Path:
+        return self.folder / "person_dummy.json"
+
+    @property
+    def taken_file(self) -> Path:
+        """The taken negatives alone, for `cat`."""
+        return self.folder / "taken.json"
+
+    @property
+    def expected_file(self) -> Path:
+        """What the tools have to write, and `cp` copies."""
+        return self.folder / "expected.json"
+
+    @property
+    def described(self) -> str:
+        count, size = self.positives * REPEAT + self.take, self.expected_file.stat().st_size
+        return f"{REPEAT} x {self.positives:,} + {self.take:,} = {count:,} records, {size / 1e6:,.0f} MB"
+
+
+def generated(folder: Path, scale: float) -> Sources:
+    """Write the files; a scale gives the same ones every time."""
+    print("writing the records ...", file=sys.stderr)
+    sources = Sources(folder, max(4, round(POSITIVES * scale)), max(4, round(TAKE * scale)))
+    positives = list(encoded(sources.positives, offender=True))
+    negatives = list(encoded(sources.take + round(UNTAKEN * scale), offender=False))
+    taken = negatives[: sources.take]
+    write_array(sources.positive_file, positives)
+    write_array(sources.negative_file, negatives)
+    write_array(sources.taken_file, taken)
+    write_array(sources.expected_file, positives * REPEAT + taken)
+    return sources
+
+
+def encoded(count: int, *, offender: bool) -> Iterator[str]:
+    """Records as JSON with articles of a newspaper's length: synthetic ones strung together, 2.3 KB in the mean."""
+    rng = Random(str(offender))  # noqa: S311
+    articles = [record["input"] for record in records(5000, seed=1, split="train", offender=False)]
+    for record in islice(cycle(records(5000, seed=2, split="train", offender=offender)), count):
+        further = rng.choices(articles, k=round(rng.lognormvariate(2.3, 0.6)))
+        yield json.dumps(record | {"input": record["input"] + "".join(further)}, ensure_ascii=False)
+
+
+def write_array(path: Path, elements: Iterable[str]) -> None:
+    first, *others = elements
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(chain(["[\n", first], (f",\n{element}" for element in others), ["\n]\n"]))
+
+
+def merges(sources: Sources) -> list[Way]:
+    """The merge by each tool, what shows ours in parts, and the floor."""
+    floor = [*[str(sources.positive_file)] * REPEAT, str(sources.taken_file)]
+    copied = sources.folder / "ways" / "cp"
+    return [
+        our_merge(OURS, sources, sources.positives, sources.take),
+        *(peer_merge(name, peer, sources) for name, peer in
+          ((DATASETS, "datasets"), ("pandas", "pandas"), ("polars", "polars"), ("standard library's json", "json"))),
+        Way(CAT, ["cat", *floor], sources.folder / "ways" / CAT),
+        Way("cp", ["cp", str(sources.expected_file), str(copied / "out.json")], copied),
+        Way(SYNCED_CAT, ["sh", "-c", 'cat "$@" && sync /dev/stdout', "sh", *floor], sources.folder / "ways" / "synced"),
+        our_merge(QUARTER, sources, sources.positives // 4, sources.take // 4),
+        our_merge(START_UP, sources, 1, None),
+    ]  # fmt: skip
+
+
+def our_merge(name: str, sources: Sources, positives: int, take: int | None) -> Way:
+    """As a user types it: the first `positives`, three times over, and the first `take` negatives."""
+    folder = sources.folder / "ways" / name
+    taken = [f"{sources.positive_file}:repeat={REPEAT}:take={positives}"]
+    taken += [f"{sources.negative_file}:take={take}"] if take else []
+    program = Path(sys.executable).with_name("regrow")
+    return Way(name, [str(program), "data", "merge", *taken, "-o", str(folder / "out.json")], folder)
+
+
+def peer_merge(name: str, peer: str, sources: Sources) -> Way:
+    """By the peer's script; HF datasets without what it may have cached before."""
+    folder = sources.folder / "ways" / name
+    python = sys.executable if peer == "json" else str(python_of(peer))
+    numbers = [str(sources.positive_file), str(REPEAT), str(sources.negative_file), str(sources.take)]
+    command = [python, str(SCRIPTS / f"merge_{peer}.py"), *numbers, str(folder / "out.json")]
+    return Way(name, command, folder, {"HF_DATASETS_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1"})
+
+
+class ContentCheck:
+    """Refuses a tool whose output does not hold the expected records, by the standard library's reading of it."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._expected = content(sources.expected_file)
+
+    def __call__(self, way: Way) -> None:
+        output = way.folder / "out.json"
+        if way.name not in (QUARTER, START_UP) and output.exists() and content(output) != self._expected:
+            raise RuntimeError(f"{way.name} wrote other records: {content(output)}, expected {self._expected}")
+
+
+def content(path: Path) -> str:
+    """Number and digest of the records of a file; in a process of its own, for the memory it takes."""
+    command = [sys.executable, str(SCRIPTS / "content.py"), str(path)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def versions() -> str:
+    """Of all that was measured, and which commit of ours."""
+    ours = {"regrow": f"{version('regrow')} ({revision()})", "Python": platform.python_version()}
+    ours["msgspec"] = version("msgspec")
+    theirs = {name: version_in(name, name) for name in ("datasets", "pandas", "polars")}
+    coreutils = subprocess.run(["cat", "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout.split("\n")[
+        0
+    ]
+    return ", ".join([*(f"{name} {number}" for name, number in (ours | theirs).items()), coreutils])
+
+
+def revision() -> str:
+    command = ["git", "-C", str(REPO_ROOT), "describe", "--always", "--dirty"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def preprocessings(sources: Sources, count: int) -> list[Way]:
+    """As the prepare stage tokenises: on one core, on all of them, and what it takes with next to nothing to tokenise."""
+    cores = len(os.sched_getaffinity(0))
+    train, few = sources.folder / "tokenised.json", sources.folder / "few.json"
+    merge([Source(sources.expected_file, take=count)], train)
+    merge([Source(sources.expected_file, take=100)], few)
+    model = sources.folder / "model"
+    command = [sys.executable, "-m", "data_prep.tiny_model", str(model), "1", str(few)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=child_environment({}))
+    return [
+        preprocessing("one core", sources.folder, train, few, 1),
+        preprocessing(f"{cores} cores", sources.folder, train, few, cores),
+        preprocessing("one core, 100 records", sources.folder, few, few, 1),
+    ]
+
+
+def preprocessing(name: str, folder: Path, train: Path, validation: Path, cores: int) -> Way:
+    """The prepare stage's own process on tiny_cpu.yml, with nothing cached."""
+    written = folder / "ways" / f"preprocess-{train.stem}-{cores}"
+    settings = {
+        "runs_root": folder / "runs",
+        "base_model": folder / "model",
+        "dataset_prepared_path": written / "tokens",
+        "dataset_num_proc": cores,
+        "datasets.0.path": train,
+        "test_datasets.0.path": validation,
+        "regrow.prepare.sources": [],
+        "regrow.prepare.validation": [],
+        "sequence_len": 16_384,
+    }
+    texts = [f"{key}={value}" for key, value in settings.items()]
+    spec = load_run_spec(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml", "local", texts, written.name)
+    write_run(spec)
+    command = preprocess_command(spec, sys.executable, str(spec.paths.journal / "prepare"))
+    environment = child_environment(command.environment | {"HF_DATASETS_CACHE": str(written / "cache")})
+    return Way(name, command.arguments, written, environment)
+
+
+def beyond_start_up(tokenised: Results) -> str:
+    """The same without what a process needs anyway: its imports, its model's config, a hundred records."""
+    one, all_cores, start_up = (median_seconds(tokenised, name) for name in tokenised)
+    one, all_cores = one - start_up, all_cores - start_up
+    return f"beyond the start-up: {one:.1f} s, on all cores {all_cores:.1f} s, {one / all_cores:.1f} times as fast"
+
+
+def missed_goals(merged: Results) -> list[str]:
+    """What was promised of the merge and does not hold."""
+    ours, cat, synced = (median_seconds(merged, name) for name in (OURS, CAT, SYNCED_CAT))
+    faster = median_seconds(merged, DATASETS) / ours
+    growth = peak_mib(merged, OURS) / peak_mib(merged, QUARTER)
+    missed = []
+    if faster < LEAST_TIMES_DATASETS:
+        missed.append(f"{faster:.1f} times as fast as HF datasets, promised {LEAST_TIMES_DATASETS:g}")
+    if ours > MOST_TIMES_CAT * cat:
+        missed.append(f"{ours / cat:.1f} times cat, promised {MOST_TIMES_CAT:g} (with sync: {ours / synced:.1f})")
+    if growth > MOST_GROWTH:
+        missed.append(f"{growth:.2f} times the memory for four times the records, promised {MOST_GROWTH:g}")
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,337 @@
+"""`make bench-preempt`: trainings that lose their node by one schedule on the dev cluster, and what becomes of them.
+
+Axolotl's own training with the means that are at hand: `sbatch --requeue` and auto-resume; Transformers' checkpoint at SIGTERM,
+with a script that requeues; submitit's requeue; and regrow. The schedule is one for all: how many seconds after its first
+step each attempt is preempted. Each way is compared with the same way undisturbed.
+"""
+
+import argparse
+import hashlib
+import math
+import os
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from dev_cluster.cluster import DevCluster
+from dev_cluster.processes import wait_until
+from dev_cluster.site import PREEMPTABLE, Site
+from measure import machine
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from step_log import STEP_LOG_ENV, LoggedAttempt, logged_attempts
+from world import REGROW, REPO_ROOT, World, build_world
+
+STEPS, SAVE_STEPS = 1500, 300
+SEED, PREEMPTIONS, BETWEEN = 7, 3, (6.0, 16.0)
+"""The schedule: so many preemptions, each within these seconds after the attempt's first step."""
+ACTIVE = {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "SIGNALING"}
+MOST_SECONDS = 600
+"""A training that is not through by then is given up."""
+OPTIONS = (f"--partition={PREEMPTABLE}", "--gres=gpu:1", "--cpus-per-task=2", "--open-mode=append")
+PLAIN = """#!/bin/sh
+exec {train}
+"""
+REQUEUES = """#!/bin/sh
+trap : TERM
+{train} &
+wait $! || wait $!
+[ -e {out}/checkpoint-{steps} ] || scontrol requeue $SLURM_JOB_ID
+"""
+"""The shell must outlive the signal that its child gets too; the first `wait` ends with it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one training happens."""
+
+    world: World
+    cluster: DevCluster
+    folder: Path
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    def config(self, *plugins: str, **changed: Any) -> Path:
+        """The toy config: dropout, so that the random state matters; no evaluation, since the others' differ."""
+        return self.world.config_by_hand(
+            self.folder, plugins=[*plugins, "training_plugins.StepLogPlugin"], max_steps=STEPS, save_steps=SAVE_STEPS,
+            save_total_limit=2, lora_dropout=0.1, eval_strategy="no", eval_steps=None, test_datasets=None, **changed,
+        )  # fmt: skip
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = f"{REPO_ROOT}:{REPO_ROOT / 'benchmarks'}"
+        return self.world.environment | {
+            "PYTHONPATH": path, "SLURM_CONF": str(self.cluster.conf), STEP_LOG_ENV: str(self.folder / "steps"),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder}/mlflow.db", "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true",
+        }  # fmt: skip
+
+    def run(self, *command: object) -> str:
+        """What a command prints.
+
+        Raises:
+            CalledProcessError: it failed.
+        """
+        words = [str(word) for word in command]
+        return subprocess.run(
+            words, env=self.environment, cwd=self.folder, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+
+
+@dataclass(frozen=True)
+class Started:
+    """A training that was submitted."""
+
+    job_id: str
+    adapter: Path
+    """Where the final adapter will be."""
+
+
+def train_command(config: Path) -> str:
+    return shlex.join([sys.executable, "-m", "axolotl.cli.train", str(config)])
+
+
+def sbatch(place: Place, script: str) -> Started:
+    (place.folder / "job.sh").write_text(script)
+    output = place.folder / "log"
+    job_id = place.run(
+        "sbatch", "--parsable", "--requeue", *OPTIONS, f"--output={output}", place.folder / "job.sh"
+    ).strip()
+    return Started(job_id, place.out / "adapter_model.safetensors")
+
+
+def plain(place: Place) -> Started:
+    config = place.config(regrow=None, auto_resume_from_checkpoints=True)
+    return sbatch(place, PLAIN.format(train=train_command(config)))
+
+
+def jit(place: Place) -> Started:
+    config = place.config("training_plugins.JitCheckpointPlugin", regrow=None, auto_resume_from_checkpoints=True)
+    return sbatch(place, REQUEUES.format(train=train_command(config), out=place.out, steps=STEPS))
+
+
+def submitit(place: Place) -> Started:
+    config = place.config(regrow=None, auto_resume_from_checkpoints=True)
+    script = Path(__file__).parent / "submit_peers" / "train_submitit.py"
+    job_id = place.run(sys.executable, script, place.folder / "submitit", PREEMPTABLE, config).strip()
+    return Started(job_id, place.out / "adapter_model.safetensors")
+
+
+def regrow(place: Place) -> Started:
+    config = place.config("callbacks.plugin.RegrowPlugin")
+    content = yaml.safe_load(config.read_text())
+    content["regrow"] = {"target": content["regrow"]["target"], "generation_eval": None}
+    config.write_text(yaml.safe_dump(content, allow_unicode=True))
+    runs_root = place.folder / "runs"
+    settings = {
+        "slurm_conf": place.cluster.conf,
+        "runs_root": runs_root,
+        "tracking_uri": f"sqlite:///{place.folder}/mlflow.db",
+    }
+    typed = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    printed = place.run(REGROW, "submit", config, "--cluster", "dev", "--name", "run", "--no-check", *typed)
+    (line,) = [line for line in printed.splitlines() if line.startswith("train ")]
+    return Started(line.split()[2], runs_root / "run" / "checkpoints" / "adapter_model.safetensors")
+
+
+WAYS: dict[str, Callable[[Place], Started]] = {
+    "sbatch --requeue, auto-resume": plain,
+    "JIT checkpoint, script requeues": jit,
+    "submitit requeues, auto-resume": submitit,
+    "regrow": regrow,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one training."""
+
+    completed: bool
+    steps_lost: int
+    """Completed steps that were done again, or that were missing at the end."""
+    wall: float
+    """Seconds from its first start to its end."""
+    allocated: float
+    """Seconds with a node, over all attempts."""
+    productive: float
+    """Seconds of steps that counted."""
+    adapter: str
+    """The adapter's sha256; empty: there is none."""
+    back: list[float]
+    """Of each preemption, seconds until the next attempt's first step; in it, Slurm's own wait."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3)
+    repeats = parser.parse_args().repeats
+    schedule = np.random.default_rng(SEED).uniform(*BETWEEN, PREEMPTIONS).round(1).tolist()
+    print(f"each attempt is preempted so many seconds after its first step: {schedule}")
+    folder = Path(tempfile.mkdtemp(prefix="regrow-"))
+    cluster = DevCluster(folder / "c")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1"}
+    try:
+        cluster.up(Site())
+        world = build_world(folder / "world", environment)
+        calm, disturbed = take_turns(world, cluster, schedule, repeats)
+    finally:
+        cluster.down()
+        shutil.rmtree(folder)
+    missed = show(calm, disturbed, repeats)
+    print(", ".join(f"{name} {version(name)}" for name in ("axolotl", "transformers", "submitit", "torch")))
+    print(f"{machine()}\n{missed or 'all goals reached'}")
+    return int(bool(missed))
+
+
+def take_turns(
+    world: World, cluster: DevCluster, schedule: Sequence[float], repeats: int
+) -> tuple[dict[str, Outcome], dict[str, list[Outcome]]]:
+    """Each way undisturbed, then all of them in turn by the schedule."""
+    calm = {}
+    disturbed: dict[str, list[Outcome]] = {name: [] for name in WAYS}
+    for round_number in range(repeats + 1):
+        for name, start in WAYS.items():
+            place = Place(world, cluster, world.folder / f"{len(calm)}-{round_number}-{name.split()[0]}")
+            place.folder.mkdir()
+            outcome = run(place, start, schedule if round_number else [])
+            label = f"{round_number}/{repeats}" if round_number else "undisturbed"
+            print(f"{label:<12} {name:<34} {outcome.wall:6.1f} s, {outcome.steps_lost} steps lost", file=sys.stderr)
+            if round_number:
+                disturbed[name].append(outcome)
+            else:
+                calm[name] = outcome
+    return calm, disturbed
+
+
+def run(place: Place, start: Callable[[Place], Started], schedule: Sequence[float]) -> Outcome:
+    """One training from its submission to its end, preempted by the schedule."""
+    started, until = start(place), time.monotonic() + MOST_SECONDS
+    faults = []
+    for number, seconds in enumerate(schedule):
+        first = first_step(place, number, started.job_id, until)
+        if first is None:
+            break
+        while time.time() < first + seconds and is_active(place, started.job_id):
+            time.sleep(0.05)
+        if not is_active(place, started.job_id):
+            break
+        place.cluster.preempt()
+        faults.append(time.time())
+    while is_active(place, started.job_id) and time.monotonic() < until:
+        time.sleep(0.2)
+    place.run("scancel", "--me")
+    wait_until(lambda: not place.run("squeue", "--noheader"), 60, "the queue to be empty")
+    return outcome_of(place, started, faults)
+
+
+def first_step(place: Place, number: int, job_id: str, until: float) -> float | None:
+    """When the attempt began its first step, seconds since the epoch; None: it did not come to that."""
+    while len(attempts := logged_attempts(place.folder / "steps")) <= number:
+        if not is_active(place, job_id) or time.monotonic() > until:
+            return None
+        time.sleep(0.05)
+    return attempts[number].times[0]
+
+
+def is_active(place: Place, job_id: str) -> bool:
+    return (
+        place.run("squeue", "--noheader", "--me", "--states=all", f"--jobs={job_id}", "--format=%T").strip() in ACTIVE
+    )
+
+
+def outcome_of(place: Place, started: Started, faults: Sequence[float]) -> Outcome:
+    attempts = logged_attempts(place.folder / "steps")
+    ends = sacct_times(place, started.job_id)
+    starts = [attempt.times[0] for attempt in attempts]
+    lost, reached = lost_steps(attempts), max(attempts[-1].steps)
+    step = statistics.median(duration for attempt in attempts for duration in attempt.durations)
+    allocated = sum(end - start for start, end in ends)
+    digest = hashlib.sha256(started.adapter.read_bytes()).hexdigest() if started.adapter.exists() else ""
+    return Outcome(
+        completed=reached == STEPS and bool(digest),
+        steps_lost=lost + STEPS - reached,
+        wall=ends[-1][1] - ends[0][0],
+        allocated=allocated,
+        productive=step * reached,
+        adapter=digest,
+        back=[after - fault for fault, after in zip(faults, starts[1:], strict=False)],
+    )
+
+
+def lost_steps(attempts: Sequence[LoggedAttempt]) -> int:
+    """Completed steps that a later attempt has begun again."""
+    return sum(max(0, max(before.steps) - after.steps[0]) for before, after in pairwise(attempts))
+
+
+def sacct_times(place: Place, job_id: str) -> list[tuple[float, float]]:
+    """Start and end of each of the job's attempts, seconds since the epoch; waits for the accounting."""
+    command = ("sacct", "--noheader", "--parsable2", "--allocations", "--duplicates", f"--jobs={job_id}",
+               "--format=Start,End")  # fmt: skip
+
+    def rows() -> list[list[str]]:
+        done = subprocess.run(
+            command, env=place.environment | {"SLURM_TIME_FORMAT": "%s"}, check=True, stdout=subprocess.PIPE, text=True
+        )
+        return [line.split("|") for line in done.stdout.splitlines()]
+
+    wait_until(lambda: all(end.isdigit() for _, end in rows()), 60, "the accounting")
+    return sorted((float(start), float(end)) for start, end in rows() if start.isdigit())
+
+
+def show(calm: dict[str, Outcome], disturbed: dict[str, list[Outcome]], repeats: int) -> str:
+    """Print the table; the goals that were missed, empty: none."""
+    title = (
+        f"{STEPS} steps, a checkpoint every {SAVE_STEPS}, {PREEMPTIONS} preemptions (medians of {repeats} trainings)"
+    )
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for header in (
+        "",
+        "completed",
+        "steps lost",
+        "wall s",
+        "x undisturbed",
+        "goodput",
+        "fault to step s",
+        "same weights",
+    ):
+        table.add_column(header, justify="right" if header else "left", no_wrap=True)
+    for name, outcomes in disturbed.items():
+        wall = statistics.median(each.wall for each in outcomes)
+        same = sum(each.adapter == calm[name].adapter for each in outcomes)
+        table.add_row(
+            name,
+            f"{sum(each.completed for each in outcomes)} of {repeats}",
+            f"{statistics.median(each.steps_lost for each in outcomes):.0f}",
+            f"{wall:.0f}",
+            f"{wall / calm[name].wall:.2f}",
+            f"{statistics.median(each.productive / each.allocated for each in outcomes):.0%}",
+            f"{statistics.median([seconds for each in outcomes for seconds in each.back] or [math.nan]):.1f}",
+            f"{same} of {repeats}",
+        )
+    console = Console()
+    console.print(table, width=max(console.width, 120), crop=False)
+    walls = ", ".join(f"{name} {outcome.wall:.0f} s" for name, outcome in calm.items())
+    print(f"undisturbed: {walls}")
+    ours = disturbed["regrow"]
+    if all(each.completed and not each.steps_lost and each.adapter == calm["regrow"].adapter for each in ours):
+        return ""
+    return "goals missed: regrow is to complete, to lose no step, and to end with the same weights"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

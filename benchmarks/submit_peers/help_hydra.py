@@ -1,0 +1,12 @@
+"""The smallest Hydra application, for its --help."""
+
+import hydra
+from omegaconf import DictConfig
+
+
+@hydra.main(version_base=None, config_path=None)
+def main(config: DictConfig) -> None:
+    """What it does."""
+
+
+main()
