@@ -21,6 +21,7 @@ from random import Random
 from measure import Results, Way, machine, median_seconds, peak_mib, print_table, take_turns
 from peers import python_of, version_in
 
+from callbacks.journal import JOURNAL_ENV
 from data_prep.curriculum import Source, merge
 from data_prep.synthetic import records
 from jobs.launch import child_environment, preprocess_command
@@ -35,6 +36,8 @@ LEAST_TIMES_DATASETS, MOST_TIMES_CAT, MOST_GROWTH = 10.0, 4.0, 1.3
 TOKENISED, TOKENISING_REPEATS = 20_000, 3
 SCRIPTS = Path(__file__).parent / "data_peers"
 OURS, QUARTER, START_UP = "regrow", "regrow, a quarter of it", "regrow, one record"
+ONE_CORE, ALL_CORES, FEW_RECORDS = "one core", "all cores", "one core, 100 records"
+CHECKED = "all cores, every record's tokens checked"
 DATASETS, CAT, SYNCED_CAT = "HF datasets", "cat", "cat, then sync"
 
 
@@ -54,7 +57,7 @@ def main() -> int:
             count = min(options.tokenised, options.records)
             ways = preprocessings(sources, count)
             tokenised = take_turns(ways, min(options.repeats, TOKENISING_REPEATS))
-            print_table(f"axolotl preprocess: {count:,} records", tokenised, (ways[0].name,))
+            print_table(f"axolotl preprocess: {count:,} records", tokenised, (ONE_CORE,))
             print(beyond_start_up(tokenised))
             print(f"axolotl {version('axolotl')}, datasets {version('datasets')}, torch {version('torch')}\n")
     missed = missed_goals(merged)
@@ -192,7 +195,7 @@ def revision() -> str:
 
 
 def preprocessings(sources: Sources, count: int) -> list[Way]:
-    """As the prepare stage tokenises: on one core, on all of them, and what it takes with next to nothing to tokenise."""
+    """As the prepare stage tokenises, without and with its look at every record's tokens, and with next to nothing to do."""
     cores = len(os.sched_getaffinity(0))
     train, few = sources.folder / "tokenised.json", sources.folder / "few.json"
     merge([Source(sources.expected_file, take=count)], train)
@@ -201,18 +204,21 @@ def preprocessings(sources: Sources, count: int) -> list[Way]:
     command = [sys.executable, "-m", "data_prep.tiny_model", str(model), "1", str(few)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=child_environment({}))
     return [
-        preprocessing("one core", sources.folder, train, few, 1),
-        preprocessing(f"{cores} cores", sources.folder, train, few, cores),
-        preprocessing("one core, 100 records", sources.folder, few, few, 1),
+        preprocessing(ONE_CORE, model, train, few, 1),
+        preprocessing(ALL_CORES, model, train, few, cores),
+        preprocessing(CHECKED, model, train, few, cores, is_checked=True),
+        preprocessing(FEW_RECORDS, model, few, few, 1),
     ]
 
 
-def preprocessing(name: str, folder: Path, train: Path, validation: Path, cores: int) -> Way:
-    """The prepare stage's own process on tiny_cpu.yml, with nothing cached."""
-    written = folder / "ways" / f"preprocess-{train.stem}-{cores}"
+def preprocessing(
+    name: str, model: Path, train: Path, validation: Path, cores: int, *, is_checked: bool = False
+) -> Way:
+    """The prepare stage's own process on tiny_cpu.yml, with nothing cached; the check needs a journal to write to."""
+    written = model.parent / "ways" / f"preprocess-{train.stem}-{cores}-{is_checked}"
     settings = {
-        "runs_root": folder / "runs",
-        "base_model": folder / "model",
+        "runs_root": model.parent / "runs",
+        "base_model": model,
         "dataset_prepared_path": written / "tokens",
         "dataset_num_proc": cores,
         "datasets.0.path": train,
@@ -225,14 +231,17 @@ def preprocessing(name: str, folder: Path, train: Path, validation: Path, cores:
     spec = load_run_spec(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml", "local", texts, written.name)
     write_run(spec)
     command = preprocess_command(spec, sys.executable, str(spec.paths.journal / "prepare"))
-    environment = child_environment(command.environment | {"HF_DATASETS_CACHE": str(written / "cache")})
-    return Way(name, command.arguments, written, environment)
+    environment = command.environment | {"HF_DATASETS_CACHE": str(written / "cache")}
+    if not is_checked:
+        del environment[JOURNAL_ENV]
+    return Way(name, command.arguments, written, child_environment(environment))
 
 
 def beyond_start_up(tokenised: Results) -> str:
     """The same without what a process needs anyway: its imports, its model's config, a hundred records."""
-    one, all_cores, start_up = (median_seconds(tokenised, name) for name in tokenised)
-    one, all_cores = one - start_up, all_cores - start_up
+    one, all_cores = (
+        median_seconds(tokenised, name) - median_seconds(tokenised, FEW_RECORDS) for name in (ONE_CORE, ALL_CORES)
+    )
     return f"beyond the start-up: {one:.1f} s, on all cores {all_cores:.1f} s, {one / all_cores:.1f} times as fast"
 
 

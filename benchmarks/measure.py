@@ -130,6 +130,11 @@ def print_table(title: str, results: Results, against: Sequence[str]) -> None:
         cpu = statistics.median(go.cpu_seconds for go in goes)
         spread, peak = f"{min(seconds):.2f}-{max(seconds):.2f}", f"{peak_mib(results, name):,.0f}"
         table.add_row(name, f"{median:.2f}", spread, f"{cpu:.2f}", *ratios, peak)
+    print_wide(table)
+
+
+def print_wide(table: Table) -> None:
+    """Whole, also where there is no terminal."""
     Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
 
 

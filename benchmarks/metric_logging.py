@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import machine
+from measure import machine, print_wide
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from step_log import STEP_LOG_ENV, logged_attempts
 from tracking_server import PASSWORD, USER, TrackingServer, Way, free_port
@@ -188,8 +187,7 @@ def show(outcomes: dict[Training, list[Outcome]]) -> bool:
         median, mean = np.median(durations), durations.mean()
         table.add_row(training.name, f"{1000 * median:.1f}", f"{1000 * mean:.1f}", f"{median / np.median(without):.3f}",
                       f"{low:.3f}-{high:.3f}", f"{statistics.median(each.seconds for each in of_it):.0f}")  # fmt: skip
-    console = Console()
-    console.print(table, width=max(console.width, 120), crop=False)
+    print_wide(table)
     if missed:
         print(f"missed: at most {MOST_OVERHEAD:.0%} more than without logging")
     return missed

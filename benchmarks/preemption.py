@@ -11,6 +11,7 @@ import math
 import os
 import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -28,9 +29,8 @@ import yaml
 from dev_cluster.cluster import DevCluster
 from dev_cluster.processes import wait_until
 from dev_cluster.site import PREEMPTABLE, Site
-from measure import machine
+from measure import machine, print_wide
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from step_log import STEP_LOG_ENV, LoggedAttempt, logged_attempts
 from world import REGROW, REPO_ROOT, World, build_world
@@ -39,6 +39,8 @@ STEPS, SAVE_STEPS = 1500, 300
 SEED, PREEMPTIONS, BETWEEN = 7, 3, (6.0, 16.0)
 """The schedule: so many preemptions, each within these seconds after the attempt's first step."""
 ACTIVE = {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "SIGNALING"}
+ASK_AGAIN = 5
+"""So many seconds long a job must be over to be believed."""
 MOST_SECONDS = 600
 """A training that is not through by then is given up."""
 OPTIONS = (f"--partition={PREEMPTABLE}", "--gres=gpu:1", "--cpus-per-task=2", "--open-mode=append")
@@ -67,11 +69,17 @@ class Place:
         return self.folder / "out"
 
     def config(self, *plugins: str, **changed: Any) -> Path:
-        """The toy config: dropout, so that the random state matters; no evaluation, since the others' differ."""
+        """The toy config, with dropout, so that the random state matters; peft has none on experts. Nothing is evaluated."""
+        changed |= {"plugins": [*plugins, "training_plugins.StepLogPlugin"], "max_steps": STEPS}
+        changed |= {
+            "save_steps": SAVE_STEPS,
+            "save_total_limit": 2,
+            "lora_dropout": 0.1,
+            "lora_target_parameters": None,
+        }
         return self.world.config_by_hand(
-            self.folder, plugins=[*plugins, "training_plugins.StepLogPlugin"], max_steps=STEPS, save_steps=SAVE_STEPS,
-            save_total_limit=2, lora_dropout=0.1, eval_strategy="no", eval_steps=None, test_datasets=None, **changed,
-        )  # fmt: skip
+            self.folder, eval_strategy="no", eval_steps=None, test_datasets=None, **changed
+        )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -181,6 +189,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3)
     repeats = parser.parse_args().repeats
     schedule = np.random.default_rng(SEED).uniform(*BETWEEN, PREEMPTIONS).round(1).tolist()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the cluster goes down
     print(f"each attempt is preempted so many seconds after its first step: {schedule}")
     folder = Path(tempfile.mkdtemp(prefix="regrow-"))
     cluster = DevCluster(folder / "c")
@@ -249,14 +258,20 @@ def first_step(place: Place, number: int, job_id: str, until: float) -> float | 
 
 
 def is_active(place: Place, job_id: str) -> bool:
-    return (
-        place.run("squeue", "--noheader", "--me", "--states=all", f"--jobs={job_id}", "--format=%T").strip() in ACTIVE
-    )
+    """Whether it may go on; a job that Slurm requeues has ended for a moment."""
+    question = ("squeue", "--noheader", "--me", "--states=all", f"--jobs={job_id}", "--format=%T")
+    for _ in range(ASK_AGAIN):
+        if place.run(*question).strip() in ACTIVE:
+            return True
+        time.sleep(1)
+    return False
 
 
 def outcome_of(place: Place, started: Started, faults: Sequence[float]) -> Outcome:
     attempts = logged_attempts(place.folder / "steps")
     ends = sacct_times(place, started.job_id)
+    if not attempts:
+        raise RuntimeError(f"{place.folder.name} has not trained:\n{last_words(place.folder)}")
     starts = [attempt.times[0] for attempt in attempts]
     lost, reached = lost_steps(attempts), max(attempts[-1].steps)
     step = statistics.median(duration for attempt in attempts for duration in attempt.durations)
@@ -271,6 +286,14 @@ def outcome_of(place: Place, started: Started, faults: Sequence[float]) -> Outco
         adapter=digest,
         back=[after - fault for fault, after in zip(faults, starts[1:], strict=False)],
     )
+
+
+def last_words(folder: Path) -> str:
+    """The ends of its logs."""
+    logs = [
+        path for path in folder.rglob("*") if path.is_file() and (path.name == "log" or path.suffix in (".log", ".out"))
+    ]
+    return "\n".join(f"{path}:\n{path.read_text(errors='replace')[-2000:]}" for path in logs)
 
 
 def lost_steps(attempts: Sequence[LoggedAttempt]) -> int:
@@ -323,8 +346,7 @@ def show(calm: dict[str, Outcome], disturbed: dict[str, list[Outcome]], repeats:
             f"{statistics.median([seconds for each in outcomes for seconds in each.back] or [math.nan]):.1f}",
             f"{same} of {repeats}",
         )
-    console = Console()
-    console.print(table, width=max(console.width, 120), crop=False)
+    print_wide(table)
     walls = ", ".join(f"{name} {outcome.wall:.0f} s" for name, outcome in calm.items())
     print(f"undisturbed: {walls}")
     ours = disturbed["regrow"]

@@ -23,9 +23,8 @@ from typing import Any
 
 import torch
 import yaml
-from measure import machine
+from measure import machine, print_wide
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from step_log import STEP_LOG_ENV, logged_attempts
 from training_plugins import MEMORY_FILE
@@ -234,8 +233,7 @@ def show(rows: Sequence[tuple[Variant, Found]]) -> None:
         formats = (",.0f", ".2f", ".2f", ".2f", ".1f", ".1f")
         shown = [format(value, how) if value is not None else "" for value, how in zip(figures, formats, strict=True)]
         table.add_row(variant.name, *shown)
-    console = Console()
-    console.print(table, width=max(console.width, 120), crop=False)
+    print_wide(table)
     for variant, found in rows:
         if found.failure:
             print(f"{variant.name} failed: {found.failure}")
