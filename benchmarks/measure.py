@@ -100,7 +100,8 @@ def measure(way: Way) -> Measured:
         RuntimeError: it failed; with the end of its stderr.
     """
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(way.folder), *way.command]
-    done = subprocess.run(launcher, check=True, stdout=subprocess.PIPE, env={**os.environ, **way.environment})
+    own = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}  # ours: each import would look there
+    done = subprocess.run(launcher, check=True, stdout=subprocess.PIPE, env=own | way.environment)
     seconds, cpu_seconds, peak_mib, code = json.loads(done.stdout)
     if code:
         lines = (way.folder / "stderr").read_text(encoding="utf-8", errors="replace").splitlines()[-_STDERR_LINES:]
