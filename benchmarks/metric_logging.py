@@ -179,7 +179,7 @@ def show(outcomes: dict[Training, list[Outcome]]) -> bool:
     for training, of_it in outcomes.items():
         durations = steps_of(of_it)
         if not len(durations):
-            table.add_row(training.name, of_it[0].failure)
+            table.add_row(training.name, "failed")
             missed |= training.logger == "regrow"
             continue
         low, high = ratio_interval(durations, without)
@@ -188,6 +188,9 @@ def show(outcomes: dict[Training, list[Outcome]]) -> bool:
         table.add_row(training.name, f"{1000 * median:.1f}", f"{1000 * mean:.1f}", f"{median / np.median(without):.3f}",
                       f"{low:.3f}-{high:.3f}", f"{statistics.median(each.seconds for each in of_it):.0f}")  # fmt: skip
     print_wide(table)
+    for training, of_it in outcomes.items():
+        if of_it[0].failure:
+            print(f"{training.name}: {of_it[0].failure}")
     if missed:
         print(f"missed: at most {MOST_OVERHEAD:.0%} more than without logging")
     return missed
