@@ -18,7 +18,7 @@ from itertools import chain, cycle, islice
 from pathlib import Path
 from random import Random
 
-from measure import Results, Way, machine, median_seconds, peak_mib, print_table, take_turns
+from measure import Results, Way, machine, median_seconds, peak_mib, print_table, revision, take_turns
 from peers import python_of, version_in
 
 from callbacks.journal import JOURNAL_ENV
@@ -187,11 +187,6 @@ def versions() -> str:
         0
     ]
     return ", ".join([*(f"{name} {number}" for name, number in (ours | theirs).items()), coreutils])
-
-
-def revision() -> str:
-    command = ["git", "-C", str(REPO_ROOT), "describe", "--always", "--dirty"]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def preprocessings(sources: Sources, count: int) -> list[Way]:
