@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import math
 import os
-import shlex
 import shutil
 import signal
 import statistics
@@ -22,20 +21,18 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 from dev_cluster.cluster import DevCluster
 from dev_cluster.processes import wait_until
-from dev_cluster.site import PREEMPTABLE, Site
+from dev_cluster.site import Site
 from measure import machine, print_wide
+from preemption_ways import SAVE_STEPS, STEPS, WAYS, Place, Started
 from rich import box
 from rich.table import Table
-from step_log import STEP_LOG_ENV, LoggedAttempt, logged_attempts
-from world import REGROW, REPO_ROOT, World, build_world
+from step_log import LoggedAttempt, logged_attempts
+from world import World, build_world
 
-STEPS, SAVE_STEPS = 1500, 300
 SEED, PREEMPTIONS, BETWEEN = 7, 3, (6.0, 16.0)
 """The schedule: so many preemptions, each within these seconds after the attempt's first step."""
 ACTIVE = {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "SIGNALING"}
@@ -43,126 +40,6 @@ ASK_AGAIN = 5
 """So many seconds long a job must be over to be believed."""
 MOST_SECONDS = 600
 """A training that is not through by then is given up."""
-OPTIONS = (f"--partition={PREEMPTABLE}", "--gres=gpu:1", "--cpus-per-task=2", "--open-mode=append")
-PLAIN = """#!/bin/sh
-exec {train}
-"""
-REQUEUES = """#!/bin/sh
-trap : TERM
-{train} &
-wait $! || wait $!
-[ -e {out}/checkpoint-{steps} ] || scontrol requeue $SLURM_JOB_ID
-"""
-"""The shell must outlive the signal that its child gets too; the first `wait` ends with it."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one training happens."""
-
-    world: World
-    cluster: DevCluster
-    folder: Path
-
-    @property
-    def out(self) -> Path:
-        return self.folder / "out"
-
-    def config(self, *plugins: str, **changed: Any) -> Path:
-        """The toy config, with dropout, so that the random state matters; peft has none on experts. Nothing is evaluated."""
-        changed |= {"plugins": [*plugins, "training_plugins.StepLogPlugin"], "max_steps": STEPS}
-        changed |= {
-            "save_steps": SAVE_STEPS,
-            "save_total_limit": 2,
-            "lora_dropout": 0.1,
-            "lora_target_parameters": None,
-        }
-        return self.world.config_by_hand(
-            self.folder, eval_strategy="no", eval_steps=None, test_datasets=None, **changed
-        )
-
-    @property
-    def environment(self) -> dict[str, str]:
-        path = f"{REPO_ROOT}:{REPO_ROOT / 'benchmarks'}"
-        return self.world.environment | {
-            "PYTHONPATH": path, "SLURM_CONF": str(self.cluster.conf), STEP_LOG_ENV: str(self.folder / "steps"),
-            "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder}/mlflow.db", "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true",
-        }  # fmt: skip
-
-    def run(self, *command: object) -> str:
-        """What a command prints.
-
-        Raises:
-            CalledProcessError: it failed.
-        """
-        words = [str(word) for word in command]
-        return subprocess.run(
-            words, env=self.environment, cwd=self.folder, check=True, stdout=subprocess.PIPE, text=True
-        ).stdout
-
-
-@dataclass(frozen=True)
-class Started:
-    """A training that was submitted."""
-
-    job_id: str
-    adapter: Path
-    """Where the final adapter will be."""
-
-
-def train_command(config: Path) -> str:
-    return shlex.join([sys.executable, "-m", "axolotl.cli.train", str(config)])
-
-
-def sbatch(place: Place, script: str) -> Started:
-    (place.folder / "job.sh").write_text(script)
-    output = place.folder / "log"
-    job_id = place.run(
-        "sbatch", "--parsable", "--requeue", *OPTIONS, f"--output={output}", place.folder / "job.sh"
-    ).strip()
-    return Started(job_id, place.out / "adapter_model.safetensors")
-
-
-def plain(place: Place) -> Started:
-    config = place.config(regrow=None, auto_resume_from_checkpoints=True)
-    return sbatch(place, PLAIN.format(train=train_command(config)))
-
-
-def jit(place: Place) -> Started:
-    config = place.config("training_plugins.JitCheckpointPlugin", regrow=None, auto_resume_from_checkpoints=True)
-    return sbatch(place, REQUEUES.format(train=train_command(config), out=place.out, steps=STEPS))
-
-
-def submitit(place: Place) -> Started:
-    config = place.config(regrow=None, auto_resume_from_checkpoints=True)
-    script = Path(__file__).parent / "submit_peers" / "train_submitit.py"
-    job_id = place.run(sys.executable, script, place.folder / "submitit", PREEMPTABLE, config).strip()
-    return Started(job_id, place.out / "adapter_model.safetensors")
-
-
-def regrow(place: Place) -> Started:
-    config = place.config("callbacks.plugin.RegrowPlugin")
-    content = yaml.safe_load(config.read_text())
-    content["regrow"] = {"target": content["regrow"]["target"], "generation_eval": None}
-    config.write_text(yaml.safe_dump(content, allow_unicode=True))
-    runs_root = place.folder / "runs"
-    settings = {
-        "slurm_conf": place.cluster.conf,
-        "runs_root": runs_root,
-        "tracking_uri": f"sqlite:///{place.folder}/mlflow.db",
-    }
-    typed = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    printed = place.run(REGROW, "submit", config, "--cluster", "dev", "--name", "run", "--no-check", *typed)
-    (line,) = [line for line in printed.splitlines() if line.startswith("train ")]
-    return Started(line.split()[2], runs_root / "run" / "checkpoints" / "adapter_model.safetensors")
-
-
-WAYS: dict[str, Callable[[Place], Started]] = {
-    "sbatch --requeue, auto-resume": plain,
-    "JIT checkpoint, script requeues": jit,
-    "submitit requeues, auto-resume": submitit,
-    "regrow": regrow,
-}
 
 
 @dataclass(frozen=True)
