@@ -5,6 +5,7 @@ import json
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from pathlib import Path
@@ -26,6 +27,8 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
         self._lock = threading.Lock()
+        self._fd: int | None = None
+        """Open from the first entry on: to open it for each step's line is a question to the file server at each step."""
         self._is_torn = False
         """The last line was cut off by a full disk; the next one begins anew."""
 
@@ -39,20 +42,30 @@ class Journal:
         return self._append({"time": time.time(), "event": event, **fields}, sync=True)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> Entry:
-        """Append the values of one step; not synced: a process that is killed loses none, a node that dies may."""
+        """Append the values of one step; not synced: a process that is killed loses none, a node that dies may.
+
+        Another node of a network file system may see them seconds later, with the next event at the latest.
+        """
         return self._append({"time": time.time(), "event": "metrics", "step": step, "values": dict(values)}, sync=False)
 
     def _append(self, entry: Entry, *, sync: bool) -> Entry:
         text = json.dumps(entry, ensure_ascii=False) + "\n"
-        with self._lock, self.path.open("ab", buffering=0) as file:  # opened anew: nothing to close, one write a line
+        with self._lock:
+            fd = self._opened()
             line = ("\n" * self._is_torn + text).encode("utf-8", "replace")
             self._is_torn = True
-            if file.write(line) != len(line):
+            if os.write(fd, line) != len(line):  # one write a line
                 raise OSError(errno.ENOSPC, "the disk is full", str(self.path))
             self._is_torn = False
             if sync:
-                os.fsync(file.fileno())
+                os.fsync(fd)
         return entry
+
+    def _opened(self) -> int:
+        if self._fd is None:
+            self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            weakref.finalize(self, os.close, self._fd)
+        return self._fd
 
 
 class JournalReader:

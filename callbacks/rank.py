@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from callbacks.interpreter import run_to_the_end, uncollected
 from callbacks.journal import JOURNAL_ENV, Journal
 from callbacks.token_report import token_fault, token_report
 
@@ -55,7 +56,8 @@ def check_tokens(config: Mapping[str, Any]) -> None:
 
 def run_axolotl(verb: str, config: str, checkpoint: str | None) -> None:
     """Axolotl's own command, in this process."""
-    import_plugins(Path(config))
+    with uncollected():
+        import_plugins(Path(config))
     if verb == "preprocess":
         sys.argv[1:] = ["--no-download"]  # a CPU node: the weights are not needed there
         from axolotl.cli.preprocess import do_cli as preprocess
@@ -87,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_to_the_end(main)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from callbacks.interpreter import uncollected
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -38,7 +40,8 @@ class TrackedRun:
 
     def attach(self) -> tuple["MlflowClient", str]:
         """Client and id of the MLflow run that carries this run's uuid; created if there is none yet."""
-        from mlflow import MlflowClient
+        with uncollected():
+            from mlflow import MlflowClient
 
         client = MlflowClient(self.tracking_uri)
         experiment = client.get_experiment_by_name(self.experiment)

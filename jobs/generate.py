@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from callbacks.interpreter import run_to_the_end, uncollected
 from callbacks.journal import JOURNAL_ENV, Entry, Journal, read_journal
 from callbacks.prompts import load_records
 from jobs.attempt import EXIT_CONFIG, EXIT_FAILED
-from jobs.evaluation.engine import Engine, TransformersEngine
 from jobs.evaluation.parts import (
     Part,
     part_of_evaluation,
@@ -23,6 +23,9 @@ from jobs.evaluation.parts import (
 from jobs.evaluation.shard_file import ShardFile
 from jobs.launch import own_environment
 from jobs.spec import RunSpec
+
+with uncollected():
+    from jobs.evaluation.engine import Engine, TransformersEngine
 
 
 def main() -> None:
@@ -94,4 +97,4 @@ def _say(
 
 
 if __name__ == "__main__":
-    main()
+    run_to_the_end(main)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from callbacks.interpreter import run_to_the_end, uncollected
+
 
 def schema(question: dict[str, Any]) -> dict[str, Any]:
     from jobs.check.axolotl_keys import known_keys
@@ -44,9 +46,10 @@ def answer(name: str, question: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    answers = {name: answer(name, question) for name, question in json.load(sys.stdin).items()}
+    with uncollected():  # most of it is imports, and nothing follows
+        answers = {name: answer(name, question) for name, question in json.load(sys.stdin).items()}
     Path(sys.argv[1]).write_text(json.dumps(answers), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    run_to_the_end(main)
