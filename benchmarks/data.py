@@ -215,7 +215,7 @@ def preprocessing(
         "runs_root": model.parent / "runs",
         "base_model": model,
         "dataset_prepared_path": written / "tokens",
-        "dataset_num_proc": cores,
+        "dataset_num_proc": "null",
         "datasets.0.path": train,
         "test_datasets.0.path": validation,
         "regrow.prepare.sources": [],
@@ -225,7 +225,7 @@ def preprocessing(
     texts = [f"{key}={value}" for key, value in settings.items()]
     spec = load_run_spec(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml", "local", texts, written.name)
     write_run(spec)
-    command = preprocess_command(spec, sys.executable, str(spec.paths.journal / "prepare"))
+    command = preprocess_command(spec, sys.executable, str(spec.paths.journal / "prepare"), cores)
     environment = command.environment | {"HF_DATASETS_CACHE": str(written / "cache")}
     if not is_checked:
         del environment[JOURNAL_ENV]

@@ -48,7 +48,10 @@ def check_tokens(config: Mapping[str, Any]) -> None:
     files = [Path(dataset["path"]) for dataset in config["datasets"][:1] if isinstance(dataset.get("type"), Mapping)]
     if not (files and all(file.is_file() for file in files) and (stem := os.environ.get(JOURNAL_ENV))):
         return
-    report = token_report(config, [(file, None) for file in files])
+    from axolotl.utils.datasets import get_default_process_count
+
+    processes = int(config.get("dataset_num_proc") or get_default_process_count())
+    report = token_report(config, [(file, None) for file in files], processes=processes)
     Journal.of_writer(stem, "tokens").event("tokens_checked", **report)
     if fault := token_fault(report):
         raise ValueError(f"{files[0]}: {fault}")

@@ -45,11 +45,11 @@ def stage_environment(spec: RunSpec, stem: str) -> dict[str, str]:
     }
 
 
-def preprocess_command(spec: RunSpec, python: str, stem: str) -> Command:
-    """Tokenise, on a node without a GPU."""
-    return Command(
-        [python, "-m", "callbacks.rank", "preprocess", str(spec.paths.axolotl_yml)], stage_environment(spec, stem)
-    )
+def preprocess_command(spec: RunSpec, python: str, stem: str, cpus: int) -> Command:
+    """Tokenise, on a node without a GPU. `cpus`: so many processes, unless the config has a `dataset_num_proc`."""
+    # Without it, Axolotl takes all CPUs of the node (0.19, utils/datasets.py), whatever the job may use of them.
+    environment = stage_environment(spec, stem) | {"AXOLOTL_DATASET_NUM_PROC": str(cpus)}
+    return Command([python, "-m", "callbacks.rank", "preprocess", str(spec.paths.axolotl_yml)], environment)
 
 
 def generate_command(spec: RunSpec, python: str, stem: str, part: int) -> Command:

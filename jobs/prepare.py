@@ -39,7 +39,8 @@ def prepare(attempt: Attempt) -> None:
 
 
 def tokenise(attempt: Attempt) -> None:
-    attempt.run([preprocess_command(attempt.spec, python_of(attempt.spec, sys.executable), attempt.stem)])
+    python = python_of(attempt.spec, sys.executable)
+    attempt.run([preprocess_command(attempt.spec, python, attempt.stem, attempt.cpus)])
 
 
 def _make(attempt: Attempt, files: PreparedPaths) -> dict[str, Any]:

@@ -176,11 +176,11 @@ def job_texts(spec: RunSpec) -> list[str]:
 def _commands(spec: RunSpec, stage: Stage) -> list[Command]:
     """The processes that a stage starts, with placeholders for what is known only on the node."""
     python, stem = python_of(spec, sys.executable), str(spec.paths.journal / f"{stage}-JOBID-0")
+    cpus = int(spec.profile.parameters(stage).get("cpus_per_task") or 1)
     match stage:
         case "prepare":
-            return [preprocess_command(spec, python, stem)]
+            return [preprocess_command(spec, python, stem, cpus)]
         case "train":
-            cpus = int(spec.profile.train.get("cpus_per_task") or 1)
             return rank_commands(spec, python, stem, None, 29500, cpus, Path("TMPDIR/regrow-train-JOBID-0/stop"))
         case "evaluate":
             return [generate_command(spec, python, stem, part) for part in range(spec.parts(stage))]

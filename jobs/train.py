@@ -1,6 +1,5 @@
 """The train stage: choose the newest valid checkpoint, start the ranks, believe the journal and no exit code."""
 
-import os
 import shutil
 import socket
 import sys
@@ -32,10 +31,9 @@ def train(attempt: Attempt) -> None:
         return  # never train a finished run further: one step more would overwrite its adapter
     checkpoint = newest_valid_checkpoint(attempt)
     attempt.journal.event("ranks_started", world_size=spec.world_size, checkpoint=checkpoint and checkpoint.name)
-    cpus = int(spec.profile.train.get("cpus_per_task") or len(os.sched_getaffinity(0)))
     python = python_of(spec, sys.executable)
     with _stop_file(attempt) as stop_file:
-        commands = rank_commands(spec, python, attempt.stem, checkpoint, _free_port(), cpus, stop_file)
+        commands = rank_commands(spec, python, attempt.stem, checkpoint, _free_port(), attempt.cpus, stop_file)
         try:
             attempt.run(commands, stop_file)
         except StageFailed as error:

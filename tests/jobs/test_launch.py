@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.launch import accelerate_problems, rank_commands
+from jobs.launch import accelerate_problems, preprocess_command, rank_commands
 from jobs.paths import REPO_ROOT
 from jobs.spec import RunSpec, load_run_spec
 
@@ -42,3 +42,8 @@ def test_accelerate_config_that_a_job_cannot_honour_is_an_error(tmp_path: Path) 
     assert any("fsdp_config" in problem for problem in problems)
     assert any("mixed_precision: fp16" in problem for problem in problems)
     assert accelerate_problems(load_run_spec(QWEN, "a100")) == []
+
+
+def test_tokenising_takes_the_cpus_of_its_job(spec: RunSpec) -> None:
+    command = preprocess_command(spec, "python", "stem", cpus=6)
+    assert command.environment["AXOLOTL_DATASET_NUM_PROC"] == "6"
