@@ -122,6 +122,7 @@ def regrow(place: Place) -> Started:
         "slurm_conf": place.cluster.conf,
         "runs_root": runs_root,
         "tracking_uri": f"sqlite:///{place.folder}/mlflow.db",
+        "train.cpus_per_task": 1,  # so many threads have the ranks: as many as OMP_NUM_THREADS gives the others
     }
     typed = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     printed = place.run(REGROW, "submit", config, "--cluster", "dev", "--name", "run", "--no-check", *typed)

@@ -89,7 +89,7 @@ class Projection:
                 self.status, self.ended_at = entry["status"], entry["time"]
             case "cancel_requested":
                 self.status, self.ended_at, self._is_cancelled = "KILLED", entry["time"], True
-            case "submitted" if "successor_of" not in entry:
+            case "submitted" | "foreground" if "successor_of" not in entry:
                 self.status, self._is_cancelled = "RUNNING", False
             case "stage_started" if not self._is_cancelled:
                 self.status = "RUNNING"

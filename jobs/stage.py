@@ -58,7 +58,8 @@ def run_stage(job: StageJob) -> None:
     attempt = current_attempt(job, writer="stage")
     attempt.on_stop = prepare_to_leave
     attempt.journal.event("stage_started", stage=job.stage, part=job.part, job_id=attempt.job_id, attempt=attempt.restart_count,
-                          host=os.uname().nodename, cpus=len(os.sched_getaffinity(0)), log=str(attempt.log))  # fmt: skip
+                          host=os.uname().nodename, pid=os.getpid(), cpus=len(os.sched_getaffinity(0)),
+                          log=str(attempt.log))  # fmt: skip
     mlflow = _start_sync(attempt)
     try:
         rejoin(attempt)

@@ -16,7 +16,7 @@ from jobs.pace import Pace, pace
 from jobs.progress import stages_finished
 from jobs.spec import RunSpec
 from jobs.stages import Stage
-from jobs.submissions import current
+from jobs.submissions import current, is_typed
 
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
 """States of jobs that have no node; those on hold wait for somebody's hand."""
@@ -196,8 +196,7 @@ def _state(entries: list[Entry], jobs: tuple[JobStatus, ...]) -> str:
 
 
 def _since_typed(entries: list[Entry]) -> list[Entry]:
-    typed = [index for index, entry in enumerate(entries) if entry["event"] == "foreground"
-             or (entry["event"] == "submitted" and "successor_of" not in entry)]  # fmt: skip
+    typed = [index for index, entry in enumerate(entries) if is_typed(entry)]
     return entries[typed[-1] :] if typed else entries
 
 

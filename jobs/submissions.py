@@ -42,7 +42,7 @@ def current(entries: list[Entry], stage: Stage) -> list[Submission]:
 
 def since_typed(entries: list[Entry], stage: Stage) -> list[Entry]:
     """The entries since somebody last submitted or resumed the stage: budgets start anew there."""
-    typed = [entry for entry in entries if _is_typed(entry) and entry["stage"] == stage]
+    typed = [entry for entry in entries if is_typed(entry) and entry.get("stage", stage) == stage]
     if not typed:
         return entries
     first = next(entry for entry in typed if entry.get("writer") == typed[-1].get("writer"))
@@ -73,13 +73,14 @@ def part_of(entries: list[Entry], job_id: str) -> int:
 
 
 def is_cancelled(entries: list[Entry]) -> bool:
-    """Whether `regrow cancel` was typed, and neither submit nor resume since."""
-    typed = [entry for entry in entries if entry["event"] == "cancel_requested" or _is_typed(entry)]
+    """Whether `regrow cancel` was typed, or Ctrl-C where it runs, and neither submit nor resume since."""
+    typed = [entry for entry in entries if entry["event"] == "cancel_requested" or is_typed(entry)]
     return bool(typed) and typed[-1]["event"] == "cancel_requested"
 
 
-def _is_typed(entry: Entry) -> bool:
-    return entry["event"] == "submitted" and "successor_of" not in entry
+def is_typed(entry: Entry) -> bool:
+    """Whether somebody has submitted or resumed: to Slurm, stage by stage, or in the foreground of this machine, all at once."""
+    return entry["event"] == "foreground" or (entry["event"] == "submitted" and "successor_of" not in entry)
 
 
 def _submission(entry: Entry) -> Submission:

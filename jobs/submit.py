@@ -10,6 +10,7 @@ import typer
 
 from callbacks.journal import Entry, read_journal
 from jobs import slurm
+from jobs.attempt import EXIT_TEMPORARY
 from jobs.check.finding import Finding
 from jobs.config_error import ConfigError
 from jobs.executor import sbatch_text
@@ -90,8 +91,8 @@ def start_jobs(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
         first = next(iter(found.job_parts))
         many = f" and {len(found.parts) - 1} more" if found.is_array else ""
         typer.echo(f"{found.stage:<9} job {found.job_id:<8} log {spec.paths.log(f'{found.stage}-{first}-0')}{many}")
-    if "train" in stages and (step := saved_step(read_journal(spec.paths.journal))):
-        typer.echo(f"train goes on from step {step:,}")
+    if "train" in stages and (saved := _saved(spec)):
+        typer.echo(f"train goes on{saved}")
     if not wait:
         typer.echo(_where_to_look(spec, []))
         typer.echo(f"to follow: regrow status {spec.typed} · to end it: regrow cancel {spec.typed}")
@@ -103,6 +104,12 @@ def start_jobs(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
     return _say_how_it_ended(spec, exit_code)
 
 
+def _saved(spec: RunSpec) -> str:
+    """` from step N`, where there is one."""
+    step = saved_step(read_journal(spec.paths.journal))
+    return f" from step {step:,}" if step else ""
+
+
 def run_in_foreground(spec: RunSpec, stages: Sequence[Stage]) -> int:
     """Run the stages on this machine, showing what they do; the exit code of the run."""
     from jobs.follow import following
@@ -111,6 +118,9 @@ def run_in_foreground(spec: RunSpec, stages: Sequence[Stage]) -> int:
     login_journal(spec).event("foreground", host=os.uname().nodename, pid=os.getpid())
     with following() as follow:
         exit_code = run_locally(spec, stages, follow)
+    if exit_code == EXIT_TEMPORARY:
+        typer.echo(f"not finished; to go on{_saved(spec)}: regrow resume {spec.typed}")
+        return exit_code
     return _say_how_it_ended(spec, exit_code)
 
 

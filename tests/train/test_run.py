@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -296,6 +297,37 @@ def test_ended_submission_leaves_no_process(world: World, run: RunPaths, submiss
     assert submission.wait(timeout=30) == 128 + signal.SIGTERM
     for pid in _processes_of(world.runs_root / "ended"):
         _wait_for_end(pid)
+
+
+def test_ctrl_c_loses_no_step_and_resume_goes_on(world: World, run: RunPaths) -> None:
+    paths, steps = RunPaths(world.runs_root / "interrupted"), ("max_steps=400", "eval_steps=400", "save_steps=400")
+    settings = [*world.settings, *steps, "regrow.generation_eval=null"]
+    flags = [flag for setting in settings for flag in ("--set", setting)]
+    config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
+    command = [str(REGROW), "submit", config, "--no-check", "--name", "interrupted", *flags]
+    with subprocess.Popen(
+        command, env=world.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as terminal:
+        assert terminal.stdout is not None
+        while len(_losses(paths)) < 20:
+            assert terminal.poll() is None
+            time.sleep(0.05)
+        os.killpg(terminal.pid, signal.SIGINT)  # as a terminal does: to every process that it has in the foreground
+        printed = terminal.communicate(timeout=60)[0]
+    assert terminal.returncode == 75, printed
+    for pid in _processes_of(paths.run_dir):
+        _wait_for_end(pid)
+    (stopped,) = [entry for entry in read_journal(paths.journal) if entry["event"] == "stopped"]
+    assert f"not finished; to go on from step {stopped['step']}: regrow resume" in printed
+    assert "cancelled" in world.regrow("status", "interrupted", "--set", f"runs_root={world.runs_root}").stdout
+    done = world.regrow("resume", "interrupted", "--set", f"runs_root={world.runs_root}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _losses(paths) == list(range(1, 401))
+    assert [e["step"] for e in read_journal(paths.journal) if e["event"] == "training_began"] == [0, stopped["step"]]
+
+
+def _losses(paths: RunPaths) -> list[int]:
+    return [e["step"] for e in read_journal(paths.journal) if e["event"] == "metrics" and "loss" in e["values"]]
 
 
 def _processes_of(run_dir: Path) -> list[int]:
