@@ -15,7 +15,6 @@ import yaml
 
 from callbacks.interpreter import run_to_the_end, uncollected
 from callbacks.journal import JOURNAL_ENV, Journal
-from callbacks.token_report import token_fault, token_report
 
 CONFIG_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError, AssertionError)
 """What a wrong config raises; pydantic's ValidationError is a ValueError."""
@@ -49,6 +48,8 @@ def check_tokens(config: Mapping[str, Any]) -> None:
     if not (files and all(file.is_file() for file in files) and (stem := os.environ.get(JOURNAL_ENV))):
         return
     from axolotl.utils.datasets import get_default_process_count
+
+    from callbacks.token_report import token_fault, token_report
 
     processes = int(config.get("dataset_num_proc") or get_default_process_count())
     report = token_report(config, [(file, None) for file in files], processes=processes)

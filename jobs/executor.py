@@ -4,7 +4,7 @@ import inspect
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -111,6 +111,7 @@ def _slurm_parameters(spec: RunSpec, stage: Stage, here: str, dependency: str | 
         "name": f"{spec.name}-{stage}",
         "stderr_to_stdout": True,
         **parameters,
+        "srun_args": _srun_arguments(parameters),
         "setup": [*spec.profile.setup, *parameters.pop("setup", []), *_own_setup(spec, stage, here)],
         "additional_parameters": {
             "requeue": True,  # also where JobRequeue=0
@@ -118,6 +119,13 @@ def _slurm_parameters(spec: RunSpec, stage: Stage, here: str, dependency: str | 
             **(parameters.get("additional_parameters") or {}),
         },
     }
+
+
+def _srun_arguments(parameters: Mapping[str, Any]) -> list[str]:
+    """What the profile says, and the job's CPUs for its step: srun has not taken the job's own value since Slurm 22.05."""
+    arguments, cpus = list(parameters.get("srun_args") or []), parameters.get("cpus_per_task")
+    is_said = any(str(argument).startswith(("--cpus-per-task", "-c")) for argument in arguments)
+    return arguments if is_said or cpus is None else [f"--cpus-per-task={cpus}", *arguments]
 
 
 def _own_setup(spec: RunSpec, stage: Stage, here: str) -> list[str]:

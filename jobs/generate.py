@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from callbacks.interpreter import run_to_the_end, uncollected
 from callbacks.journal import JOURNAL_ENV, Entry, Journal, read_journal
@@ -24,8 +24,8 @@ from jobs.evaluation.shard_file import ShardFile
 from jobs.launch import own_environment
 from jobs.spec import RunSpec
 
-with uncollected():
-    from jobs.evaluation.engine import Engine, TransformersEngine
+if TYPE_CHECKING:
+    from jobs.evaluation.engine import Engine
 
 
 def main() -> None:
@@ -43,6 +43,9 @@ def main() -> None:
 
 def generate_part() -> None:
     """Load what the arguments name, and generate."""
+    with uncollected():
+        from jobs.evaluation.engine import TransformersEngine
+
     spec = RunSpec.load(Path(sys.argv[1]))
     part, records = part_of_evaluation(spec, int(sys.argv[2])), records_file(spec)
     assert part and records
@@ -59,7 +62,7 @@ def generate_part() -> None:
 def generate(
     part: Part,
     prompts: Sequence[str],
-    engine: Engine,
+    engine: "Engine",
     journal: Journal,
     said: Sequence[Entry],
     settings: dict[str, Any],
@@ -90,7 +93,7 @@ def generate(
 
 
 def _say(
-    journal: Journal, part: Part, batch: int, tokens: Sequence[int], seconds: float | None, engine: Engine
+    journal: Journal, part: Part, batch: int, tokens: Sequence[int], seconds: float | None, engine: "Engine"
 ) -> None:
     journal.event("generated", part=part.number, batch=batch, records=len(tokens), tokens=sum(tokens), seconds=seconds,
                   pieces=engine.pieces)  # fmt: skip

@@ -32,7 +32,6 @@ SETTINGS = {
     "regrow.generation_eval.max_new_tokens": 8,
     "regrow.evaluate.max_new_tokens": 2,
     "train.cpus_per_task": 1,
-    "train.slurm_srun_args": "[]",
     "plugins": "[gates.Gates, callbacks.plugin.RegrowPlugin]",
 }
 WAIT_SECONDS = 180
