@@ -36,7 +36,7 @@ print(json.dumps([seconds, cpu_seconds, usage.ru_maxrss / 1024, os.waitstatus_to
 """
 _STDERR_LINES = 20
 _CAPTION = "peak: of the process itself; less than 10 MiB is shown as 10"
-_WIDTH = 120
+_WIDTH = 160
 """Of a table in a file or a pipe."""
 
 

@@ -144,7 +144,10 @@ class Bench:
         seconds, logged = time.monotonic() - started, logged_attempts(folder / "steps")
         if failure or not logged:
             return Outcome([], seconds, f"{failure or 'no step was logged'}, after {seconds:.0f} s")
-        return Outcome(logged[0].durations_after(SETTLING_SECONDS), seconds)
+        durations = logged[0].durations_after(SETTLING_SECONDS)
+        return Outcome(
+            durations, seconds, "" if durations else f"no step after {SETTLING_SECONDS:g} s: take more --steps"
+        )
 
     def _train(self, command: list[str], environment: Mapping[str, str], log: Path) -> str:
         """Empty, or why it did not get through."""
@@ -181,6 +184,8 @@ def show(outcomes: dict[Training, list[Outcome]]) -> bool:
     for header in ("", "ms a step", "x nothing", "min-max", "whole s"):
         table.add_column(header, justify="right" if header else "left", no_wrap=True)
     without, missed = outcomes[TRAININGS[0]], False
+    if any(each.failure for each in without):
+        raise RuntimeError(f"{TRAININGS[0].name}: {without[-1].failure}")
     for training, of_it in outcomes.items():
         if any(each.failure for each in of_it):
             table.add_row(training.name, "failed")

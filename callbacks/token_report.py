@@ -1,6 +1,7 @@
 """Records as the trainer will see them, tokenised by Axolotl with the config's own tokenizer and template: a seeded sample for
 the check, all of them when a run is prepared. Its functions need Axolotl, and so torch."""
 
+import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
@@ -151,9 +152,9 @@ def _sample(
 
 def _distinct(numbered: Sequence[tuple[int, dict[str, str]]]) -> list[Counted]:
     """A curriculum repeats its positives: the same record is looked at once."""
-    found: dict[str, Counted] = {}
+    found: dict[bytes, Counted] = {}
     for number, record in numbered:
-        key = json.dumps(record, ensure_ascii=False)
+        key = hashlib.sha256(json.dumps(record).encode()).digest()
         known = found.get(key)
         found[key] = known._replace(times=known.times + 1) if known else Counted(number, 1, record)
     return list(found.values())

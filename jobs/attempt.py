@@ -83,11 +83,6 @@ class Attempt:
         return str(self.spec.paths.journal / self.name)
 
     @property
-    def cpus(self) -> int:
-        """What the job may use of its node."""
-        return int(self.spec.profile.parameters(self.stage).get("cpus_per_task") or len(os.sched_getaffinity(0)))
-
-    @property
     def log(self) -> Path:
         return self.spec.paths.log(self.name)
 

@@ -34,6 +34,11 @@ def python_of(spec: RunSpec, here: str) -> str:
     return str(from_root(spec.profile.python)) if spec.profile.python else here
 
 
+def cpus_of(spec: RunSpec, stage: Stage) -> int:
+    """What a stage's job may use of its node; without a `cpus_per_task`, what this process may."""
+    return int(spec.profile.parameters(stage).get("cpus_per_task") or len(os.sched_getaffinity(0)))
+
+
 def stage_environment(spec: RunSpec, stem: str) -> dict[str, str]:
     """What every process of a stage gets. `stem`: its journal, without the writer."""
     return {

@@ -1,18 +1,13 @@
 """The stages of a run in their order: which job waits for which, and the run of all of them on this machine."""
 
-import os
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-
-import submitit
+from collections.abc import Callable, Sequence
 
 from callbacks.journal import Entry, Journal, JournalReader, read_journal
 from jobs import slurm
-from jobs.attempt import EXIT_FAILED, EXIT_TEMPORARY
-from jobs.executor import local_executor, submit_to_slurm
+from jobs.attempt import EXIT_FAILED
+from jobs.executor import submit_to_slurm
+from jobs.foreground import run_job
 from jobs.progress import parts_left
 from jobs.spec import RunSpec
 from jobs.stages import AFTER_ANY, Stage, StageJob, dependency
@@ -30,64 +25,20 @@ def run_locally(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[E
         follow: gets the journal's new entries while a stage runs.
 
     Returns:
-        The exit code of the first stage that failed; 0: all of them finished; 75: Ctrl-C, what was done is saved.
+        The exit code of the first stage that failed; 0: all of them finished.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; what was done is saved.
     """
     exit_code, reader = 0, JournalReader(spec.paths.journal)
     for stage in stages:
         for stage_job in stage_jobs(spec, stage):
             if exit_code and stage not in AFTER_ANY:
                 break
-            with _without_interrupts():
-                job = local_executor(spec, stage, sys.executable).submit(stage_job)
-            try:
-                _follow(job, lambda: follow(reader.new_entries()))
-            except BaseException as cut_short:  # Ctrl-C, SIGTERM, a fault of ours: nothing goes on without this process
-                login_journal(spec).event("cancel_requested", job_ids=[job.job_id])
-                _stop(spec, job, lambda: follow(reader.new_entries()))
-                if isinstance(cut_short, KeyboardInterrupt):
-                    return EXIT_TEMPORARY
-                raise
+            run_job(spec, stage_job, lambda: follow(reader.new_entries()), login_journal(spec))
             if stage_job.part in parts_left(spec, read_journal(spec.paths.journal), stage):
                 exit_code = exit_code or stage_exit_code(spec, stage)
     return exit_code
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """What is started here does not hear a terminal's Ctrl-C, which goes to all of its processes: this one tells the others."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _follow(job: submitit.Job[None], show: Callable[[], None]) -> None:
-    while not job.done():
-        show()
-        time.sleep(POLL_SECONDS)
-    show()
-
-
-def _stop(spec: RunSpec, job: submitit.Job[None], show: Callable[[], None]) -> None:
-    """Let the stage save and leave; interrupted once more, end it at once: its children end with it."""
-    try:
-        _signal_stage(spec, job, signal.SIGTERM)
-        _follow(job, show)
-    except BaseException:
-        _signal_stage(spec, job, signal.SIGKILL)
-        raise
-
-
-def _signal_stage(spec: RunSpec, job: submitit.Job[None], number: signal.Signals) -> None:
-    """To the stage itself, once it is there: submitit's process around it may be a shell, and passes nothing on."""
-    while not job.done():
-        for entry in reversed(read_journal(spec.paths.journal)):
-            if entry["event"] == "stage_started" and entry["job_id"] == job.job_id:
-                with suppress(ProcessLookupError):
-                    os.kill(entry["pid"], number)
-                return
-        time.sleep(POLL_SECONDS)
 
 
 def stage_jobs(spec: RunSpec, stage: Stage) -> list[StageJob]:

@@ -14,7 +14,7 @@ from callbacks.manifest import write_atomically
 from data_prep.audit import audit
 from data_prep.curriculum import Merged, Source, input_bytes, merge
 from jobs.attempt import EXIT_CONFIG, Attempt, StageFailed
-from jobs.launch import preprocess_command, python_of
+from jobs.launch import cpus_of, preprocess_command, python_of
 from jobs.paths import PreparedPaths
 from jobs.spec import RunSpec, from_root
 
@@ -39,8 +39,8 @@ def prepare(attempt: Attempt) -> None:
 
 
 def tokenise(attempt: Attempt) -> None:
-    python = python_of(attempt.spec, sys.executable)
-    attempt.run([preprocess_command(attempt.spec, python, attempt.stem, attempt.cpus)])
+    spec = attempt.spec
+    attempt.run([preprocess_command(spec, python_of(spec, sys.executable), attempt.stem, cpus_of(spec, "prepare"))])
 
 
 def _make(attempt: Attempt, files: PreparedPaths) -> dict[str, Any]:

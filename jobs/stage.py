@@ -73,7 +73,7 @@ def run_stage(job: StageJob) -> None:
         _leave(attempt, mlflow, "config", EXIT_CONFIG, str(error))
     except OSError as error:
         _leave(attempt, mlflow, "crashed", EXIT_FAILED, str(error))
-    except BaseException as error:  # a fault of ours, or Ctrl-C; in Slurm, the batch script's last word decides
+    except BaseException as error:  # a fault of ours; in Slurm, the batch script's last word decides
         event, kind = "error" if attempt.in_slurm else "stage_failed", type(error).__name__
         attempt.journal.event(
             event, stage=job.stage, part=job.part, type=kind, message=f"{kind}: {error}", exit_code=EXIT_FAILED

@@ -14,12 +14,16 @@ from jobs.attempt import EXIT_TEMPORARY
 from jobs.check.finding import Finding
 from jobs.config_error import ConfigError
 from jobs.executor import sbatch_text
-from jobs.launch import Command, generate_command, preprocess_command, python_of, rank_commands
+from jobs.launch import Command, cpus_of, generate_command, preprocess_command, python_of, rank_commands
 from jobs.pipeline import login_journal, run_locally, submit_jobs, wait_for_jobs
-from jobs.progress import saved_step
+from jobs.progress import parts_left, saved_step
 from jobs.slurm_site import read_site
 from jobs.spec import RunSpec, write_run
 from jobs.stages import Stage
+from jobs.submissions import is_cancelled
+
+MLFLOW_SECONDS = 15.0
+"""A run that was interrupted waits so long for MLflow to be told."""
 
 
 def submit_run(spec: RunSpec, wait: bool = False, check: bool = True, force: bool = False) -> int:
@@ -116,12 +120,27 @@ def run_in_foreground(spec: RunSpec, stages: Sequence[Stage]) -> int:
 
     typer.echo(f"run folder: {spec.paths.run_dir}")
     login_journal(spec).event("foreground", host=os.uname().nodename, pid=os.getpid())
-    with following() as follow:
-        exit_code = run_locally(spec, stages, follow)
-    if exit_code == EXIT_TEMPORARY:
-        typer.echo(f"not finished; to go on{_saved(spec)}: regrow resume {spec.typed}")
-        return exit_code
+    try:
+        with following() as follow:
+            exit_code = run_locally(spec, stages, follow)
+    except KeyboardInterrupt:
+        if not (left := _left(spec, stages)):
+            return _say_how_it_ended(spec, 0)
+        from jobs.sync import sync_soon
+
+        sync_soon(spec, MLFLOW_SECONDS)
+        typer.echo(f"{left[0]} is not finished; to go on{_saved(spec)}: regrow resume {spec.typed}")
+        return EXIT_TEMPORARY
     return _say_how_it_ended(spec, exit_code)
+
+
+def _left(spec: RunSpec, stages: Sequence[Stage]) -> list[Stage]:
+    """What a run that was interrupted has not done; the journal says that it was, also where that came between two stages."""
+    entries = read_journal(spec.paths.journal)
+    left = [stage for stage in stages if parts_left(spec, entries, stage)]
+    if left and not is_cancelled(entries):
+        login_journal(spec).event("cancel_requested", job_ids=[])
+    return left
 
 
 def _say_how_it_ended(spec: RunSpec, exit_code: int) -> int:
@@ -186,7 +205,7 @@ def job_texts(spec: RunSpec) -> list[str]:
 def _commands(spec: RunSpec, stage: Stage) -> list[Command]:
     """The processes that a stage starts, with placeholders for what is known only on the node."""
     python, stem = python_of(spec, sys.executable), str(spec.paths.journal / f"{stage}-JOBID-0")
-    cpus = int(spec.profile.parameters(stage).get("cpus_per_task") or 1)
+    cpus = cpus_of(spec, stage)
     match stage:
         case "prepare":
             return [preprocess_command(spec, python, stem, cpus)]

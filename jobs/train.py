@@ -11,7 +11,7 @@ from pathlib import Path
 from callbacks.journal import read_journal
 from callbacks.manifest import checkpoint_step, checkpoints, torn_reason
 from jobs.attempt import EXIT_TEMPORARY, Attempt, StageFailed
-from jobs.launch import python_of, rank_commands
+from jobs.launch import cpus_of, python_of, rank_commands
 from jobs.lease import Lease
 from jobs.progress import finished_step
 from jobs.spec import RunSpec
@@ -33,7 +33,9 @@ def train(attempt: Attempt) -> None:
     attempt.journal.event("ranks_started", world_size=spec.world_size, checkpoint=checkpoint and checkpoint.name)
     python = python_of(spec, sys.executable)
     with _stop_file(attempt) as stop_file:
-        commands = rank_commands(spec, python, attempt.stem, checkpoint, _free_port(), attempt.cpus, stop_file)
+        commands = rank_commands(
+            spec, python, attempt.stem, checkpoint, _free_port(), cpus_of(spec, "train"), stop_file
+        )
         try:
             attempt.run(commands, stop_file)
         except StageFailed as error:

@@ -300,11 +300,33 @@ def test_ended_submission_leaves_no_process(world: World, run: RunPaths, submiss
 
 
 def test_ctrl_c_loses_no_step_and_resume_goes_on(world: World, run: RunPaths) -> None:
-    paths, steps = RunPaths(world.runs_root / "interrupted"), ("max_steps=400", "eval_steps=400", "save_steps=400")
+    paths, code, printed = _interrupted(world, "interrupted", is_read=True)
+    assert code == 75, printed
+    (stopped,) = [entry for entry in read_journal(paths.journal) if entry["event"] == "stopped"]
+    assert f"train is not finished; to go on from step {stopped['step']}: regrow resume" in printed
+    assert "cancelled" in world.regrow("status", "interrupted", "--set", f"runs_root={world.runs_root}").stdout
+    done = world.regrow("resume", "interrupted", "--set", f"runs_root={world.runs_root}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _losses(paths) == list(range(1, 401))
+    assert [e["step"] for e in read_journal(paths.journal) if e["event"] == "training_began"] == [0, stopped["step"]]
+
+
+def test_ctrl_c_saves_also_where_nobody_reads_what_is_printed(world: World, run: RunPaths) -> None:
+    paths, _, _ = _interrupted(
+        world, "unread", is_read=False
+    )  # as `regrow submit ... | tee log`: Ctrl-C ends tee as well
+    (stopped,) = [entry for entry in read_journal(paths.journal) if entry["event"] == "stopped"]
+    assert stopped["step"] == _losses(paths)[-1]
+    assert torn_reason(paths.checkpoints / f"checkpoint-{stopped['step']}") == ""
+
+
+def _interrupted(world: World, name: str, is_read: bool) -> tuple[RunPaths, int, str]:
+    """Submit, and press Ctrl-C in the middle of the training; the exit code, and what was printed where somebody reads that."""
+    paths, steps = RunPaths(world.runs_root / name), ("max_steps=400", "eval_steps=400", "save_steps=400")
     settings = [*world.settings, *steps, "regrow.generation_eval=null"]
     flags = [flag for setting in settings for flag in ("--set", setting)]
     config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
-    command = [str(REGROW), "submit", config, "--no-check", "--name", "interrupted", *flags]
+    command = [str(REGROW), "submit", config, "--no-check", "--name", name, *flags]
     with subprocess.Popen(
         command, env=world.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as terminal:
@@ -312,18 +334,14 @@ def test_ctrl_c_loses_no_step_and_resume_goes_on(world: World, run: RunPaths) ->
         while len(_losses(paths)) < 20:
             assert terminal.poll() is None
             time.sleep(0.05)
+        if not is_read:
+            terminal.stdout.close()
         os.killpg(terminal.pid, signal.SIGINT)  # as a terminal does: to every process that it has in the foreground
-        printed = terminal.communicate(timeout=60)[0]
-    assert terminal.returncode == 75, printed
+        printed = terminal.stdout.read() if is_read else ""
+        terminal.wait(timeout=60)
     for pid in _processes_of(paths.run_dir):
         _wait_for_end(pid)
-    (stopped,) = [entry for entry in read_journal(paths.journal) if entry["event"] == "stopped"]
-    assert f"not finished; to go on from step {stopped['step']}: regrow resume" in printed
-    assert "cancelled" in world.regrow("status", "interrupted", "--set", f"runs_root={world.runs_root}").stdout
-    done = world.regrow("resume", "interrupted", "--set", f"runs_root={world.runs_root}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert _losses(paths) == list(range(1, 401))
-    assert [e["step"] for e in read_journal(paths.journal) if e["event"] == "training_began"] == [0, stopped["step"]]
+    return paths, terminal.returncode, printed
 
 
 def _losses(paths: RunPaths) -> list[int]:
