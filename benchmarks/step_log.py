@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 STEP_LOG_ENV = "REGROW_BENCH_STEP_LOG"
@@ -22,12 +21,7 @@ class LoggedAttempt:
     @property
     def durations(self) -> list[float]:
         """Of the steps, seconds, each with all that is logged and saved after it."""
-        return self.durations_after(0)
-
-    def durations_after(self, seconds: float) -> list[float]:
-        """Of the steps that began so long after the first."""
-        counted = self.times[0] + seconds
-        return [after - before for before, after in pairwise(self.times) if before >= counted]
+        return [after - before for before, after in zip(self.times, self.times[1:], strict=False)]
 
 
 def logged_attempts(folder: Path) -> list[LoggedAttempt]:

@@ -28,20 +28,25 @@ def uncollected() -> Iterator[None]:
 
 
 def run_to_the_end(main: Callable[[], None]) -> None:
-    """Run a process's `main`; when it returns, its threads are waited for, its exit handlers run, and there it ends.
+    """Run a process's `main`; when it returns or exits, its threads are waited for, its exit handlers run, and there it ends.
 
-    What else the interpreter does, taking every module apart, takes seconds once torch is there, and is of no use. To be
-    called before much is imported: handlers run in reverse order, and those that were there before do not run. Where
-    `main` raises, the process ends as any other.
+    What else the interpreter does, taking every module apart, takes seconds once torch is there (one with MLflow), and is of
+    no use. To be called before much is imported: handlers run in reverse order, and those that were there before do not run.
+    Where `main` raises anything else, the process ends as any other.
     """
-    has_returned = False
+    code: int | None = None
 
     def end() -> None:
-        if has_returned:
+        if code is not None:
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(0)
+            os._exit(code)
 
     atexit.register(end)
-    main()
-    has_returned = True
+    try:
+        main()
+        code = 0
+    except SystemExit as leaving:
+        if isinstance(leaving.code, int):
+            code = leaving.code
+        raise

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from pathlib import Path
 
+from callbacks.interpreter import run_to_the_end
 from callbacks.journal import JOURNAL_ENV, Entry, Journal, JournalReader
 from callbacks.mlflow_process import MLFLOW_WRITER, keep_posting, keep_sampling
 from callbacks.mlflow_run import MlflowRun
@@ -83,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_to_the_end(main)

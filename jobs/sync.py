@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import IO
 
+from callbacks.interpreter import run_to_the_end
 from callbacks.journal import JOURNAL_ENV, Entry, Journal, JournalReader
 from callbacks.mlflow_process import MLFLOW_WRITER, MlflowProcess, keep_posting, keep_sampling
 from callbacks.mlflow_sync import MlflowSync
@@ -96,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_to_the_end(main)

@@ -63,7 +63,7 @@ run_to_the_end(main)
     ("ending", "code", "printed"),
     [
         ("return", 0, ["main", "thread", "exit handler"]),
-        ("sys.exit(3)", 3, ["main", "thread", "exit handler", "taken apart"]),
+        ("sys.exit(3)", 3, ["main", "thread", "exit handler"]),
         ("raise ValueError", 1, ["main", "thread", "exit handler", "taken apart"]),
     ],
 )

@@ -1,0 +1,65 @@
+"""Turns: a training that logs, or does not, block by block; seen by who makes it take them. See quiet_logging.py."""
+
+import time
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+TURNS_ENV = "REGROW_TEST_TURNS"
+"""Environment variable: a folder for the two files."""
+QUIET, STEPS = "quiet", "steps"
+SETTLING = 5
+"""Steps of a block that do not count: what was held back is logged then."""
+
+
+class Turns:
+    """What the training is told, and how long its steps have taken."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._quiet, self._steps = folder / QUIET, folder / STEPS
+        self._blocks: list[tuple[str, float, float]] = []
+        """What was the case, and from when to when."""
+
+    def take(self, what: str, steps: int) -> None:
+        """Let so many steps pass; while `what` is "none", nothing is logged."""
+        self._quiet.touch() if what == "none" else self._quiet.unlink(missing_ok=True)
+        began = time.time()
+        self.wait_for(steps)
+        self._blocks.append((what, began, time.time()))
+
+    def end(self) -> None:
+        self._quiet.unlink(missing_ok=True)
+
+    def wait_for(self, steps: int) -> None:
+        """Until so many more have begun."""
+        enough, until = len(self.times()) + steps, time.monotonic() + 120
+        while len(self.times()) < enough:
+            assert time.monotonic() < until, f"{len(self.times())} steps, of {enough}"
+            time.sleep(0.1)
+
+    def times(self) -> list[float]:
+        """When each step began, seconds since the epoch."""
+        return [float(line) for line in self._steps.read_text().splitlines()] if self._steps.exists() else []
+
+    def ratios(self, what: str) -> list[float]:
+        """A block's median step beside that of its neighbours without logging, of each such block."""
+        medians = [self._median(began, ended) for _, began, ended in self._blocks]
+        found = []
+        for index, (name, _, _) in enumerate(self._blocks):
+            beside = [
+                medians[other]
+                for other in (index - 1, index + 1)
+                if 0 <= other < len(medians) and self._blocks[other][0] == "none"
+            ]
+            if name == what and beside:
+                found.append(medians[index] / (sum(beside) / len(beside)))
+        return found
+
+    def milliseconds(self, what: str) -> float:
+        """The median of the blocks' medians."""
+        return 1000 * median(self._median(began, ended) for name, began, ended in self._blocks if name == what)
+
+    def _median(self, began: float, ended: float) -> float:
+        steps = [after - before for before, after in pairwise(self.times()) if began <= before and after <= ended]
+        return median(steps[SETTLING:])
