@@ -251,3 +251,15 @@ def test_merge_of_the_document(tmp_path: Path) -> None:
         assert sum(line.rstrip(b",\n") == next(expected) for line in islice(lines, 174_663)) == 174_663
         assert list(lines) == [b"]\n"]
     assert next(expected, None) is None
+
+
+@pytest.mark.parametrize("border", [",\n", ", ", " ,\n\n", ",\n  "])
+@pytest.mark.parametrize("take", [None, 150])
+def test_merge_takes_arrays_with_any_border(tmp_path: Path, border: str, take: int | None) -> None:
+    odd = '{"instruction": "a", "input": "},\\n{", "output": "{}", "more": [{},\n{"x": [{},\n{}]}]}'
+    elements = [odd if number % 3 == 0 else json.dumps(record) for number, record in enumerate(records("p", 4000))]
+    (tmp_path / "a.json").write_text(f"[\n{border.join(elements)}\n]\n")
+    merged = merge([Source(tmp_path / "a.json", repeat=2, take=take)], tmp_path / "out.json")
+    expected = 2 * [json.loads(element) for element in elements[:take]]
+    assert json.loads((tmp_path / "out.json").read_text()) == expected
+    assert merged.sha256 == hashlib.sha256((tmp_path / "out.json").read_bytes()).hexdigest()
