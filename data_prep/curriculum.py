@@ -14,10 +14,11 @@ from typing import Any, BinaryIO, Self
 
 import msgspec
 
-from data_prep.records import BORDER, RecordError, iter_batches
+from data_prep.records import RecordError, iter_batches
 
 _OPTIONS = ("repeat", "take")
 _SOURCE = re.compile(r"(?P<path>.+?)(?::(?P<options>[\w-]+(?:=[^:,]*)?(?:[:,][\w-]+(?:=[^:,]*)?)*))?")
+_BORDER = b",\n"
 _COPY_BYTES = 1024 * 1024
 _WRITEBACK_BYTES = 16 * 1024 * 1024
 _UNHASHED_BLOCKS = 4
@@ -155,7 +156,7 @@ class _Digest:
 
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
-        self._blocks: Queue[bytes | memoryview | None] = Queue(_UNHASHED_BLOCKS)
+        self._blocks: Queue[bytes | None] = Queue(_UNHASHED_BLOCKS)
         self._thread = Thread(target=self._hash, daemon=True)
 
     def __enter__(self) -> Self:
@@ -166,7 +167,7 @@ class _Digest:
         self._blocks.put(None)
         self._thread.join()
 
-    def update(self, data: bytes | memoryview) -> None:
+    def update(self, data: bytes) -> None:
         self._blocks.put(data)
 
     def hexdigest(self) -> str:
@@ -178,7 +179,7 @@ class _Digest:
 
 
 class _ArrayWriter:
-    """A JSON array that grows by blocks of elements (`BORDER` between them); keeps its size."""
+    """A JSON array that grows by blocks of elements (`_BORDER` between them); keeps its size."""
 
     def __init__(self, file: BinaryIO, digest: _Digest) -> None:
         self.bytes = 0
@@ -193,10 +194,10 @@ class _ArrayWriter:
         """Where in the file the elements of the next block will begin."""
         return self.bytes + len(self._opening)
 
-    def append(self, elements: bytes | memoryview) -> None:
+    def append(self, elements: bytes) -> None:
         """Add a block."""
         self._put(self._opening)
-        self._opening = BORDER
+        self._opening = _BORDER
         self._put(elements)
 
     def append_again(self, start: int, end: int) -> None:
@@ -211,7 +212,7 @@ class _ArrayWriter:
         """Close the bracket."""
         self._put(b"\n]\n")
 
-    def _put(self, data: bytes | memoryview) -> None:
+    def _put(self, data: bytes) -> None:
         self._file.write(data)
         self._digest.update(data)
         self.bytes += len(data)
@@ -236,9 +237,9 @@ def _merged_source(source: Source, array: _ArrayWriter, progress: Callable[[int]
         if progress:
             progress(count)
 
-    for text, count in _taken_batches(source, report):
-        array.append(text)
-        records += count
+    for raws in _taken_batches(source, report):
+        array.append(_BORDER.join(raws))
+        records += len(raws)
     report(source.path.stat().st_size - consumed)
     end = array.bytes
     for _ in range(source.repeat - 1):
@@ -246,12 +247,12 @@ def _merged_source(source: Source, array: _ArrayWriter, progress: Callable[[int]
     return MergedSource(source.path, source.repeat, source.take, records)
 
 
-def _taken_batches(source: Source, progress: Callable[[int], None]) -> Iterator[tuple[bytes | memoryview, int]]:
-    """The records that a source takes, as one text with `BORDER` in between, and how many; RecordError when it holds fewer."""
+def _taken_batches(source: Source, progress: Callable[[int], None]) -> Iterator[Sequence[bytes]]:
+    """The original bytes of the records that a source takes; RecordError when it holds fewer."""
     count = 0
-    for raws, _, text in iter_batches(source.path, progress=progress):
+    for raws, _ in iter_batches(source.path, progress=progress):
         taken = raws if source.take is None else raws[: source.take - count]
-        yield text if text and len(taken) == len(raws) else BORDER.join(taken), len(taken)
+        yield taken
         count += len(taken)
         if count == source.take:
             return

@@ -14,8 +14,6 @@ from typing import Any, NamedTuple, Self
 import msgspec
 
 WINDOW = 256 * 1024
-BORDER = b",\n"
-"""Between two records of an array that we write."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
@@ -41,8 +39,6 @@ class Batch(NamedTuple):
 
     raws: Sequence[bytes]
     records: list[Record]
-    text: bytes | memoryview = b""
-    """All of them as they stand there, where that is with `BORDER` in between; empty: it is not, or is not known."""
 
 
 _RECORD = msgspec.json.Decoder(Record)
@@ -57,7 +53,7 @@ def iter_records(
     path: Path, *, check_output: bool = True, progress: Callable[[int], None] | None = None, window: int = WINDOW
 ) -> Iterator[tuple[bytes, Record]]:
     """The records of a file in order, each with its original bytes; RecordError at the first flaw, not before it."""
-    for raws, records, _ in iter_batches(path, check_output=check_output, progress=progress, window=window):
+    for raws, records in iter_batches(path, check_output=check_output, progress=progress, window=window):
         yield from zip(map(bytes, raws), records, strict=True)
 
 
@@ -67,10 +63,10 @@ def iter_batches(
     """As `iter_records`, by the window: `progress` gets the bytes of the file itself that each window took."""
     count = 0
     with _Content(path, progress) as content:
-        for raws, text in _raw_batches(content, window):
+        for raws in _raw_batches(content, window):
             records, flaw = _typed(raws, check_output)
             if records:
-                yield Batch(raws[: len(records)], records, b"" if flaw else text)
+                yield Batch(raws[: len(records)], records)
             count += len(records)
             if flaw:
                 raise RecordError(f"{path}, record {count + 1}: {flaw}")
@@ -110,14 +106,7 @@ class _Content:
         return chunk
 
 
-class _Raws(NamedTuple):
-    """The bytes of each record of a window; and of all together, as in `Batch`."""
-
-    raws: Sequence[bytes]
-    text: bytes | memoryview = b""
-
-
-def _raw_batches(content: _Content, window: int) -> Iterator[_Raws]:
+def _raw_batches(content: _Content, window: int) -> Iterator[Sequence[bytes]]:
     """The bytes of each record, by the window; a `[` in front makes the file an array, anything else JSON lines."""
     text = content.read(max(window, len(_BOM))).removeprefix(_BOM).lstrip(_SPACE)
     while not text and (chunk := content.read(window)):
@@ -127,33 +116,32 @@ def _raw_batches(content: _Content, window: int) -> Iterator[_Raws]:
     return _line_batches(content, text, window)
 
 
-def _line_batches(content: _Content, text: bytes, window: int) -> Iterator[_Raws]:
+def _line_batches(content: _Content, text: bytes, window: int) -> Iterator[Sequence[bytes]]:
     """The lines that are not blank; `text` is what has been read of them."""
     count = 0
     chunk = b"\n"  # `text` may hold lines too
     while chunk:
         chunk = content.read(max(window, len(text)))
         complete, _, text = (text + chunk).rpartition(b"\n")
-        raws = [stripped for line in complete.split(b"\n") if (stripped := line.strip(_SPACE))]
-        yield _Raws(raws)
+        yield (raws := [stripped for line in complete.split(b"\n") if (stripped := line.strip(_SPACE))])
         count += len(raws)
     if last := text.strip(_SPACE):
         if _is_cut_off(last):
             raise RecordError(f"{content.path}: ends inside record {count + 1} (truncated?)")
-        yield _Raws([last])
+        yield [last]
 
 
-def _array_batches(content: _Content, text: bytes, window: int) -> Iterator[_Raws]:
+def _array_batches(content: _Content, text: bytes, window: int) -> Iterator[Sequence[bytes]]:
     """The elements of an array; `text` is what has been read behind its `[`."""
     count = 0
     closed = False
     while not closed:
         chunk = content.read(max(window, len(text)))
         text += chunk
-        raws, text, closed, joined = (_quick_elements(text) if chunk else None) or _elements(text)
+        raws, text, closed = (_quick_elements(text) if chunk else None) or _elements(text)
         if closed and not count and raws == [b""]:  # the array is empty
             return
-        yield _Raws(raws, joined)
+        yield raws
         count += len(raws)
         if not chunk and not closed:
             yield from _unclosed(content.path, text.strip(_SPACE), count)
@@ -163,11 +151,11 @@ def _array_batches(content: _Content, text: bytes, window: int) -> Iterator[_Raw
     raise RecordError(f'{content.path}: text stands behind the "]" after record {count}: {text.strip(_SPACE)[:20]!r}')
 
 
-def _unclosed(path: Path, last: bytes, count: int) -> Iterator[_Raws]:
+def _unclosed(path: Path, last: bytes, count: int) -> Iterator[Sequence[bytes]]:
     """What a file holds behind its last comma when its `]` is missing; always an error in the end."""
     if _is_cut_off(last):
         raise RecordError(f"{path}: ends inside record {count + 1} (truncated?)")
-    yield _Raws([last])
+    yield [last]
     raise RecordError(f'{path}: ends after record {count + 1} without the closing "]" (truncated?)')
 
 
@@ -197,8 +185,6 @@ class _Elements(NamedTuple):
     raws: Sequence[bytes]
     rest: bytes
     closed: bool
-    joined: bytes | memoryview = b""
-    """As `Batch.text`."""
 
 
 # Between two records stands `}, {"`. In a string it would be `}, {\"` (or the string's end); in a list within a record
@@ -214,21 +200,10 @@ def _quick_elements(text: bytes) -> _Elements | None:
         if border := _BETWEEN.match(text, brace):
             try:
                 array = b"".join((b"[", memoryview(text)[: brace + 1], b"]"))  # a single copy of the window
-                raws = _RAWS.decode(array)
-                return _Elements(raws, text[border.end() :], closed=False, joined=_joined(array, len(raws)))
+                return _Elements(_RAWS.decode(array), text[border.end() :], closed=False)
             except _UNDECODABLE:
                 return None
     return None
-
-
-def _joined(array: bytes, count: int) -> bytes | memoryview:
-    """What stands between an array's brackets, if that is `count` objects with `BORDER` in between; else empty.
-
-    A list in a record may have such a border too, and the array another one: then it is the array as it stands, and right.
-    """
-    if array.count(b"}" + BORDER + b"{") != count - 1:
-        return b""
-    return memoryview(array)[array.index(b"{") : -1]
 
 
 def _elements(text: bytes) -> _Elements:
