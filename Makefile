@@ -59,7 +59,7 @@ bench-data: setup  ## the document's merge beside other tools and beside copying
 bench-preempt: setup slurm-packages  ## trainings that lose their node by one schedule: requeue, checkpoints at SIGTERM, submitit, regrow
 	$(BENCH) benchmarks/preemption.py $(ARGS)
 
-bench-logging: setup  ## a training's step time beside a healthy, a slow and a dead MLflow server
+bench-logging: setup  ## a training's step time beside a healthy, a slow, a hanging and a dead MLflow server
 	$(BENCH) benchmarks/metric_logging.py $(ARGS)
 
 bench-gpu: setup  ## LoRA on attention, on experts, with ScatterMoE kernels; needs a GPU

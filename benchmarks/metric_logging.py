@@ -1,9 +1,10 @@
 """`make bench-logging`: what logging every step to MLflow adds to a training's step.
 
-To a server that is healthy, one that takes half a second for each request, and one that is not there; regrow's journal and
-uploader, and HF's MLflowCallback as Axolotl sets it up. All trainings are Axolotl's own module on the same toy config, with a
-micro-batch so small that a step takes 20 ms. A training takes turns: block by block it logs, or logs nothing and its uploader
-stands still; a block is compared with its neighbours. Two trainings that do the same differ by more than logging costs.
+To a server that is healthy, one that takes half a second for each request, one that never answers, and one that is not there;
+regrow's journal and uploader, and HF's MLflowCallback as Axolotl sets it up. All trainings are Axolotl's own module on the same
+toy config, with a micro-batch so small that a step takes 20 ms. A training takes turns: block by block it logs, or logs nothing
+and its uploader stands still; a block is compared with its neighbours. Two trainings that do the same differ by more than
+logging costs.
 """
 
 import argparse
@@ -34,8 +35,8 @@ SETTLING_SECONDS = 10.0
 """From the first step on: the uploader imports MLflow meanwhile, which in a job it does beside the ranks' own imports."""
 BLOCK = 100
 """Steps."""
-SLOW_SECONDS = 0.5
-SERVERS = ("healthy", "slow", "dead")
+DELAYS = {"slow": 0.5, "hanging": None}
+"""Seconds before a request gets through; None: it never does."""
 MOST_SECONDS = 900
 """A training that has not begun by then never will."""
 
@@ -60,7 +61,10 @@ class Training:
         return {"plugins": ["quiet_logging.QuietPlugin"], "regrow": None, **tracking}
 
 
-TRAININGS = [Training(logger, server) for logger in ("regrow", "MLflowCallback") for server in SERVERS]
+TRAININGS = [
+    *(Training("regrow", server) for server in ("healthy", "slow", "hanging", "dead")),
+    *(Training("MLflowCallback", server) for server in ("healthy", "slow", "dead")),
+]
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Outcome:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=16, help="that log, in each training")
+    parser.add_argument("--only", default="", help="the ways that have this in their name")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="regrow-"))
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
@@ -86,7 +91,7 @@ def main() -> int:
     try:
         server.start()
         bench = Bench(build_world(folder, environment), server, options.blocks)
-        outcomes = {training: bench.run(training) for training in TRAININGS}
+        outcomes = {training: bench.run(training) for training in TRAININGS if options.only in training.name}
     finally:
         server.kill()
         shutil.rmtree(folder)
@@ -108,7 +113,7 @@ class Bench:
         print(f"{training.name} ...", file=sys.stderr, flush=True)
         folder = self._world.folder / training.name.replace(" ", "-")
         folder.mkdir()
-        self._way.delay = SLOW_SECONDS if training.server == "slow" else 0.0
+        self._way.delay = DELAYS.get(training.server, 0.0)
         uri = f"http://127.0.0.1:{free_port()}" if training.server == "dead" else self._way.uri
         off = {"save_strategy": "no", "eval_strategy": "no", "eval_steps": None, "save_steps": None}
         config = self._world.config_by_hand(folder, max_steps=1_000_000, **off, **training.changes(uri))
