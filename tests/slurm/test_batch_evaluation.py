@@ -1,7 +1,6 @@
 """Batch evaluation on a real Slurm: every array task is taken away in the midst, and nothing is generated twice."""
 
 import json
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from dev_cluster.cluster import DevCluster
-from dev_cluster.processes import kill, wait_until
+from dev_cluster.processes import wait_until
 from dev_cluster.site import Site
 from world import World
 
@@ -45,6 +44,7 @@ class Evaluation:
 
     paths: RunPaths
     parts: int
+    frozen_folder: Path
 
     def entries(self, *events: str) -> list[Entry]:
         return [entry for entry in read_journal(self.paths.journal) if entry["event"] in events]
@@ -66,22 +66,22 @@ class Evaluation:
         """Each model's merged predictions."""
         return {path.parent.name: path.read_bytes() for path in self.paths.evaluations.glob("*/predictions.jsonl")}
 
-    def generators(self) -> dict[int, int]:
-        """Process id of each part that generates at this moment."""
-        found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (folder / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if b"jobs.generate" in words and str(self.paths.run_dir).encode() in words:
-                found[int(words[words.index(str(self.paths.run_dir).encode()) + 1])] = int(folder.name)
-        return found
+    def frozen(self, *, ever: bool = False) -> set[int]:
+        """Parts that stand frozen after their first batch at this moment; ever: or did."""
+        pids = {int(mark.name): mark.read_text() for mark in self.frozen_folder.iterdir()}
+        return {part for part, pid in pids.items() if ever or _is_stopped(pid)}
+
+
+def _is_stopped(pid: str) -> bool:
+    try:
+        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:  # it has ended
+        return False
 
 
 @pytest.fixture
-def evaluate(world: World, records: Path) -> Iterator[Callable[..., Evaluation]]:
-    """Type `regrow evaluate MODELS`; with a cluster, as an array on its preemptible nodes."""
+def evaluate(world: World, records: Path, tmp_path: Path) -> Iterator[Callable[..., Evaluation]]:
+    """Type `regrow evaluate MODELS`; with a cluster, as an array on its preemptible nodes, each part of which freezes once."""
 
     def typed(
         name: str,
@@ -91,59 +91,24 @@ def evaluate(world: World, records: Path) -> Iterator[Callable[..., Evaluation]]
         settings: dict[str, object],
     ) -> Evaluation:
         where: dict[str, object] = {"runs_root": world.runs_root, "tracking_uri": world.tracking_uri}
+        environment = {}
         if cluster:
+            environment = {"REGROW_TEST_FROZEN": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent / "freezing")}
             where |= {"slurm_conf": cluster.conf, "evaluate.slurm_partition": "gpu-preempt", "evaluate.gpus_per_node": 1,
                       "evaluate.cpus_per_task": 1}  # fmt: skip
         flags = [f for key, value in {**where, **settings}.items() for f in ("--set", f"{key}={value}")]
         done = world.regrow("evaluate", *models, "--data", str(records), "--shards", str(shards), "--name", name,
-                            "--cluster", "dev" if cluster else "local", *flags)  # fmt: skip
+                            "--cluster", "dev" if cluster else "local", *flags, environment=environment)  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         paths = RunPaths(world.runs_root / name)
-        return Evaluation(paths, len(json.loads(paths.run_json.read_bytes())["evaluation"]["models"]) * shards)
+        models = json.loads(paths.run_json.read_bytes())["evaluation"]["models"]
+        return Evaluation(paths, len(models) * shards, tmp_path)
 
     yield typed
 
 
-def test_array_whose_every_task_is_preempted_gives_what_an_undisturbed_run_gives(
-    world: World, trained: str, cluster: DevCluster, evaluate: Callable[..., Evaluation]
-) -> None:
-    settings = {ONE_A_BATCH: 1, "regrow.evaluate.max_new_tokens": 12}
-    calm = evaluate("calm", trained, "--checkpoints", "all", settings=settings)
-    cluster.up(Site())
-    settings["evaluate.slurm_array_parallelism"] = 6
-    taken = evaluate("taken", trained, "--checkpoints", "all", cluster=cluster, settings=settings)
-    most = 0
-
-    def preempt_all() -> bool:
-        """Freeze each task once it has begun to write; once all that run are frozen, take the nodes away."""
-        nonlocal most
-        running, preempted = taken.running(), taken.parts_with("left", cause="preempted")
-        most = max(most, len(running))
-        written = taken.parts_with("generated")
-        frozen = {part: pid for part, pid in taken.generators().items() if part in written - preempted}
-        kill(list(frozen.values()), signal.SIGSTOP)
-        if frozen and frozen.keys() >= running - preempted:
-            cluster.preempt()
-            wait_until(lambda: taken.parts_with("left") >= frozen.keys(), 60, "the frozen tasks to leave")
-        return taken.parts_with("left", cause="preempted") == set(range(taken.parts))
-
-    wait_until(preempt_all, WAIT_SECONDS, "every array task to be preempted")
-    wait_until(lambda: bool(taken.entries("run_ended")), WAIT_SECONDS, "the report")
-    assert most <= 6
-    assert taken.predictions() == calm.predictions()
-    assert len(taken.predictions()) == 3
-    generated = Counter((entry["part"], entry["batch"]) for entry in taken.entries("generated"))
-    assert set(generated.values()) == {1}
-    assert sum(entry["records"] for entry in taken.entries("generated")) == 3 * RECORDS
-    continued = [entry for entry in taken.entries("part_began") if entry["done"]]
-    assert len({entry["part"] for entry in continued}) == taken.parts
-    requeued = {entry["job_id"] for entry in taken.entries("requeued")}
-    assert len(requeued) == taken.parts and all("_" in job_id for job_id in requeued)  # elements, never the array
-    assert len(taken.entries("submitted")) == 2  # the array, and the report
-    wait_until(lambda: not cluster.run("squeue", "--noheader").stdout, WAIT_SECONDS, "the report's last word to MLflow")
-
-
-def test_tables_of_all_checkpoints_stand_in_mlflow_under_the_run_that_trained_them(world: World, trained: str) -> None:
+def assert_tables_stand_in_mlflow_under_the_run_that_trained(world: World, trained: str) -> None:
+    """One nested run for each checkpoint of the evaluation `taken`, with its table, and one of them is the best."""
     from mlflow import MlflowClient
 
     client = MlflowClient(world.tracking_uri)
@@ -162,6 +127,43 @@ def test_tables_of_all_checkpoints_stand_in_mlflow_under_the_run_that_trained_th
     assert sum(run.data.tags.get("regrow.best_checkpoint") == "true" for run in of_taken.values()) == 1
 
 
+def test_array_whose_every_task_is_preempted_gives_what_an_undisturbed_run_gives(
+    world: World, trained: str, cluster: DevCluster, evaluate: Callable[..., Evaluation]
+) -> None:
+    settings = {ONE_A_BATCH: 1, "regrow.evaluate.max_new_tokens": 12}
+    calm = evaluate("calm", trained, "--checkpoints", "all", settings=settings)
+    cluster.up(Site())
+    settings["evaluate.slurm_array_parallelism"] = 6
+    taken = evaluate("taken", trained, "--checkpoints", "all", cluster=cluster, settings=settings)
+    most = 0
+
+    def preempt_all() -> bool:
+        """Once all that run for the first time are frozen, take the nodes away."""
+        nonlocal most
+        running, frozen = taken.running(), taken.frozen()
+        most = max(most, len(running))
+        if frozen and frozen >= running - taken.parts_with("left"):
+            cluster.preempt()
+            wait_until(lambda: not frozen & taken.frozen(), 60, "the frozen tasks to leave")
+        return taken.frozen(ever=True) == set(range(taken.parts)) and not taken.frozen()
+
+    wait_until(preempt_all, WAIT_SECONDS, "every array task to be preempted")
+    wait_until(lambda: bool(taken.entries("run_ended")), WAIT_SECONDS, "the report")
+    assert most <= 6
+    assert taken.predictions() == calm.predictions()
+    assert len(taken.predictions()) == 3
+    generated = Counter((entry["part"], entry["batch"]) for entry in taken.entries("generated"))
+    assert set(generated.values()) == {1}
+    assert sum(entry["records"] for entry in taken.entries("generated")) == 3 * RECORDS
+    continued = [entry for entry in taken.entries("part_began") if entry["done"]]
+    assert len({entry["part"] for entry in continued}) == taken.parts
+    requeued = {entry["job_id"] for entry in taken.entries("requeued")}
+    assert len(requeued) == taken.parts and all("_" in job_id for job_id in requeued)  # elements, never the array
+    assert len(taken.entries("submitted")) == 2  # the array, and the report
+    wait_until(lambda: not cluster.run("squeue", "--noheader").stdout, WAIT_SECONDS, "the report's last word to MLflow")
+    assert_tables_stand_in_mlflow_under_the_run_that_trained(world, trained)
+
+
 def test_elements_that_a_site_cancels_are_succeeded_and_the_report_waits_for_them(
     trained: str, cluster: DevCluster, evaluate: Callable[..., Evaluation]
 ) -> None:
@@ -170,8 +172,7 @@ def test_elements_that_a_site_cancels_are_succeeded_and_the_report_waits_for_the
     run = evaluate("cancelled", trained, cluster=cluster, shards=3, settings=settings)
     arrays = [entry["parts"] for entry in run.entries("submitted") if entry["stage"] == "evaluate"]
     assert arrays == [[0, 1], [2]]  # split at MaxArraySize
-    wait_until(lambda: len(run.parts_with("part_began")) == 3, WAIT_SECONDS, "all parts to begin")
-    kill(list(run.generators().values()), signal.SIGSTOP)
+    wait_until(lambda: len(run.frozen()) == 3, WAIT_SECONDS, "all parts to freeze")
     cluster.preempt()
     wait_until(lambda: bool(run.entries("run_ended")), WAIT_SECONDS, "the report")
     successors = [entry for entry in run.entries("submitted") if "successor_of" in entry]
