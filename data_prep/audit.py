@@ -233,8 +233,8 @@ def _tallied(
     path: Path, target: _Target, known: Set[bytes], progress: Callable[[int], None] | None, take: int | None = None
 ) -> _Tally:
     tally = _Tally(path, target, known)
-    for _, records in iter_batches(path, check_output=False, progress=progress):
-        for record in records:
+    for batch in iter_batches(path, check_output=False, progress=progress):
+        for record in batch.records:
             if take is not None and len(tally.lengths) == take:
                 return tally
             tally.add(record)

@@ -1,9 +1,9 @@
 """Sources concatenated into the one JSON array that training reads: checked, cut, repeated, in the original bytes."""
 
+import errno
 import hashlib
 import os
 import re
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,14 +14,13 @@ from typing import Any, BinaryIO, Self
 
 import msgspec
 
-from data_prep.records import RecordError, iter_batches
+from data_prep.records import BORDER, Batch, RecordError, iter_batches
 
 _OPTIONS = ("repeat", "take")
 _SOURCE = re.compile(r"(?P<path>.+?)(?::(?P<options>[\w-]+(?:=[^:,]*)?(?:[:,][\w-]+(?:=[^:,]*)?)*))?")
-_BORDER = b",\n"
-_COPY_BYTES = 1024 * 1024
+_CHUNK_BYTES = 2 * 1024 * 1024
 _WRITEBACK_BYTES = 16 * 1024 * 1024
-_UNHASHED_BLOCKS = 4
+_MOST_TASKS = 256
 
 
 @dataclass(frozen=True)
@@ -116,12 +115,12 @@ def merge(sources: Sequence[Source], output: Path, *, progress: Callable[[int], 
         raise RecordError(f"{output} is one of its own sources: write the curriculum to another file")
     output.parent.mkdir(parents=True, exist_ok=True)
     meta = meta_path(output)
-    with _replacing(output, outdated=meta) as file, _Digest() as digest:
-        array = _ArrayWriter(file, digest)
+    with _replacing(output, outdated=meta) as file, _Follower(file.fileno()) as follower:
+        array = _ArrayWriter(file, follower)
         merged = tuple(_merged_source(source, array, progress) for source in sources)
         array.end()
     records = sum(source.records * source.repeat for source in merged)
-    result = Merged(output, digest.hexdigest(), array.bytes, records, merged)
+    result = Merged(output, follower.sha256.hexdigest(), array.bytes, records, merged)
     with _replacing(meta) as file:
         file.write(msgspec.json.format(msgspec.json.encode(result.to_dict())) + b"\n")
     return result
@@ -134,7 +133,7 @@ def _is_same_file(path: Path, other: Path) -> bool:
 @contextmanager
 def _replacing(path: Path, *, outdated: Path | None = None) -> Iterator[BinaryIO]:
     """A file that becomes `path` when the block ends well and is gone when it fails; `outdated` goes just before."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     try:
         with part.open("x+b") as file:
             yield file
@@ -148,83 +147,135 @@ def _replacing(path: Path, *, outdated: Path | None = None) -> Iterator[BinaryIO
         raise
 
 
-class _Digest:
-    """The sha256 of a file, by a thread of its own: it does without the GIL, and so goes on beside the decoding.
+class _Follower:
+    """A thread that goes behind the writer of a file: hashes what has been written, and writes parts of it once more.
 
-    A context manager; complete behind its block.
+    All of it is done without the GIL, beside the decoding. A context manager; behind its block all is done, or given up where
+    the block has failed. The first error is raised at the next task, or behind the block.
     """
 
-    def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
-        self._blocks: Queue[bytes | None] = Queue(_UNHASHED_BLOCKS)
-        self._thread = Thread(target=self._hash, daemon=True)
+    def __init__(self, fd: int) -> None:
+        self.sha256 = hashlib.sha256()
+        self._fd = fd
+        self._tasks: Queue[Callable[[], None] | None] = Queue(_MOST_TASKS)
+        self._buffer = memoryview(bytearray(_CHUNK_BYTES))
+        self._offset = self._begun = 0
+        """How far it has come; and up to where the disk has been told to write."""
+        self._error: OSError | None = None
+        self._is_wanted = True
+        self._thread = Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._blocks.put(None)
-        self._thread.join()
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._is_wanted = kind is None
+        self._tasks.put(None)
+        try:
+            self._thread.join()
+        finally:  # Ctrl-C too
+            self._is_wanted = False
+            self._thread.join()
+        if self._error and not kind:
+            raise self._error
 
-    def update(self, data: bytes) -> None:
-        self._blocks.put(data)
+    def hash(self, end: int) -> None:
+        """Hash on to an offset, up to which the kernel has the file's bytes."""
+        self._put(lambda: self._hash(end))
 
-    def hexdigest(self) -> str:
-        return self._sha256.hexdigest()
+    def repeat(self, start: int, end: int) -> None:
+        """Write what stands between two offsets again, to where it has come then, and hash it."""
+        self._put(lambda: self._repeat(start, end))
 
-    def _hash(self) -> None:
-        while (data := self._blocks.get()) is not None:
-            self._sha256.update(data)
+    def _put(self, task: Callable[[], None]) -> None:
+        if self._error:
+            raise self._error
+        self._tasks.put(task)
+
+    def _run(self) -> None:
+        while task := self._tasks.get():
+            if not self._error:
+                try:
+                    task()
+                except OSError as error:
+                    self._error = error
+
+    def _hash(self, end: int) -> None:
+        while self._offset < end and self._is_wanted:
+            self._add(self._read(self._offset, end))
+
+    def _repeat(self, start: int, end: int) -> None:
+        # Not os.copy_file_range: the bytes have to be read for their hash anyway, so it saves nothing.
+        while start < end and self._is_wanted:
+            data = unwritten = self._read(start, end)
+            while unwritten:
+                unwritten = unwritten[os.pwrite(self._fd, unwritten, self._offset + len(data) - len(unwritten)) :]
+            self._add(data)
+            start += len(data)
+
+    def _read(self, start: int, end: int) -> memoryview:
+        """As much as the buffer holds of what stands between two offsets."""
+        count = os.preadv(self._fd, [self._buffer[: end - start]], start)
+        if not count:
+            raise OSError(errno.EIO, "what was written cannot be read back")
+        return self._buffer[:count]
+
+    def _add(self, data: memoryview) -> None:
+        self.sha256.update(data)
+        self._offset += len(data)
+        if self._offset - self._begun >= _WRITEBACK_BYTES:
+            # Have the disk write while there is more to come; otherwise all of it waits for the fsync. Linux begins to write
+            # the range's dirty pages, does not wait, and keeps them for whoever reads the file next.
+            os.posix_fadvise(self._fd, self._begun, self._offset - self._begun, os.POSIX_FADV_DONTNEED)
+            self._begun = self._offset
 
 
 class _ArrayWriter:
-    """A JSON array that grows by blocks of elements (`_BORDER` between them); keeps its size."""
+    """A JSON array that grows by blocks of elements (`BORDER` between them); keeps its size."""
 
-    def __init__(self, file: BinaryIO, digest: _Digest) -> None:
+    def __init__(self, file: BinaryIO, follower: _Follower) -> None:
         self.bytes = 0
         self._file = file
-        self._digest = digest
+        self._follower = follower
         self._opening = b"[\n"
-        self._begun = 0
-        """Up to where the disk has been told to write."""
+        self._followed = 0
+        """Up to where the follower has been told to go."""
 
     @property
     def next_offset(self) -> int:
         """Where in the file the elements of the next block will begin."""
         return self.bytes + len(self._opening)
 
-    def append(self, elements: bytes) -> None:
+    def append(self, elements: bytes | memoryview) -> None:
         """Add a block."""
         self._put(self._opening)
-        self._opening = _BORDER
+        self._opening = BORDER
         self._put(elements)
 
     def append_again(self, start: int, end: int) -> None:
         """Add what stands between two offsets of the file."""
         self.append(b"")
-        self._file.flush()
-        # Not os.copy_file_range: the digest has to read these bytes anyway, so it saves nothing.
-        for offset in range(start, end, _COPY_BYTES):
-            self._put(os.pread(self._file.fileno(), min(_COPY_BYTES, end - offset), offset))
+        self._have_followed()
+        self._follower.repeat(start, end)
+        self.bytes += end - start
+        self._followed = self._file.seek(self.bytes)
 
     def end(self) -> None:
         """Close the bracket."""
         self._put(b"\n]\n")
+        self._have_followed()
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes | memoryview) -> None:
         self._file.write(data)
-        self._digest.update(data)
         self.bytes += len(data)
-        if self.bytes - self._begun >= _WRITEBACK_BYTES:
-            self._begin_writeback()
+        if self.bytes - self._followed >= _CHUNK_BYTES:
+            self._have_followed()
 
-    def _begin_writeback(self) -> None:
-        """Have the disk write while there is more to come; otherwise all of it waits for the fsync."""
+    def _have_followed(self) -> None:
         self._file.flush()
-        # Linux begins to write the range's dirty pages, does not wait, and keeps them for whoever reads the file next.
-        os.posix_fadvise(self._file.fileno(), self._begun, self.bytes - self._begun, os.POSIX_FADV_DONTNEED)
-        self._begun = self.bytes
+        self._follower.hash(self.bytes)
+        self._followed = self.bytes
 
 
 def _merged_source(source: Source, array: _ArrayWriter, progress: Callable[[int], None] | None) -> MergedSource:
@@ -237,9 +288,9 @@ def _merged_source(source: Source, array: _ArrayWriter, progress: Callable[[int]
         if progress:
             progress(count)
 
-    for raws in _taken_batches(source, report):
-        array.append(_BORDER.join(raws))
-        records += len(raws)
+    for batch in _taken_batches(source, report):
+        array.append(batch.text)
+        records += len(batch)
     report(source.path.stat().st_size - consumed)
     end = array.bytes
     for _ in range(source.repeat - 1):
@@ -247,11 +298,11 @@ def _merged_source(source: Source, array: _ArrayWriter, progress: Callable[[int]
     return MergedSource(source.path, source.repeat, source.take, records)
 
 
-def _taken_batches(source: Source, progress: Callable[[int], None]) -> Iterator[Sequence[bytes]]:
-    """The original bytes of the records that a source takes; RecordError when it holds fewer."""
+def _taken_batches(source: Source, progress: Callable[[int], None]) -> Iterator[Batch]:
+    """The records that a source takes; RecordError when it holds fewer."""
     count = 0
-    for raws, _ in iter_batches(source.path, progress=progress):
-        taken = raws if source.take is None else raws[: source.take - count]
+    for batch in iter_batches(source.path, progress=progress):
+        taken = batch if source.take is None else batch.first(source.take - count)
         yield taken
         count += len(taken)
         if count == source.take:

@@ -7,6 +7,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -34,14 +35,30 @@ class Record(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     output: str
 
 
-class Batch(NamedTuple):
-    """Records that stand next to each other in a file: their original bytes (as bytes or msgspec.Raw), and decoded."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records that stand next to each other in a file."""
 
-    raws: Sequence[bytes]
+    text: bytes | memoryview
+    """Their original bytes, with `BORDER` between them; a file's own border stays where it is a comma and one line feed."""
     records: list[Record]
 
+    def __len__(self) -> int:
+        return len(self.records)
 
+    def raws(self) -> list[bytes]:
+        """Each record's bytes."""
+        return list(map(bytes, _RAWS.decode(b"".join((b"[", self.text, b"]")))))
+
+    def first(self, count: int) -> Self:
+        """The batch up to a record."""
+        return self if count >= len(self) else type(self)(BORDER.join(self.raws()[:count]), self.records[:count])
+
+
+BORDER = b",\n"
+"""What stands between two records."""
 _RECORD = msgspec.json.Decoder(Record)
+_RECORDS = msgspec.json.Decoder(list[Record])
 _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 _ANYTHING = msgspec.json.Decoder(Any)
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
@@ -53,8 +70,8 @@ def iter_records(
     path: Path, *, check_output: bool = True, progress: Callable[[int], None] | None = None, window: int = WINDOW
 ) -> Iterator[tuple[bytes, Record]]:
     """The records of a file in order, each with its original bytes; RecordError at the first flaw, not before it."""
-    for raws, records in iter_batches(path, check_output=check_output, progress=progress, window=window):
-        yield from zip(map(bytes, raws), records, strict=True)
+    for batch in iter_batches(path, check_output=check_output, progress=progress, window=window):
+        yield from zip(batch.raws(), batch.records, strict=True)
 
 
 def iter_batches(
@@ -63,11 +80,11 @@ def iter_batches(
     """As `iter_records`, by the window: `progress` gets the bytes of the file itself that each window took."""
     count = 0
     with _Content(path, progress) as content:
-        for raws in _raw_batches(content, window):
-            records, flaw = _typed(raws, check_output)
-            if records:
-                yield Batch(raws[: len(records)], records)
-            count += len(records)
+        for found in _found(content, window):
+            batch, flaw = _checked(found, check_output)
+            if batch.records:
+                yield batch
+            count += len(batch)
             if flaw:
                 raise RecordError(f"{path}, record {count + 1}: {flaw}")
     if not count:
@@ -106,17 +123,21 @@ class _Content:
         return chunk
 
 
-def _raw_batches(content: _Content, window: int) -> Iterator[Sequence[bytes]]:
-    """The bytes of each record, by the window; a `[` in front makes the file an array, anything else JSON lines."""
+_Found = Batch | Sequence[bytes]
+"""A window's records, decoded at one go; or the bytes of what should be records, where that did not succeed."""
+
+
+def _found(content: _Content, window: int) -> Iterator[_Found]:
+    """What each window holds; a `[` in front makes the file an array, anything else JSON lines."""
     text = content.read(max(window, len(_BOM))).removeprefix(_BOM).lstrip(_SPACE)
     while not text and (chunk := content.read(window)):
         text = chunk.lstrip(_SPACE)
     if text.startswith(b"["):
-        return _array_batches(content, text[1:], window)
-    return _line_batches(content, text, window)
+        return _array_elements(content, text[1:].lstrip(_SPACE), window)
+    return _lines(content, text, window)
 
 
-def _line_batches(content: _Content, text: bytes, window: int) -> Iterator[Sequence[bytes]]:
+def _lines(content: _Content, text: bytes, window: int) -> Iterator[Sequence[bytes]]:
     """The lines that are not blank; `text` is what has been read of them."""
     count = 0
     chunk = b"\n"  # `text` may hold lines too
@@ -131,18 +152,18 @@ def _line_batches(content: _Content, text: bytes, window: int) -> Iterator[Seque
         yield [last]
 
 
-def _array_batches(content: _Content, text: bytes, window: int) -> Iterator[Sequence[bytes]]:
+def _array_elements(content: _Content, text: bytes, window: int) -> Iterator[_Found]:
     """The elements of an array; `text` is what has been read behind its `[`."""
     count = 0
     closed = False
     while not closed:
         chunk = content.read(max(window, len(text)))
         text += chunk
-        raws, text, closed = (_quick_elements(text) if chunk else None) or _elements(text)
-        if closed and not count and raws == [b""]:  # the array is empty
+        found, text, closed = (_quick_elements(text) if chunk else None) or _elements(text)
+        if closed and not count and found == [b""]:  # the array is empty
             return
-        yield raws
-        count += len(raws)
+        yield found
+        count += len(found)
         if not chunk and not closed:
             yield from _unclosed(content.path, text.strip(_SPACE), count)
     while not text.strip(_SPACE):
@@ -182,14 +203,14 @@ def _fault(text: bytes) -> str:
 class _Elements(NamedTuple):
     """The complete elements of an array's text, the text behind them, and whether the array ended in between."""
 
-    raws: Sequence[bytes]
+    found: _Found
     rest: bytes
     closed: bool
 
 
 # Between two records stands `}, {"`. In a string it would be `}, {\"` (or the string's end); in a list within a record
 # it may be the same, but then what stands before it does not decode.
-_BETWEEN = re.compile(rb'\}[ \t\r\n]*+,(?=[ \t\r\n]*+\{[ \t\r\n]*+")')
+_BETWEEN = re.compile(rb'\}[ \t\r\n]*+,[ \t\r\n]*+(?=\{[ \t\r\n]*+")')
 _SIGN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["{}\[\],]', re.DOTALL)
 
 
@@ -198,12 +219,25 @@ def _quick_elements(text: bytes) -> _Elements | None:
     brace = len(text)
     while (brace := text.rfind(b"}", 0, brace)) >= 0:
         if border := _BETWEEN.match(text, brace):
-            try:
-                array = b"".join((b"[", memoryview(text)[: brace + 1], b"]"))  # a single copy of the window
-                return _Elements(_RAWS.decode(array), text[border.end() :], closed=False)
-            except _UNDECODABLE:
-                return None
+            array = b"".join((b"[", memoryview(text)[: brace + 1], b"]"))  # a single copy of the window
+            found = _decoded(array)
+            return _Elements(found, text[border.end() :], closed=False) if found else None
     return None
+
+
+def _decoded(array: bytes) -> _Found | None:
+    """The elements of an array; None when it is not one."""
+    try:
+        records = _RECORDS.decode(array)
+    except _UNDECODABLE:  # one has fields of its own, or a flaw
+        records = []
+    if records and array.count(b"\n") == len(records) - 1:  # no string has a line feed: each record is on a line
+        return Batch(memoryview(array)[1:-1], records)
+    try:
+        raws = _RAWS.decode(array)
+    except _UNDECODABLE:
+        return None
+    return Batch(BORDER.join(raws), records) if records else raws
 
 
 def _elements(text: bytes) -> _Elements:
@@ -234,11 +268,20 @@ def _borders(text: bytes) -> tuple[list[int], bool, int]:
     return borders, False, end
 
 
-def _typed(raws: Sequence[bytes], check_output: bool) -> tuple[list[Record], str]:
+def _checked(found: _Found, check_output: bool) -> tuple[Batch, str]:
     """The records before the first flaw, and the flaw (empty: there is none)."""
+    if isinstance(found, Batch):
+        try:
+            if check_output:
+                for record in found.records:
+                    decoded_output(record)
+            return found, ""
+        except RecordError:
+            found = found.raws()
     records: list[Record] = []
+    flaw = ""
     try:
-        for raw in raws:
+        for raw in found:
             try:
                 record = _RECORD.decode(raw)
             except _UNDECODABLE:
@@ -247,8 +290,8 @@ def _typed(raws: Sequence[bytes], check_output: bool) -> tuple[list[Record], str
                 decoded_output(record)
             records.append(record)
     except RecordError as error:
-        return records, str(error)
-    return records, ""
+        flaw = str(error)
+    return Batch(BORDER.join(found[: len(records)]), records), flaw
 
 
 def _checked_record(raw: bytes) -> Record:

@@ -1,6 +1,7 @@
 """`regrow data`: records without a cluster."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,7 +70,10 @@ def audit(
 
 @contextmanager
 def _byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr that counts bytes; gone when it is through."""
+    """A bar on stderr that counts bytes; gone when it is through. Where stderr is no terminal, nothing."""
+    if not sys.stderr.isatty():
+        yield lambda amount: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -2,7 +2,6 @@
 
 import getpass
 import os
-import secrets
 import shutil
 import socket
 import subprocess
@@ -42,7 +41,7 @@ def write_files(site: Site, folder: Path) -> Ports:
     (folder / "cgroup.conf").write_text(cgroup_conf())
     (folder / "slurmdbd.conf").write_text(slurmdbd_conf(ports, folder))
     (folder / "slurmdbd.conf").chmod(0o600)
-    (folder / "munge" / "key").write_bytes(secrets.token_bytes(128))
+    (folder / "munge" / "key").write_bytes(os.urandom(128))
     (folder / "munge" / "key").chmod(0o600)
     return ports
 

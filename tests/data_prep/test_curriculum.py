@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import json
+import resource
+import signal
 import stat
 import subprocess
 import sys
@@ -14,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dev_cluster.processes import wait_until
+from world import REGROW
 
-import data_prep
 from data_prep.curriculum import Source, input_bytes, merge, meta_path, parse_sources
 from data_prep.records import RecordError
 
@@ -188,6 +191,31 @@ def test_merge_leaves_nothing_when_interrupted(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
+@pytest.mark.parametrize(
+    "repeat", [100, 100_000], ids=["while it waits for the end", "while there is more to hand over"]
+)
+def test_merge_leaves_nothing_when_interrupted_as_it_repeats(tmp_path: Path, repeat: int) -> None:
+    source = written(tmp_path / "a.json", [record | {"input": "長" * 700_000} for record in records("a", 20)])
+    command = [str(REGROW), "data", "merge", f"{source}:repeat={repeat}", "-o", str(tmp_path / "out.json")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as merging:
+        wait_until(lambda: sum(part.stat().st_size for part in tmp_path.glob(".out.json.*")) > 2e8, 60, "three rounds")
+        merging.send_signal(signal.SIGINT)
+        assert merging.wait(60) == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_merge_leaves_nothing_when_the_disk_is_full_as_it_repeats(tmp_path: Path) -> None:
+    source = Source(written(tmp_path / "a.json", records("a", 1000)), repeat=100)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))  # a write beyond it fails as on a full disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            merge([source], tmp_path / "out.json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
 def test_merge_refuses_no_sources_and_itself(tmp_path: Path) -> None:
     output = written(tmp_path / "out.json", records("a", 1))
     with pytest.raises(ValueError, match="there is nothing to merge"):
@@ -238,7 +266,7 @@ def test_merge_of_the_document(tmp_path: Path) -> None:
     made = time.perf_counter() - start
     output = tmp_path / "curriculum.json"
     command = [sys.executable, "-c", MERGE_AND_MEASURE, str(output), f"{positives}:repeat=3", f"{negatives}:take=96000"]
-    checkout = Path(data_prep.__file__).parents[1]
+    checkout = Path(__file__).parents[2]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=checkout)
     measured = json.loads(done.stdout)
     print(f"made in {made:.1f} s; {output.stat().st_size / 1e6:.0f} MB merged: {measured}")
@@ -248,7 +276,7 @@ def test_merge_of_the_document(tmp_path: Path) -> None:
     expected = chain(*rounds, encoded("neg", '{"offenders": []}', 96_000))
     with output.open("rb") as lines:
         assert next(lines) == b"[\n"
-        assert sum(line.rstrip(b",\n") == next(expected) for line in islice(lines, 174_663)) == 174_663
+        assert sum(line.strip(b" ,\n") == next(expected) for line in islice(lines, 174_663)) == 174_663
         assert list(lines) == [b"]\n"]
     assert next(expected, None) is None
 

@@ -230,5 +230,5 @@ def test_iter_batches_reports_the_bytes_of_the_file(tmp_path: Path, packed: bool
     steps: list[int] = []
     batches = list(iter_batches(path, window=1000, progress=steps.append))
     assert sum(len(batch.records) for batch in batches) == 50
-    assert all(len(batch.raws) == len(batch.records) > 0 for batch in batches)
+    assert all(len(batch.raws()) == len(batch.records) > 0 for batch in batches)
     assert sum(steps) == path.stat().st_size
