@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -320,8 +321,36 @@ def test_ctrl_c_saves_also_where_nobody_reads_what_is_printed(world: World, run:
     assert torn_reason(paths.checkpoints / f"checkpoint-{stopped['step']}") == ""
 
 
+def test_ctrl_c_twice_ends_what_does_not_leave(world: World, run: RunPaths) -> None:
+    with _training(world, "stubborn") as (paths, terminal):
+        (rank,) = [pid for pid in _processes_of(paths.run_dir) if b"callbacks.rank" in _words(pid)]
+        os.kill(rank, signal.SIGSTOP)
+        os.killpg(terminal.pid, signal.SIGINT)
+        while not any(entry["event"] == "cancel_requested" for entry in read_journal(paths.journal)):
+            assert terminal.poll() is None
+            time.sleep(0.05)
+        os.killpg(terminal.pid, signal.SIGINT)
+        printed, _ = terminal.communicate(timeout=60)
+        assert terminal.returncode == 75, printed
+        assert "train is not finished; to go on: regrow resume" in printed
+    assert "cancelled" in world.regrow("status", "stubborn", "--set", f"runs_root={world.runs_root}").stdout
+
+
 def _interrupted(world: World, name: str, is_read: bool) -> tuple[RunPaths, int, str]:
     """Submit, and press Ctrl-C in the middle of the training; the exit code, and what was printed where somebody reads that."""
+    with _training(world, name) as (paths, terminal):
+        assert terminal.stdout is not None
+        if not is_read:
+            terminal.stdout.close()
+        os.killpg(terminal.pid, signal.SIGINT)  # as a terminal does: to every process that it has in the foreground
+        printed = terminal.stdout.read() if is_read else ""
+        terminal.wait(timeout=60)
+    return paths, terminal.returncode, printed
+
+
+@contextmanager
+def _training(world: World, name: str) -> Iterator[tuple[RunPaths, "subprocess.Popen[str]"]]:
+    """A submission in a terminal's foreground, in the middle of its training; all that it has started has to end."""
     paths, steps = RunPaths(world.runs_root / name), ("max_steps=400", "eval_steps=400", "save_steps=400")
     settings = [*world.settings, *steps, "regrow.generation_eval=null"]
     flags = [flag for setting in settings for flag in ("--set", setting)]
@@ -330,18 +359,12 @@ def _interrupted(world: World, name: str, is_read: bool) -> tuple[RunPaths, int,
     with subprocess.Popen(
         command, env=world.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as terminal:
-        assert terminal.stdout is not None
         while len(_losses(paths)) < 20:
             assert terminal.poll() is None
             time.sleep(0.05)
-        if not is_read:
-            terminal.stdout.close()
-        os.killpg(terminal.pid, signal.SIGINT)  # as a terminal does: to every process that it has in the foreground
-        printed = terminal.stdout.read() if is_read else ""
-        terminal.wait(timeout=60)
+        yield paths, terminal
     for pid in _processes_of(paths.run_dir):
         _wait_for_end(pid)
-    return paths, terminal.returncode, printed
 
 
 def _losses(paths: RunPaths) -> list[int]:
@@ -350,15 +373,16 @@ def _losses(paths: RunPaths) -> list[int]:
 
 def _processes_of(run_dir: Path) -> list[int]:
     """Processes that have the run folder on their command line, other than the submission."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = entry.read_bytes().decode(errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended while we looked
-        if str(run_dir) in words:
-            found.append(int(entry.parent.name))
-    return found
+    pids = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in pids if str(run_dir).encode() in _words(pid)]
+
+
+def _words(pid: int) -> bytes:
+    """The command line of a process; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def _wait_for_end(pid: int) -> None:

@@ -1,9 +1,10 @@
 """Turns: a training that logs, or does not, block by block; seen by who makes it take them. See quiet_logging.py."""
 
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 TURNS_ENV = "REGROW_TEST_TURNS"
 """Environment variable: a folder for the two files."""
@@ -33,33 +34,40 @@ class Turns:
 
     def wait_for(self, steps: int) -> None:
         """Until so many more have begun."""
-        enough, until = len(self.times()) + steps, time.monotonic() + 120
-        while len(self.times()) < enough:
-            assert time.monotonic() < until, f"{len(self.times())} steps, of {enough}"
+        enough, until = self._count() + steps, time.monotonic() + 120
+        while self._count() < enough:
+            assert time.monotonic() < until, f"{self._count()} steps, of {enough}"
             time.sleep(0.1)
 
     def times(self) -> list[float]:
         """When each step began, seconds since the epoch."""
         return [float(line) for line in self._steps.read_text().splitlines()] if self._steps.exists() else []
 
+    def _count(self) -> int:
+        return self._steps.read_bytes().count(b"\n") if self._steps.exists() else 0
+
     def ratios(self, what: str) -> list[float]:
-        """A block's median step beside that of its neighbours without logging, of each such block."""
-        medians = [self._median(began, ended) for _, began, ended in self._blocks]
+        """A block's mean step beside that of its neighbours without logging, of each such block."""
+        times = self.times()
+        means = [_mean_step(times, began, ended) for _, began, ended in self._blocks]
         found = []
         for index, (name, _, _) in enumerate(self._blocks):
             beside = [
-                medians[other]
+                means[other]
                 for other in (index - 1, index + 1)
-                if 0 <= other < len(medians) and self._blocks[other][0] == "none"
+                if 0 <= other < len(means) and self._blocks[other][0] == "none"
             ]
             if name == what and beside:
-                found.append(medians[index] / (sum(beside) / len(beside)))
+                found.append(means[index] / (sum(beside) / len(beside)))
         return found
 
     def milliseconds(self, what: str) -> float:
-        """The median of the blocks' medians."""
-        return 1000 * median(self._median(began, ended) for name, began, ended in self._blocks if name == what)
+        """The median of the blocks' means."""
+        times = self.times()
+        return 1000 * median(_mean_step(times, began, ended) for name, began, ended in self._blocks if name == what)
 
-    def _median(self, began: float, ended: float) -> float:
-        steps = [after - before for before, after in pairwise(self.times()) if began <= before and after <= ended]
-        return median(steps[SETTLING:])
+
+def _mean_step(times: Sequence[float], began: float, ended: float) -> float:
+    """Seconds; what is done for many steps at once, beside the training, is in it."""
+    steps = [after - before for before, after in pairwise(times) if began <= before and after <= ended]
+    return mean(steps[SETTLING:])
