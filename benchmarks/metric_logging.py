@@ -6,8 +6,8 @@ Axolotl sets it up. All trainings are Axolotl's own module on the same toy confi
 20 ms, and every record padded to the same length. A training takes turns: second by second it logs, or logs nothing and its
 uploader stands still; a block's mean step is compared with that of its neighbours. The uploader, which posts every three
 seconds, so gets to post after half as many steps as it would. MLflowCallback's thread cannot be stopped, and is behind: its
-blocks are longer, and the steps in which it catches up do not count. Two trainings that do the same differ by more than
-logging costs.
+blocks are longer, each is compared with the one before it, and the steps in which it catches up do not count. Two trainings
+that do the same differ by more than logging costs.
 """
 
 import argparse

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from queue import Queue
-from threading import Thread
+from queue import SimpleQueue
+from threading import Event, Thread
 from typing import Any, BinaryIO, Self
 
 import msgspec
@@ -20,7 +20,6 @@ _OPTIONS = ("repeat", "take")
 _SOURCE = re.compile(r"(?P<path>.+?)(?::(?P<options>[\w-]+(?:=[^:,]*)?(?:[:,][\w-]+(?:=[^:,]*)?)*))?")
 _CHUNK_BYTES = 2 * 1024 * 1024
 _WRITEBACK_BYTES = 16 * 1024 * 1024
-_MOST_TASKS = 256
 
 
 @dataclass(frozen=True)
@@ -150,33 +149,32 @@ def _replacing(path: Path, *, outdated: Path | None = None) -> Iterator[BinaryIO
 class _Follower:
     """A thread that goes behind the writer of a file: hashes what has been written, and writes parts of it once more.
 
-    All of it is done without the GIL, beside the decoding. A context manager; behind its block all is done, or given up where
-    the block has failed. The first error is raised at the next task, or behind the block.
+    Reading, writing and hashing do without the GIL: they go on beside the decoding. A context manager; behind its block all is
+    done, or given up where the block has failed. The first error is raised at the next task, or behind the block.
     """
 
     def __init__(self, fd: int) -> None:
         self.sha256 = hashlib.sha256()
-        self._fd = fd
-        self._tasks: Queue[Callable[[], None] | None] = Queue(_MOST_TASKS)
+        self._fd = os.dup(fd)  # the thread's own: after Ctrl-C it may outlive the block by a chunk
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._buffer = memoryview(bytearray(_CHUNK_BYTES))
         self._offset = self._begun = 0
         """How far it has come; and up to where the disk has been told to write."""
-        self._error: OSError | None = None
+        self._error: BaseException | None = None
         self._is_wanted = True
-        self._thread = Thread(target=self._run, daemon=True)
+        self._ended = Event()
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        Thread(target=self._run, daemon=True).start()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._is_wanted = kind is None
-        self._tasks.put(None)
         try:
-            self._thread.join()
+            self._is_wanted = kind is None
+            self._tasks.put(None)
+            self._ended.wait()
         finally:  # Ctrl-C too
             self._is_wanted = False
-            self._thread.join()
         if self._error and not kind:
             raise self._error
 
@@ -195,11 +193,13 @@ class _Follower:
 
     def _run(self) -> None:
         while task := self._tasks.get():
-            if not self._error:
-                try:
+            try:
+                if not self._error:
                     task()
-                except OSError as error:
-                    self._error = error
+            except BaseException as error:
+                self._error = error
+        os.close(self._fd)
+        self._ended.set()
 
     def _hash(self, end: int) -> None:
         while self._offset < end and self._is_wanted:
@@ -226,7 +226,7 @@ class _Follower:
         self._offset += len(data)
         if self._offset - self._begun >= _WRITEBACK_BYTES:
             # Have the disk write while there is more to come; otherwise all of it waits for the fsync. Linux begins to write
-            # the range's dirty pages, does not wait, and keeps them for whoever reads the file next.
+            # the range's dirty pages, and keeps them for whoever reads the file next; it does not wait.
             os.posix_fadvise(self._fd, self._begun, self._offset - self._begun, os.POSIX_FADV_DONTNEED)
             self._begun = self._offset
 

@@ -40,7 +40,7 @@ class Batch:
     """Records that stand next to each other in a file."""
 
     text: bytes | memoryview
-    """Their original bytes, with `BORDER` between them; a file's own border stays where it is a comma and one line feed."""
+    """As the elements of a JSON array: their original bytes, and between them what stands there in the file, or `BORDER`."""
     records: list[Record]
 
     def __len__(self) -> int:
@@ -231,7 +231,9 @@ def _decoded(array: bytes) -> _Found | None:
         records = _RECORDS.decode(array)
     except _UNDECODABLE:  # one has fields of its own, or a flaw
         records = []
-    if records and array.count(b"\n") == len(records) - 1:  # no string has a line feed: each record is on a line
+    # JSON has no line feed within a string: where there are as many as borders, the records stand on a line each, or in a form
+    # of their own that is as good.
+    if records and array.count(b"\n") == len(records) - 1:
         return Batch(memoryview(array)[1:-1], records)
     try:
         raws = _RAWS.decode(array)

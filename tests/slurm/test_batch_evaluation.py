@@ -69,7 +69,7 @@ class Evaluation:
     def frozen(self, *, ever: bool = False) -> set[int]:
         """Parts that stand frozen after their first batch at this moment; ever: or did."""
         pids = {int(mark.name): mark.read_text() for mark in self.frozen_folder.iterdir()}
-        return {part for part, pid in pids.items() if ever or _is_stopped(pid)}
+        return {part for part, pid in pids.items() if ever or (pid and _is_stopped(pid))}
 
 
 def _is_stopped(pid: str) -> bool:
@@ -101,8 +101,8 @@ def evaluate(world: World, records: Path, tmp_path: Path) -> Iterator[Callable[.
                             "--cluster", "dev" if cluster else "local", *flags, environment=environment)  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         paths = RunPaths(world.runs_root / name)
-        models = json.loads(paths.run_json.read_bytes())["evaluation"]["models"]
-        return Evaluation(paths, len(models) * shards, tmp_path)
+        evaluated = json.loads(paths.run_json.read_bytes())["evaluation"]["models"]
+        return Evaluation(paths, len(evaluated) * shards, tmp_path)
 
     yield typed
 

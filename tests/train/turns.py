@@ -9,6 +9,8 @@ from statistics import mean, median
 TURNS_ENV = "REGROW_TEST_TURNS"
 """Environment variable: a folder for the two files."""
 QUIET, STEPS = "quiet", "steps"
+SILENT = ("none", "catching up")
+"""While this is the case, nothing is logged; in the second, what was logged may still be on its way."""
 SETTLING = 5
 """Steps of a block that do not count: what was held back is logged then."""
 
@@ -23,8 +25,8 @@ class Turns:
         """What was the case, and from when to when."""
 
     def take(self, what: str, steps: int) -> None:
-        """Let so many steps pass; while `what` is "none", nothing is logged."""
-        self._quiet.touch() if what == "none" else self._quiet.unlink(missing_ok=True)
+        """Let so many steps pass."""
+        self._quiet.touch() if what in SILENT else self._quiet.unlink(missing_ok=True)
         began = time.time()
         self.wait_for(steps)
         self._blocks.append((what, began, time.time()))
