@@ -1,12 +1,16 @@
 """Fixtures: a small world built once, and an environment that touches nothing of the user's."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
 import pytest
 from world import REPO_ROOT, World, build_world
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; what a test starts must hear Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
