@@ -14,7 +14,7 @@ from dev_cluster.site import PREEMPTABLE
 from step_log import STEP_LOG_ENV
 from world import REGROW, REPO_ROOT, World
 
-STEPS, SAVE_STEPS = 1500, 300
+STEPS, SAVE_STEPS = 5000, 300
 OPTIONS = (f"--partition={PREEMPTABLE}", "--gres=gpu:1", "--cpus-per-task=2", "--open-mode=append")
 PLAIN = """#!/bin/sh
 exec {train}
@@ -130,9 +130,10 @@ def regrow(place: Place) -> Started:
     return Started(line.split()[2], runs_root / "run" / "checkpoints" / "adapter_model.safetensors")
 
 
+PLAIN_REQUEUE, REGROW_WAY = "sbatch --requeue, auto-resume", "regrow"
 WAYS: dict[str, Callable[[Place], Started]] = {
-    "sbatch --requeue, auto-resume": plain,
+    PLAIN_REQUEUE: plain,
     "JIT checkpoint, script requeues": jit,
     "submitit requeues, auto-resume": submitit,
-    "regrow": regrow,
+    REGROW_WAY: regrow,
 }
