@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
@@ -61,6 +61,8 @@ class Outcome:
     """The adapter's sha256; empty: there is none."""
     back: list[float]
     """Of each preemption, seconds until the next attempt's first step; in it, Slurm's own wait."""
+    idle: list[float]
+    """Between two attempts, seconds from the one's last step to the other's first."""
 
 
 def main() -> int:
@@ -164,6 +166,7 @@ def outcome_of(place: Place, started: Started, faults: Sequence[float]) -> Outco
         productive=step * reached,
         adapter=digest,
         back=[after - fault for fault, after in zip(faults, starts[1:], strict=False)],
+        idle=[after.times[0] - before.times[-1] for before, after in pairwise(attempts)],
     )
 
 
@@ -230,15 +233,19 @@ def show(calm: dict[str, Outcome], disturbed: dict[str, list[Outcome]], repeats:
     print_wide(table)
     walls = ", ".join(f"{name} {outcome.wall:.0f} s" for name, outcome in calm.items())
     print(f"undisturbed: {walls}")
-    grace = Site().grace_time
-    floor = seconds_back(disturbed[PLAIN_REQUEUE]) - grace
-    print(f"fault to step, the floor: {floor:.1f} s ({PLAIN_REQUEUE}, less the {grace} s of grace that it trains on)")
+    floor = median_of(seconds for each in disturbed[PLAIN_REQUEUE] for seconds in each.idle)
+    print(f"fault to step, the floor: {floor:.1f} s, from a kill of {PLAIN_REQUEUE} in full training to its next step")
     return missed_goals(disturbed[REGROW_WAY], calm[REGROW_WAY], floor)
 
 
 def seconds_back(outcomes: Sequence[Outcome]) -> float:
     """From a preemption to the next attempt's first step, the median of all; NaN: none came back."""
-    return statistics.median([seconds for each in outcomes for seconds in each.back] or [math.nan])
+    return median_of(seconds for each in outcomes for seconds in each.back)
+
+
+def median_of(values: Iterable[float]) -> float:
+    """NaN: there is none."""
+    return statistics.median([*values] or [math.nan])
 
 
 def missed_goals(ours: Sequence[Outcome], calm: Outcome, floor: float) -> str:
