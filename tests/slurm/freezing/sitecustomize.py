@@ -1,7 +1,8 @@
 """Python imports this by itself where PYTHONPATH names this folder: a generator freezes once the journal has its first batch.
 
-REGROW_TEST_FROZEN names a folder for a file per part, with the generator's process id. A part that has one does not
-freeze again.
+Slurm wakes what it takes away, before the stage has heard of it: from then on the generator waits for its end, since eight
+batches are quickly made. REGROW_TEST_FROZEN names a folder for a file per part, with the generator's process id. A part
+that has one does not freeze again.
 """
 
 import os
@@ -21,6 +22,8 @@ if "jobs.generate" in sys.orig_argv:
         if event == "generated" and not mark.exists():
             mark.write_text(str(os.getpid()))
             os.kill(os.getpid(), signal.SIGSTOP)
+            while True:
+                signal.pause()
         return entry
 
     Journal.event = say_and_freeze
