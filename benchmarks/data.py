@@ -18,7 +18,7 @@ from itertools import chain, cycle, islice
 from pathlib import Path
 from random import Random
 
-from measure import Results, Way, machine, median_seconds, peak_mib, print_table, revision, take_turns
+from measure import Results, Way, machine, median_seconds, peak_mib, print_table, take_turns
 from peers import python_of, version_in
 
 from callbacks.journal import JOURNAL_ENV
@@ -33,7 +33,7 @@ UNTAKEN = 24_000
 """Negatives that stand behind those that are taken."""
 DOCUMENT = POSITIVES * REPEAT + TAKE
 LEAST_TIMES_DATASETS, MOST_TIMES_CAT, MOST_GROWTH = 10.0, 4.0, 1.3
-TOKENISED, TOKENISING_REPEATS = 20_000, 3
+TOKENISED = 20_000
 SCRIPTS = Path(__file__).parent / "data_peers"
 OURS, QUARTER, START_UP = "regrow", "regrow, a quarter of it", "regrow, one record"
 ONE_CORE, ALL_CORES, FEW_RECORDS = "one core", "all cores", "one core, 100 records"
@@ -56,7 +56,7 @@ def main() -> int:
         if options.tokenised:
             count = min(options.tokenised, options.records)
             ways = preprocessings(sources, count)
-            tokenised = take_turns(ways, min(options.repeats, TOKENISING_REPEATS))
+            tokenised = take_turns(ways, options.repeats)
             print_table(f"axolotl preprocess: {count:,} records", tokenised, (ONE_CORE,))
             print(beyond_start_up(tokenised))
             print(f"axolotl {version('axolotl')}, datasets {version('datasets')}, torch {version('torch')}\n")
@@ -180,7 +180,7 @@ def content(path: Path) -> str:
 
 def versions() -> str:
     """Of all that was measured, and which commit of ours."""
-    ours = {"regrow": f"{version('regrow')} ({revision()})", "Python": platform.python_version()}
+    ours = {"regrow": version("regrow"), "Python": platform.python_version()}
     ours["msgspec"] = version("msgspec")
     theirs = {name: version_in(name, name) for name in ("datasets", "pandas", "polars")}
     coreutils = subprocess.run(["cat", "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout.split("\n")[

@@ -140,19 +140,18 @@ def print_wide(table: Table) -> None:
 
 
 def machine() -> str:
-    """The machine and the moment; the load tells whether something else was running."""
+    """The machine, the moment and our commit; the load tells whether something else was running."""
     cpu = next((line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), "unknown CPU")
     cores = len(os.sched_getaffinity(0))
     gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     now = datetime.now(UTC)
     return (
         f"{cpu} ({platform.machine()}), {cores} cores, {gib:.0f} GiB, Linux {platform.release()}, "
-        f"load average {os.getloadavg()[0]:.1f}, {now:%Y-%m-%d %H:%M} UTC"
+        f"load average {os.getloadavg()[0]:.1f}, {now:%Y-%m-%d %H:%M} UTC, {_revision()}"
     )
 
 
-def revision() -> str:
-    """Which commit of ours is measured."""
+def _revision() -> str:
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 

@@ -5,7 +5,6 @@ in between; from the start of the job's first process to the first new step, bes
 """
 
 import argparse
-import os
 import platform
 import shutil
 import statistics
@@ -24,6 +23,7 @@ from chaos import chaos_world
 from dev_cluster.cluster import DevCluster
 from dev_cluster.processes import tasks, wait_until
 from dev_cluster.site import Site
+from measure import machine
 from scenario import Run, submit
 from world import REPO_ROOT
 
@@ -143,12 +143,12 @@ def show(rows: list[Times]) -> int:
     medians = Times(*(statistics.median(column) for column in zip(*map(astuple, rows), strict=True)))
     extra_exit = statistics.median(row.exit - row.micro_batch - row.save for row in rows)
     extra_resume = statistics.median(row.resume - row.by_hand for row in rows)
-    print(f"\nmedians of {len(rows)}, {platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, "
-          f"torch {version('torch')}, axolotl {version('axolotl')}")  # fmt: skip
+    print(f"\nmedians of {len(rows)}")
     for name, value in zip(COLUMNS, astuple(medians), strict=True):
         print(f"{name:<16} {value:6.2f} s")
     print(f"beyond micro-batch and save: {extra_exit:.2f} s (promised: at most 1)")
     print(f"beyond the resume by hand:   {extra_resume:.2f} s (promised: at most 2)")
+    print(f"Python {platform.python_version()}, torch {version('torch')}, axolotl {version('axolotl')}\n{machine()}")
     return int(extra_exit > 1 or extra_resume > 2)
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from dev_cluster.cluster import DevCluster
 from dev_cluster.processes import wait_until
 from dev_cluster.site import PREEMPTABLE, Site
-from measure import Results, Way, machine, median_seconds, print_table, revision, take_turns
+from measure import Results, Way, machine, median_seconds, print_table, take_turns
 from peers import python_of, version_in
 
 from jobs.demo import prepare_demo
@@ -289,7 +289,7 @@ def status_text(results: Results) -> str:
 
 def versions(bench: Bench) -> str:
     """Of all that was measured, and which commit of ours."""
-    ours = [f"regrow {version('regrow')} ({revision()})", f"Python {platform.python_version()}"]
+    ours = [f"regrow {version('regrow')}", f"Python {platform.python_version()}"]
     theirs = [f"{name} {version_in(peer, name)}" for peer, name in DISTRIBUTIONS.items()]
     installed = [f"{name} {version(name)}" for name in ("axolotl", "mlflow")]
     return ", ".join([*ours, *theirs, *installed, bench.answer("sbatch", "--version").strip()])
