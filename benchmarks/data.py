@@ -54,7 +54,7 @@ def main() -> int:
         print_table(f"Merge: {sources.described}", merged, (OURS, CAT))
         print(f"{machine()}\n{versions()}\n")
         if options.tokenised:
-            count = min(options.tokenised, options.records)
+            count = min(options.tokenised, sources.records)
             ways = preprocessings(sources, count)
             tokenised = take_turns(ways, options.repeats)
             print_table(f"axolotl preprocess: {count:,} records", tokenised, (ONE_CORE,))
@@ -72,6 +72,11 @@ class Sources:
     folder: Path
     positives: int
     take: int
+
+    @property
+    def records(self) -> int:
+        """That the merge writes."""
+        return self.positives * REPEAT + self.take
 
     @property
     def positive_file(self) -> Path:
@@ -93,8 +98,8 @@ class Sources:
 
     @property
     def described(self) -> str:
-        count, size = self.positives * REPEAT + self.take, self.expected_file.stat().st_size
-        return f"{REPEAT} x {self.positives:,} + {self.take:,} = {count:,} records, {size / 1e6:,.0f} MB"
+        size = self.expected_file.stat().st_size
+        return f"{REPEAT} x {self.positives:,} + {self.take:,} = {self.records:,} records, {size / 1e6:,.0f} MB"
 
 
 def generated(folder: Path, scale: float) -> Sources:
