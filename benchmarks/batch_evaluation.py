@@ -16,13 +16,13 @@ from rich import box
 from rich.table import Table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from callbacks.predictions import Generated
-from callbacks.prompts import PromptFormat, load_records
+from callbacks.shared.predictions import Generated
+from callbacks.shared.prompts import PromptFormat, load_records
 from data_prep.synthetic import write_synthetic
 from data_prep.tiny_model import build_tiny_model
 from jobs.evaluation.engine import TransformersEngine
-from jobs.paths import REPO_ROOT
-from jobs.spec import RunSpec, load_run_spec
+from jobs.spec.paths import REPO_ROOT
+from jobs.spec.resolve import RunSpec, load_run_spec
 
 LEAST_RATIO = 5.0
 LOOP, OURS = "one record at a time", "regrow"

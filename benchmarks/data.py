@@ -21,12 +21,12 @@ from random import Random
 from measure import Results, Way, machine, median_seconds, peak_mib, print_table, take_turns
 from peers import python_of, version_in
 
-from callbacks.journal import JOURNAL_ENV
+from callbacks.shared.journal import JOURNAL_ENV
 from data_prep.curriculum import Source, merge
 from data_prep.synthetic import records
-from jobs.launch import child_environment, preprocess_command
-from jobs.paths import REPO_ROOT
-from jobs.spec import load_run_spec, write_run
+from jobs.node.commands import child_environment, preprocess_command
+from jobs.spec.paths import REPO_ROOT
+from jobs.spec.resolve import load_run_spec, write_run
 
 POSITIVES, REPEAT, TAKE = 26_221, 3, 96_000
 UNTAKEN = 24_000

@@ -190,7 +190,7 @@ def uploaders(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     if process.poll() is not None:
         return []
     children = psutil.Process(process.pid).children()
-    return [child for child in children if "callbacks.mlflow_sync" in child.cmdline()]
+    return [child for child in children if "callbacks.shared.mlflow_sync" in child.cmdline()]
 
 
 def show(outcomes: dict[Training, Outcome]) -> str:

@@ -27,8 +27,8 @@ from measure import machine
 from scenario import Run, submit
 from world import REPO_ROOT
 
-from callbacks.journal import JOURNAL_ENV, Entry, read_journal
-from callbacks.manifest import checkpoints
+from callbacks.shared.journal import JOURNAL_ENV, Entry, read_journal
+from callbacks.shared.manifest import checkpoints
 
 ENDLESS = ("max_steps=100000", "eval_steps=100000", "save_steps=100000")
 HOLD_SECONDS = 45

@@ -26,7 +26,7 @@ from dev_cluster.site import PREEMPTABLE, Site
 from measure import Results, Way, machine, median_seconds, print_table, take_turns
 from peers import python_of, version_in
 
-from jobs.demo import prepare_demo
+from jobs.cli.demo import prepare_demo
 
 CHAIN_JOBS, ARRAY_TASKS = 4, 100
 MOST_CHAIN_SECONDS, MOST_HELP_SECONDS = 0.40, 0.25

@@ -11,8 +11,8 @@ import torch.distributed as dist
 from safetensors import SafetensorError
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from callbacks.journal import Journal
-from callbacks.manifest import write_manifest
+from callbacks.shared.journal import Journal
+from callbacks.shared.manifest import write_manifest
 
 SAVE_ERRORS = (OSError, RuntimeError, SafetensorError)
 """What a full disk raises, from Python, from torch and from safetensors."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from callbacks.journal import Journal
+from callbacks.shared.journal import Journal
 
 
 class Completion(TrainerCallback):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteria
 
-from callbacks.predictions import Generated
+from callbacks.shared.predictions import Generated
 
 
 class _StopWhen(StoppingCriteria):

@@ -10,11 +10,11 @@ import torch
 import torch.distributed as dist
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from callbacks.args import Regrow
+from callbacks.shared.args import Regrow
 from callbacks.generation import generate_batch, generation_mode, length_sorted_batches
-from callbacks.manifest import write_atomically
-from callbacks.predictions import prediction_metrics, prediction_row, write_rows
-from callbacks.prompts import PromptFormat, load_records
+from callbacks.shared.manifest import write_atomically
+from callbacks.shared.predictions import prediction_metrics, prediction_row, write_rows
+from callbacks.shared.prompts import PromptFormat, load_records
 from callbacks.stop import GracefulStop
 
 

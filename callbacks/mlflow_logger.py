@@ -8,8 +8,8 @@ import yaml
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.environment import environment_facts
-from callbacks.journal import Journal
-from callbacks.projection import flat_params
+from callbacks.shared.journal import Journal
+from callbacks.shared.projection import flat_params
 
 TOTALS = frozenset({"train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss"})
 """What the Trainer adds up from its process's start, and divides by all steps: wrong after a resume."""

@@ -14,19 +14,19 @@ from axolotl.integrations.base import BasePlugin
 from axolotl.utils.dict import DictDefault
 from transformers import Trainer, TrainerCallback
 
-from callbacks.args import Regrow
+from callbacks.shared.args import Regrow
 from callbacks.checkpoint_manifest import CheckpointManifest
 from callbacks.completion import Completion
 from callbacks.cpu_ranks import are_on_cpu, prepare_ddp_resume, prepare_deepspeed
 from callbacks.generation_eval import GenerationEval
-from callbacks.journal import JOURNAL_ENV, Journal
-from callbacks.manifest import owes_evaluation
+from callbacks.shared.journal import JOURNAL_ENV, Journal
+from callbacks.shared.manifest import owes_evaluation
 from callbacks.mlflow_logger import MLflowLogger
-from callbacks.mlflow_process import MlflowProcess
-from callbacks.prompts import PromptFormat
+from callbacks.shared.mlflow_process import MlflowProcess
+from callbacks.shared.prompts import PromptFormat
 from callbacks.stop import GracefulStop, StopRequest
-from callbacks.stop_file import stop_file
-from callbacks.tracking import TRACKED_RUN_ENV, TrackedRun
+from callbacks.shared.stop_file import stop_file
+from callbacks.shared.tracking import TRACKED_RUN_ENV, TrackedRun
 
 MLFLOW_SECONDS = 30.0
 """A training that was started by hand waits so long for MLflow at its end."""
@@ -42,7 +42,7 @@ class RegrowPlugin(BasePlugin):
         """Of a training that was started by hand; a job's stage has its own."""
 
     def get_input_args(self) -> str:
-        return "callbacks.args.RegrowArgs"
+        return "callbacks.shared.args.RegrowArgs"
 
     def get_training_args(self, cfg: DictDefault) -> dict[str, Any]:
         """Axolotl sets `eval_on_start` always; a resumed training evaluates first only where it was stopped in it."""
@@ -117,7 +117,7 @@ def mlflow_by_hand(cfg: DictDefault, regrow: Regrow, stem: str) -> MlflowProcess
     """The process that posts to MLflow, which a stage would have started; None: it could not be started."""
     name = Path(cfg.output_dir).name
     run = TrackedRun(None, regrow.mlflow.experiment, uuid.uuid4().hex, name, submitted_at=time.time())
-    command = [sys.executable, "-m", "callbacks.mlflow_sync", str(MLFLOW_SECONDS)]
+    command = [sys.executable, "-m", "callbacks.shared.mlflow_sync", str(MLFLOW_SECONDS)]
     environment = {**os.environ, JOURNAL_ENV: stem, TRACKED_RUN_ENV: run.to_json()}
     try:
         return MlflowProcess(command, environment, subprocess.DEVNULL)

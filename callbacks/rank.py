@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from callbacks.interpreter import run_to_the_end, uncollected
-from callbacks.journal import JOURNAL_ENV, Journal
+from callbacks.shared.interpreter import run_to_the_end, uncollected
+from callbacks.shared.journal import JOURNAL_ENV, Journal
 
 CONFIG_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError, AssertionError)
 """What a wrong config raises; pydantic's ValidationError is a ValueError."""
@@ -49,7 +49,7 @@ def check_tokens(config: Mapping[str, Any]) -> None:
         return
     from axolotl.utils.datasets import get_default_process_count
 
-    from callbacks.token_report import token_fault, token_report
+    from callbacks.shared.token_report import token_fault, token_report
 
     processes = int(config.get("dataset_num_proc") or get_default_process_count())
     report = token_report(config, [(file, None) for file in files], processes=processes)

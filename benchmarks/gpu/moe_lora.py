@@ -176,7 +176,7 @@ class Bench:
             return started, time.time()
         typed = [word for setting in self._settings(folder) for word in ("--set", setting)]
         self._run(folder, REGROW, "submit", config, "--no-check", "--name", "run", *typed)
-        from callbacks.journal import read_journal
+        from callbacks.shared.journal import read_journal
 
         (start,) = [
             entry["time"]

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from jobs.check.cache import CachedAnswer
-from jobs.launch import child_environment, python_of
-from jobs.paths import REPO_ROOT
-from jobs.spec import RunSpec
+from jobs.node.commands import child_environment, python_of
+from jobs.spec.paths import REPO_ROOT
+from jobs.spec.resolve import RunSpec
 
 PACKAGES = ("axolotl", "transformers", "peft", "torch")
 PROBE = ("jobs/check/probe.py", "jobs/check/axolotl_keys.py", "jobs/check/axolotl_values.py", "jobs/check/model_counts.py",
-         "callbacks/token_report.py")  # fmt: skip
+         "callbacks/shared/token_report.py")  # fmt: skip
 """The modules that answer: another version of them answers anew."""
 
 

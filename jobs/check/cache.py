@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from callbacks.manifest import write_atomically
-from jobs.paths import REPO_ROOT
+from callbacks.shared.manifest import write_atomically
+from jobs.spec.paths import REPO_ROOT
 
 
 class CachedAnswer:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from jobs.check.finding import Finding
 from jobs.check.places import Places
-from jobs.spec import RunSpec
+from jobs.spec.resolve import RunSpec
 
 
 def checkpoint_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from callbacks.args import SourceSection, Target
-from callbacks.token_report import token_fault
+from callbacks.shared.args import SourceSection, Target
+from callbacks.shared.token_report import token_fault
 from data_prep.audit import FileAudit, SourcesAudit, audit_sources
 from data_prep.curriculum import Source
 from data_prep.records import RecordError
@@ -16,7 +16,7 @@ from jobs.check.cache import CachedAnswer, file_stamp
 from jobs.check.finding import Finding, Place
 from jobs.check.model_files import is_here
 from jobs.check.places import Places
-from jobs.spec import TOKEN_KEYS, RunSpec, from_root, mappings
+from jobs.spec.resolve import TOKEN_KEYS, RunSpec, from_root, mappings
 
 AUDIT = ("data_prep/audit.py", "data_prep/curriculum.py", "data_prep/records.py")
 """The modules that audit."""

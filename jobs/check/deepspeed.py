@@ -10,8 +10,8 @@ from typing import Any
 from jobs.check.deepspeed_keys import OFFLOAD_KEYS, SECTIONS, ZERO_KEYS
 from jobs.check.finding import Finding
 from jobs.check.places import Places
-from jobs.config_error import nearest
-from jobs.spec import RunSpec
+from jobs.spec.errors import nearest
+from jobs.spec.resolve import RunSpec
 
 PAIRED = {
     ("train_micro_batch_size_per_gpu",): "micro_batch_size",

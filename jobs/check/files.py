@@ -6,9 +6,9 @@ from pathlib import Path
 from jobs.check.finding import Finding, Level
 from jobs.check.model_files import hub_cache, is_here
 from jobs.check.places import Places
-from jobs.config_error import ConfigError
-from jobs.launch import accelerate_problems
-from jobs.spec import RunSpec, from_root, is_folder_name
+from jobs.spec.errors import ConfigError
+from jobs.node.commands import accelerate_problems
+from jobs.spec.resolve import RunSpec, from_root, is_folder_name
 
 NOT_READ = "the run would end where it reads it"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobs.check.finding import Finding
 from jobs.check.places import Places
-from jobs.spec import RunSpec
+from jobs.spec.resolve import RunSpec
 
 ADAPTER_KEYS = ("adapter", "load_in_4bit", "load_in_8bit")
 PREFIXES = ("lora_", "peft")

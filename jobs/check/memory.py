@@ -17,7 +17,7 @@ from jobs.check.memory_model import (
     memory_table,
 )
 from jobs.check.places import Places
-from jobs.spec import RunSpec
+from jobs.spec.resolve import RunSpec
 
 TIGHT = 0.85
 """Above this share of the GPU, fragmentation and what is only reasoned may use it up."""

@@ -5,9 +5,9 @@ from pathlib import Path
 import yaml
 
 from jobs.check.finding import Place
-from jobs.paths import REPO_ROOT
-from jobs.profile import profile_path
-from jobs.spec import RunSpec, from_root
+from jobs.spec.paths import REPO_ROOT
+from jobs.spec.profile import profile_path
+from jobs.spec.resolve import RunSpec, from_root
 
 Key = tuple[str, ...]
 

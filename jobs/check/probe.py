@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from callbacks.interpreter import run_to_the_end, uncollected
+from callbacks.shared.interpreter import run_to_the_end, uncollected
 
 
 def schema(question: dict[str, Any]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def model(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def tokens(question: dict[str, Any]) -> dict[str, Any]:
-    from callbacks.token_report import token_report
+    from callbacks.shared.token_report import token_report
 
     files = [(Path(file["path"]), file["take"]) for file in question["files"]]
     return token_report(question["axolotl"], files, question["sample"], question["seed"])

@@ -18,7 +18,7 @@ from jobs.check.places import Places
 from jobs.check.schema import config_findings, schema_findings, schema_question
 from jobs.check.site import site_findings
 from jobs.check.stage_parameters import profile_findings
-from jobs.spec import RunSpec
+from jobs.spec.resolve import RunSpec
 
 
 @dataclass(frozen=True)

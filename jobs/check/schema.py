@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from callbacks.args import Regrow
+from callbacks.shared.args import Regrow
 from jobs.check.axolotl_keys import key_tree, places_of, unknown_keys
 from jobs.check.finding import Finding
 from jobs.check.places import Places
-from jobs.spec import PLUGIN, RunSpec, mappings
+from jobs.spec.resolve import PLUGIN, RunSpec, mappings
 
 SUCCESSORS = {
     "datasets_eval": "write `test_datasets`, each with path, ds_type, split: train and type",

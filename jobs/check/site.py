@@ -11,21 +11,21 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
-from jobs import slurm
+from jobs.slurm import commands as slurm
 from jobs.check.deepspeed import deepspeed_file
 from jobs.check.finding import Finding, Place
 from jobs.check.memory import settings_of
 from jobs.check.memory_model import Model, checkpoint_bytes
 from jobs.check.places import Places
 from jobs.check.stage_parameters import is_number
-from jobs.config_error import ConfigError, nearest
-from jobs.executor import sbatch_options
-from jobs.launch import child_environment, python_of
-from jobs.paths import REPO_ROOT
-from jobs.site import PartitionFacts
-from jobs.slurm_site import Node, SlurmSite, accounted, nodes, read_site, test_only
-from jobs.spec import RunSpec
-from jobs.stages import STAGES, Stage
+from jobs.spec.errors import ConfigError, nearest
+from jobs.slurm.sbatch import sbatch_options
+from jobs.node.commands import child_environment, python_of
+from jobs.spec.paths import REPO_ROOT
+from jobs.spec.site_facts import PartitionFacts
+from jobs.slurm.site import Node, SlurmSite, accounted, nodes, read_site, test_only
+from jobs.spec.resolve import RunSpec
+from jobs.spec.stages import STAGES, Stage
 
 NOT_AVAILABLE = "node configuration is not available"
 LOCAL_FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "ramfs", "f2fs"})

@@ -5,9 +5,9 @@ from typing import Any, TypeGuard
 
 from jobs.check.finding import Finding
 from jobs.check.places import Places
-from jobs.executor import unknown_parameters
-from jobs.spec import RunSpec
-from jobs.stages import STAGES, Stage
+from jobs.slurm.sbatch import unknown_parameters
+from jobs.spec.resolve import RunSpec
+from jobs.spec.stages import STAGES, Stage
 
 
 def profile_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:

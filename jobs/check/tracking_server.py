@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from jobs.check.finding import Finding
 from jobs.check.places import Places
-from jobs.spec import RunSpec
+from jobs.spec.resolve import RunSpec
 
 ANSWER_SECONDS = 3
 

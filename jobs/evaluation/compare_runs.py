@@ -4,15 +4,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.config_error import ConfigError
+from jobs.spec.errors import ConfigError
 from jobs.evaluation.comparison import Comparison, compare
 from jobs.evaluation.criteria import Criterion, criteria
 from jobs.evaluation.markdown import comparison_section, markdown_table, number
 from jobs.evaluation.parts import spec_of_model
 from jobs.evaluation.results import ModelResult, written_results
 from jobs.evaluation.training_facts import TrainingFacts, training_facts
-from jobs.resume import find_run
-from jobs.spec import RunSpec
+from jobs.submit.resume import find_run
+from jobs.spec.resolve import RunSpec
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from callbacks.args import Target
-from callbacks.predictions import Row
-from jobs.config_error import ConfigError
+from callbacks.shared.args import Target
+from callbacks.shared.predictions import Row
+from jobs.spec.errors import ConfigError
 from jobs.evaluation.scores import RULE, Judged, judge, metric_ratios
 from jobs.evaluation.statistics import Difference, Interval, differences, intervals, mcnemar
 

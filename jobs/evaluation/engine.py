@@ -12,8 +12,8 @@ from peft import PeftConfig, PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from callbacks.generation import generate_batch, generation_mode
-from callbacks.predictions import Generated
-from jobs.spec import RunSpec
+from callbacks.shared.predictions import Generated
+from jobs.spec.resolve import RunSpec
 
 ADAPTER = "adapter_config.json"
 

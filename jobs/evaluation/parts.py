@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callbacks.journal import read_journal
-from callbacks.manifest import checkpoint_step, checkpoints, torn_reason
-from callbacks.prompts import PromptFormat
-from jobs.paths import EvaluationPaths
-from jobs.progress import finished_step
-from jobs.spec import EvaluatedModel, RunSpec, mappings
+from callbacks.shared.journal import read_journal
+from callbacks.shared.manifest import checkpoint_step, checkpoints, torn_reason
+from callbacks.shared.prompts import PromptFormat
+from jobs.spec.paths import EvaluationPaths
+from jobs.history.progress import finished_step
+from jobs.spec.resolve import EvaluatedModel, RunSpec, mappings
 
 FINAL = "final"
 """Name of a run's final adapter among its models."""

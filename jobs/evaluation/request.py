@@ -11,31 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from callbacks.args import Target
-from callbacks.extraction import parse_answer
-from callbacks.journal import read_journal
-from callbacks.manifest import checkpoint_step, torn_reason
-from callbacks.prompts import PromptFormat, load_records
-from jobs.config_error import ConfigError
+from callbacks.shared.args import Target
+from callbacks.shared.extraction import parse_answer
+from callbacks.shared.journal import read_journal
+from callbacks.shared.manifest import checkpoint_step, torn_reason
+from callbacks.shared.prompts import PromptFormat, load_records
+from jobs.spec.errors import ConfigError
 from jobs.evaluation.parts import first_dataset, prompt_format, spec_of_model, whole_checkpoints
-from jobs.executor import unknown_parameters
-from jobs.paths import RunPaths
-from jobs.profile import ClusterProfile
-from jobs.progress import finished_step
-from jobs.spec import (
-    EvaluatedModel,
-    Evaluation,
-    RunSpec,
-    apply_setting,
-    axolotl_document,
-    from_root,
-    is_folder_name,
-    load_profile,
-    load_run_spec,
-    parse_regrow,
-    parse_setting,
-    require_name,
-)
+from jobs.slurm.sbatch import unknown_parameters
+from jobs.spec.paths import RunPaths
+from jobs.spec.profile import ClusterProfile
+from jobs.history.progress import finished_step
+from jobs.spec.resolve import EvaluatedModel, Evaluation, RunSpec, apply_setting, axolotl_document, from_root, is_folder_name, load_profile, load_run_spec, parse_regrow, parse_setting, require_name
 
 MODEL_FILES = ("adapter_config.json", "config.json")
 MODEL_KEYS = ("attn_implementation", "bf16", "seed")

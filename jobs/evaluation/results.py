@@ -4,14 +4,14 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from callbacks.journal import Entry, read_journal
-from callbacks.manifest import write_atomically
-from callbacks.predictions import Row, json_text, prediction_row, read_rows, write_rows
-from callbacks.prompts import load_records
+from callbacks.shared.journal import Entry, read_journal
+from callbacks.shared.manifest import write_atomically
+from callbacks.shared.predictions import Row, json_text, prediction_row, read_rows, write_rows
+from callbacks.shared.prompts import load_records
 from jobs.evaluation.parts import Part, evaluation_parts, prompt_format, records_file, spec_of_model
 from jobs.evaluation.scores import score_predictions
 from jobs.evaluation.shard_file import MergeError, ShardFile, merge
-from jobs.spec import EvaluatedModel, RunSpec
+from jobs.spec.resolve import EvaluatedModel, RunSpec
 
 PRESENCE_F1 = "gen_offender_presence_f1"
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from callbacks.args import Target
-from callbacks.extraction import Case, keyword_rule_ratio, normalise, parse_case, ratios
-from callbacks.predictions import Row
+from callbacks.shared.args import Target
+from callbacks.shared.extraction import Case, keyword_rule_ratio, normalise, parse_case, ratios
+from callbacks.shared.predictions import Row
 from jobs.evaluation.statistics import Interval, Ratios, intervals
 
 WORST = 20

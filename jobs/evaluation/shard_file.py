@@ -12,8 +12,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from callbacks.manifest import write_atomically
-from callbacks.predictions import Generated
+from callbacks.shared.manifest import write_atomically
+from callbacks.shared.predictions import Generated
 
 Line = dict[str, Any]
 """One answer: `record` (its index in the file of records), `prompt` (a digest), `generated`, `tokens`, `is_cut`."""

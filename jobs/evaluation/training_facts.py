@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from callbacks.journal import Entry, read_journal
-from jobs.progress import finished_step
-from jobs.spec import RunSpec
+from callbacks.shared.journal import Entry, read_journal
+from jobs.history.progress import finished_step
+from jobs.spec.resolve import RunSpec
 
 PLACES = ("output_dir", "dataset_prepared_path", "auto_resume_from_checkpoints")
 """Keys of the resolved config that say where, not what."""

@@ -11,7 +11,7 @@ from blocks import ANYWHERE, DEV_CLUSTER, MINUTES, ONCE, PAGES, YOUR_CLUSTER, Bl
 from typer.main import get_command
 from world import REPO_ROOT
 
-from jobs.cli import app
+from jobs.cli.main import app
 
 NOT_RUN = {ONCE, MINUTES, YOUR_CLUSTER}
 NOT_OURS = {"git", "cp", ".", "pip", "python3.11", "hf", "export", "module", "mlflow", "sinfo", "scontrol", "squeue", "sacct",

@@ -14,12 +14,12 @@ from pydantic import BaseModel
 from typer.main import get_command
 from world import REPO_ROOT
 
-from callbacks.args import Regrow
-from jobs.accounting import AttemptTimes, Spent
-from jobs.cli import app
-from jobs.executor import SHARED_PARAMETERS, SLURM_PARAMETERS
-from jobs.profile import ClusterProfile
-from jobs.status import JobStatus, RunStatus
+from callbacks.shared.args import Regrow
+from jobs.history.time_spent import AttemptTimes, Spent
+from jobs.cli.main import app
+from jobs.slurm.sbatch import SHARED_PARAMETERS, SLURM_PARAMETERS
+from jobs.spec.profile import ClusterProfile
+from jobs.history.status import JobStatus, RunStatus
 
 
 @pytest.fixture(scope="module")

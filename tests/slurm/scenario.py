@@ -14,11 +14,11 @@ from dev_cluster.processes import kill, tasks, wait_until
 from dev_cluster.site import Site
 from world import World
 
-from callbacks.journal import Entry, metric_rows, read_journal
-from callbacks.tracking import RUN_UUID_TAG
-from jobs.accounting import attempt_times, steps_lost
-from jobs.paths import RunPaths
-from jobs.spec import RunSpec
+from callbacks.shared.journal import Entry, metric_rows, read_journal
+from callbacks.shared.tracking import RUN_UUID_TAG
+from jobs.history.time_spent import attempt_times, steps_lost
+from jobs.spec.paths import RunPaths
+from jobs.spec.resolve import RunSpec
 
 STEPS, SAVE_STEPS = 24, 8
 SETTINGS = {

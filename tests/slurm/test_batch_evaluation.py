@@ -12,8 +12,8 @@ from dev_cluster.processes import wait_until
 from dev_cluster.site import Site
 from world import World
 
-from callbacks.journal import Entry, read_journal
-from jobs.paths import RunPaths
+from callbacks.shared.journal import Entry, read_journal
+from jobs.spec.paths import RunPaths
 
 SHARDS, RECORDS = 4, 32
 ONE_A_BATCH = "regrow.evaluate.token_budget"

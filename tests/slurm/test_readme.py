@@ -11,8 +11,8 @@ from blocks import DEV_CLUSTER, YOUR_CLUSTER, Clone, blocks, words
 from dev_cluster.cluster import DevCluster
 from dev_cluster.processes import wait_until
 
-from callbacks.journal import Entry, read_journal
-from jobs.paths import RunPaths
+from callbacks.shared.journal import Entry, read_journal
+from jobs.spec.paths import RunPaths
 
 READ_ONLY = {"sinfo", "squeue", "sacct"}
 SHOWING = {("scontrol", "show"), ("sacctmgr", "show")}

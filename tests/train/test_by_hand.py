@@ -8,9 +8,9 @@ from pathlib import Path
 import yaml
 from world import REPO_ROOT, World
 
-from callbacks.journal import read_journal
-from callbacks.manifest import torn_reason
-from callbacks.prompts import PromptFormat, load_records
+from callbacks.shared.journal import read_journal
+from callbacks.shared.manifest import torn_reason
+from callbacks.shared.prompts import PromptFormat, load_records
 
 
 def test_accelerate_launch_trains_the_tiny_config(world: World, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_config_validates_in_the_installed_axolotl_with_a100_capabilities(config
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_config_has_no_key_that_axolotl_does_not_know(config: Path) -> None:
     from jobs.check.report import check_run
-    from jobs.spec import load_run_spec
+    from jobs.spec.resolve import load_run_spec
 
     report = check_run(load_run_spec(config, "local"), with_site=False)
     assert [finding for finding in report.findings if finding.code.startswith("schema.")] == []

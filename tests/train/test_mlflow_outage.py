@@ -14,8 +14,8 @@ from tracking_server import PASSWORD, USER, TrackingServer, Way
 from turns import TURNS_ENV, Turns
 from world import REGROW, REPO_ROOT, World
 
-from callbacks.journal import Entry, read_journal
-from jobs.paths import RunPaths
+from callbacks.shared.journal import Entry, read_journal
+from jobs.spec.paths import RunPaths
 
 STEPS = 2100
 BLOCK = 50
@@ -63,7 +63,7 @@ class Training:
             words = path.read_bytes().decode(errors="replace").split("\0")
         except (FileNotFoundError, ProcessLookupError):
             return False
-        return "jobs.sync" in words and str(self.paths.run_dir) in words
+        return "jobs.tracking.sync" in words and str(self.paths.run_dir) in words
 
 
 def failures(entries: list[Entry]) -> list[Entry]:

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-if "jobs.generate" in sys.orig_argv:
-    from callbacks.journal import Entry, Journal
+if "jobs.evaluation.generate" in sys.orig_argv:
+    from callbacks.shared.journal import Entry, Journal
 
     say = Journal.event
 

@@ -1,0 +1,1 @@
+"""Light modules that the jobs read too: no torch, no Axolotl, no transformers."""

@@ -1,0 +1,279 @@
+"""Model text → JSON → flat fields → scores. Pure and light: the evaluation callback and the batch evaluation use it."""
+
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from callbacks.shared.args import Target
+
+Scalar = str | float | bool | None
+"""A flat JSON value; `float` takes in `int`."""
+Ratio = tuple[int, int]
+"""Numerator and denominator of a metric; an F1 is 2·TP over 2·TP + FP + FN."""
+
+_JSON_START = re.compile(r"\{|\[(?=[ \t\n\r]*\{)")
+# `{so}`: braces around no quote and no brace cannot hold an answer, JSON or not.
+_BRACED_PROSE = re.compile(r'\{[^{}"]*\}')
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a text says: its entries in order; none means that there is nobody."""
+
+    names: tuple[str, ...]
+    """The normalised name of each entry."""
+    entries: tuple[Mapping[str, str], ...]
+    """Field to normalised string; every entry has the same fields in the same order."""
+
+    @property
+    def sorted_rows(self) -> list[tuple[str, ...]]:
+        """The values of the entries as a multiset: the same whatever their order was."""
+        return sorted(tuple(entry.values()) for entry in self.entries)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An expected answer beside the generated one; `generated` is None where the text did not parse."""
+
+    expected: Answer
+    generated: Answer | None
+
+    @property
+    def presence(self) -> tuple[bool, bool]:
+        """Is there an entry: expected, generated. What did not parse has said the opposite of the truth."""
+        expected = bool(self.expected.entries)
+        return expected, bool(self.generated.entries) if self.generated else not expected
+
+    @property
+    def name_sets(self) -> tuple[set[str], set[str]]:
+        """The sets of names: expected, generated. What did not parse names nobody."""
+        return set(self.expected.names), set(self.generated.names if self.generated else ())
+
+    @property
+    def is_exact(self) -> bool:
+        """Are the entries equal in all fields, as multisets. What did not parse is not."""
+        return self.generated is not None and self.expected.sorted_rows == self.generated.sorted_rows
+
+    def matched_entries(self) -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]:
+        """Pairs of an expected and a generated entry of one name; the nth of a name goes with the nth of that name."""
+        rest = list(zip(self.generated.names, self.generated.entries, strict=True)) if self.generated else []
+        for name, entry in zip(self.expected.names, self.expected.entries, strict=True):
+            found = next((index for index, (other, _) in enumerate(rest) if other == name), None)
+            if found is not None:
+                yield entry, rest.pop(found)[1]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The metrics of a set of cases, each from 0 to 1 (`gen_records`: a count)."""
+
+    metrics: dict[str, float]
+    undefined: tuple[str, ...]
+    """The metrics that are 0/0, written as 0.0: nothing in these cases could be measured by them."""
+
+
+def normalise(value: Scalar) -> str:
+    """The form in which values are compared: NFKC without any whitespace; 35, 35.0 and "35" are one, null is ""."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    # NFKC turns U+3000 into a space, and a removed space can bring a combining mark to its letter: hence on both sides.
+    return unicodedata.normalize("NFKC", "".join(unicodedata.normalize("NFKC", str(value)).split()))
+
+
+def to_csv_fields(entry: Mapping[str, Scalar], target: Target) -> dict[str, str]:
+    """An entry as flat strings: the target's fields (the name is one, listed or not); missing and null are ""."""
+    return {field: normalise(entry.get(field)) for field in (*target.fields, target.name_field)}
+
+
+def parse_answer(text: str, target: Target) -> Answer | None:
+    """The answer in a model's output: the first object that has the list field, however wrapped, amid prose or fences.
+
+    None where there is no such object, where it stands behind or inside broken or cut-off JSON, or where its types are
+    not the target's: a list of flat objects, each with a name. Never raises. JSON is RFC 8259, and stricter than
+    `json.loads`: no NaN, no duplicate keys, no lone surrogates, no number beyond Python's limits.
+    """
+    for value in _json_values(text):
+        owner = _first_owner(value, target.list_field)
+        if owner is not None:
+            return _answer(owner[target.list_field], target)
+    return None
+
+
+def parse_case(expected: str, generated: str, target: Target, label: str = "case") -> Case:
+    """Both texts of a case, parsed. ValueError, beginning with the label, where the expected one is not an answer."""
+    return Case(_parse_expected(expected, target, label), parse_answer(generated, target))
+
+
+def case_verdict(expected: str, generated: str, target: Target) -> dict[str, object]:
+    """One case as a row of a predictions file; `presence_generated` is null where the text did not parse."""
+    case = parse_case(expected, generated, target)
+    parsed = case.generated is not None
+    return {
+        "parsed": parsed,
+        "presence_expected": case.presence[0],
+        "presence_generated": case.presence[1] if parsed else None,
+        "names_expected": sorted(case.name_sets[0]),
+        "names_generated": sorted(case.name_sets[1]),
+        "exact": case.is_exact,
+    }
+
+
+def presence_f1(cases: Sequence[Case]) -> Ratio:
+    """Binary F1 of "there is at least one offender"; an answer that does not parse counts as the wrong class."""
+    return _f1(case.presence for case in cases)
+
+
+def name_set_f1(cases: Sequence[Case]) -> Ratio:
+    """Micro F1 over the records' sets of normalised names; two empty sets add nothing, no parse is the empty set."""
+    sets = [case.name_sets for case in cases]
+    return _f1((name in expected, name in generated) for expected, generated in sets for name in expected | generated)
+
+
+def json_parse_rate(cases: Sequence[Case]) -> Ratio:
+    """Share of the records whose generated text parses to an answer of the target's form."""
+    return sum(case.generated is not None for case in cases), len(cases)
+
+
+def all_fields_exact_match_rate(cases: Sequence[Case]) -> Ratio:
+    """Share of the records whose offenders equal the expected ones in all fields, without order; no parse, no match."""
+    return sum(case.is_exact for case in cases), len(cases)
+
+
+def field_match_rate(cases: Sequence[Case], field: str) -> Ratio:
+    """Share of the offenders matched by name within their record whose field equals the expected one."""
+    pairs = [pair for case in cases for pair in case.matched_entries()]
+    return sum(expected[field] == generated[field] for expected, generated in pairs), len(pairs)
+
+
+METRICS: Mapping[str, Callable[[Sequence[Case]], Ratio]] = {
+    "gen_offender_presence_f1": presence_f1,
+    "gen_offender_name_set_f1": name_set_f1,
+    "gen_json_parse_rate": json_parse_rate,
+    "gen_all_fields_exact_match_rate": all_fields_exact_match_rate,
+}
+"""Each function's docstring defines its metric. `gen_field_match_rate/<field>` stands beside them, per field."""
+
+
+def score(texts: Iterable[tuple[str, str]], target: Target) -> Scores:
+    """The metrics over (expected, generated) texts. ValueError, naming the case (from 0), on a bad expected text."""
+    cases = [parse_case(*pair, target, f"case {number}") for number, pair in enumerate(texts)]
+    found = ratios(cases, target)
+    metrics = {name: _quotient(ratio) for name, ratio in found.items()}
+    undefined = tuple(name for name, (_, denominator) in found.items() if not denominator)
+    return Scores({**metrics, "gen_records": float(len(cases))}, undefined)
+
+
+def ratios(cases: Sequence[Case], target: Target) -> dict[str, Ratio]:
+    """Every metric as numerator and denominator. Both are sums over the cases, so that those of single cases add up."""
+    # Matched entries have equal names: the name's own rate would always be 1.
+    fields = [field for field in target.fields if field != target.name_field]
+    rates = {f"gen_field_match_rate/{field}": field_match_rate(cases, field) for field in fields}
+    return {name: metric(cases) for name, metric in METRICS.items()} | rates
+
+
+def keyword_rule_ratio(article: str, expected: Answer, target: Target) -> Ratio:
+    """One article's part in the presence F1 of the rule "any keyword is in the article"."""
+    return _f1([(bool(expected.entries), any(keyword in article for keyword in target.keywords))])
+
+
+def keyword_rule_f1(texts: Iterable[tuple[str, str]], target: Target) -> float:
+    """Presence F1, over (article, expected) texts, of the rule "any keyword is in the article"; 0/0 is 0.0."""
+    found = [
+        keyword_rule_ratio(article, _parse_expected(expected, target, f"case {number}"), target)
+        for number, (article, expected) in enumerate(texts)
+    ]
+    return _quotient((sum(hits for hits, _ in found), sum(all_ for _, all_ in found)))
+
+
+def _json_values(text: str) -> Iterator[object]:
+    """The JSON objects of a text, in order; ends at one that is broken or cut off, and never looks inside it."""
+    start = _JSON_START.search(text)
+    while start:
+        if prose := _BRACED_PROSE.match(text, start.start()):
+            end = prose.end()
+        else:
+            try:
+                value, end = _decode(text, start.start())
+            except (ValueError, RecursionError):
+                return
+            yield value
+        start = _JSON_START.search(text, end)
+
+
+def _decode(text: str, start: int) -> tuple[object, int]:
+    """The JSON value at a position, and where it ends. ValueError or RecursionError where it is not strict JSON."""
+    value, end = _DECODER.raw_decode(text, start)
+    # Python reads NaN, 1e999 and "\ud800"; what cannot be written back as UTF-8 JSON was not JSON.
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    return value, end
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of these pairs. ValueError on a duplicate key, of which `json` would silently keep the last."""
+    keys = dict(pairs)
+    if len(keys) < len(pairs):
+        raise ValueError("duplicate key")
+    return keys
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+
+
+def _first_owner(value: object, list_field: str) -> dict[str, object] | None:
+    """The first object, outer before inner, that has the list field. No recursion: the value may be deep."""
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            if list_field in value:
+                return value
+            pending.extend(reversed(value.values()))
+        elif isinstance(value, list):
+            pending.extend(reversed(value))
+    return None
+
+
+def _answer(entries: object, target: Target) -> Answer | None:
+    """The list of an answer as flat fields; None where it is not a list of flat objects with names."""
+    if not isinstance(entries, list) or not all(_is_entry(entry, target) for entry in entries):
+        return None
+    rows = tuple(to_csv_fields(entry, target) for entry in entries)
+    return Answer(tuple(row[target.name_field] for row in rows), rows)
+
+
+def _is_entry(entry: object, target: Target) -> bool:
+    """A flat object with a string for a name that is not blank."""
+    if not isinstance(entry, dict) or any(isinstance(value, dict | list) for value in entry.values()):
+        return False
+    name = entry.get(target.name_field)
+    return isinstance(name, str) and normalise(name) != ""
+
+
+def _parse_expected(text: str, target: Target, label: str) -> Answer:
+    """The expected answer. ValueError where it is none; the text itself is not shown, it may be private."""
+    answer = parse_answer(text, target)
+    if answer is None:
+        form = f'{{"{target.list_field}": [{{"{target.name_field}": "…", …}}]}}'
+        raise ValueError(
+            f"{label}: the expected text ({len(text)} characters) is not an answer of the form {form}, all flat. "
+            "Correct the record, or set `regrow.target` to the form of the data."
+        )
+    return answer
+
+
+def _f1(pairs: Iterable[tuple[bool, bool]]) -> Ratio:
+    """F1 of (expected, generated) verdicts as 2·TP over 2·TP + FP + FN."""
+    counts = Counter(pairs)
+    hits = 2 * counts[True, True]
+    return hits, hits + counts[True, False] + counts[False, True]
+
+
+def _quotient(ratio: Ratio) -> float:
+    return ratio[0] / ratio[1] if ratio[1] else 0.0

@@ -1,0 +1,87 @@
+"""Posts a journal to MLflow: what the journal has and MLflow lacks. `python -m callbacks.shared.mlflow_sync SECONDS` follows one.
+
+Whatever goes wrong on the way, it looks again at what MLflow has, and posts the rest: nothing is lost, nothing there twice.
+"""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable
+from operator import itemgetter
+from pathlib import Path
+
+from callbacks.shared.interpreter import run_to_the_end
+from callbacks.shared.journal import JOURNAL_ENV, Entry, Journal, JournalReader
+from callbacks.shared.mlflow_process import MLFLOW_WRITER, keep_posting, keep_sampling
+from callbacks.shared.mlflow_run import MlflowRun
+from callbacks.shared.projection import Projection
+from callbacks.shared.tracking import TrackedRun
+
+QUIET = frozenset({"metrics", "system", "mlflow_attached", "mlflow_failed", "mlflow_caught_up"})
+"""Events that change no tag."""
+
+
+class MlflowSync:
+    """One run's journal, and the MLflow run that shows it."""
+
+    def __init__(
+        self,
+        run: TrackedRun,
+        reader: JournalReader,
+        journal: Journal,
+        tags: Callable[[list[Entry]], dict[str, str]] = lambda entries: {},
+    ) -> None:
+        """`journal`: where it says that it has found its MLflow run. `tags`: more of them, by the journal."""
+        self._run, self._journal, self._tags = run, journal, tags
+        self._reader = reader
+        self._entries: list[Entry] = []
+        self._projection = Projection()
+        self._target: MlflowRun | None = None
+
+    def post(self) -> Counter[str]:
+        """Post what MLflow lacks; how many points, params, tags, data sets, artifacts that were.
+
+        Raises:
+            Exception: whatever MLflow raises; the next call starts with a look at what it has.
+        """
+        self._read()
+        target, self._target = self._target or self._attach(), None
+        posted = target.post(self._projection)
+        self._target = target
+        return posted
+
+    @property
+    def status(self) -> str:
+        """What the journal says of the run, as far as it was read."""
+        return self._projection.status
+
+    def _read(self) -> None:
+        new = self._reader.new_entries()
+        self._projection.add(new)
+        self._entries += [entry for entry in new if entry["event"] != "system"]
+        if any(entry["event"] not in QUIET for entry in new):
+            self._projection.tags |= self._tags(sorted(self._entries, key=itemgetter("time")))
+
+    def _attach(self) -> MlflowRun:
+        client, run_id = self._run.attach()
+        target = MlflowRun(client, run_id, self._projection)
+        if not any(entry["event"] == "mlflow_attached" and entry["run_id"] == run_id for entry in self._entries):
+            self._journal.event("mlflow_attached", run_id=run_id, experiment_id=target.experiment_id)
+        return target
+
+
+def main() -> None:
+    """Follow the journal of a training that was started by hand, until it ends."""
+    run, stem = TrackedRun.from_environment(), Path(os.environ[JOURNAL_ENV])
+    assert run
+    journal = Journal.of_writer(str(stem), MLFLOW_WRITER)
+    sync = MlflowSync(run, JournalReader(stem.parent, of=stem.name), journal)
+    keep_sampling(journal, run.submitted_at)
+    keep_posting(sync.post, journal, float(sys.argv[1]))
+    if sync.status == "RUNNING":  # nobody else can say so: the training has ended without a word
+        journal.event("run_ended", status="FAILED")
+        sync.post()
+
+
+if __name__ == "__main__":
+    run_to_the_end(main)

@@ -1,0 +1,83 @@
+"""`regrow data`: records without a cluster."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Records: make synthetic ones, merge, audit.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def synth(
+    folder: Annotated[Path, typer.Argument(help="Where the three files go.")],
+    positives: Annotated[int, typer.Option(min=1, help="Training records with an offender.")] = 2000,
+    negatives: Annotated[int, typer.Option(min=1, help="Training records without.")] = 6000,
+    validation: Annotated[int, typer.Option(min=2, help="Validation records, half of each.")] = 200,
+    seed: int = 1,
+) -> None:
+    """Write synthetic Japanese news records of the customer's form."""
+    from data_prep.synthetic import write_synthetic
+
+    for path in write_synthetic(
+        folder, positives=positives, negatives=negatives, validation=validation, seed=seed
+    ).values():
+        typer.echo(path)
+
+
+@app.command()
+def merge(
+    sources: Annotated[list[str], typer.Argument(metavar="FILE[:repeat=N][:take=N]...", help="In this order.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The JSON array to write.")],
+) -> None:
+    """Concatenate sources of records, checked, in order."""
+    from data_prep.curriculum import input_bytes, meta_path, parse_sources
+    from data_prep.curriculum import merge as merge_sources
+
+    parsed = parse_sources(sources)
+    with _byte_progress("merge", input_bytes(parsed)) as advance:
+        merged = merge_sources(parsed, output, progress=advance)
+    for source in merged.sources:
+        typer.echo(f"{source.path}: {source.records:,} records x{source.repeat}")
+    typer.echo(
+        f"{output}: {merged.records:,} records, {merged.bytes:,} bytes, sha256 {merged.sha256} (also in {meta_path(output)})"
+    )
+
+
+@app.command()
+def audit(
+    train: Annotated[Path, typer.Argument(help="Records to train on.")],
+    validation: Annotated[Path | None, typer.Argument(help="Records to validate with.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Count what is in the records. Positives, negatives, invalid outputs, duplicates, leaks; exits 1 at invalid outputs."""
+    from callbacks.shared.args import Target
+    from data_prep.audit import audit as audit_files
+    from jobs.cli.audit_text import audit_text
+
+    target = Target()
+    total = sum(path.stat().st_size for path in (train, validation) if path and path.is_file())
+    with _byte_progress("audit", total) as advance:
+        found = audit_files(train, validation, list_field=target.list_field, name_field=target.name_field,
+                            fields=target.fields, progress=advance)  # fmt: skip
+    typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if as_json else audit_text(found))
+    raise typer.Exit(1 if found.train.invalid or (found.validation and found.validation.invalid) else 0)
+
+
+@contextmanager
+def _byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr that counts bytes; gone when it is through. Where stderr is no terminal, nothing."""
+    if not sys.stderr.isatty():
+        yield lambda amount: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda amount: progress.advance(task, amount)

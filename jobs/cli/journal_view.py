@@ -1,0 +1,186 @@
+"""The journal on a terminal: one line an event that matters, a bar for what takes long, the metric table at the end."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from callbacks.shared.journal import Entry
+from jobs.evaluation.markdown import interval_text
+from jobs.evaluation.results import ModelResult, written_results
+from jobs.evaluation.scores import metric_values
+from jobs.report.labels import COLUMNS
+from jobs.report.metrics_markdown import metric_table
+from jobs.spec.resolve import RunSpec
+
+LEFT = {
+    "requeue": "goes back into the queue",
+    "successor": "is followed by a new job",
+    "stay": "waits for Slurm to requeue it",
+    "exit": "ends",
+    "fail": "ends",
+}
+"""What an attempt does that leaves before its work is done, in words."""
+
+
+class Follower:
+    """Shows entries as they come."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self._console, self._progress = console, progress
+        self._bars: dict[str, TaskID] = {}
+        self._parts: dict[int, tuple[int, int]] = {}
+        """Of each part of the evaluation that has begun: records that have their answer, and all."""
+        self._loss = ""
+
+    def __call__(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            self._show(entry)
+
+    def _show(self, entry: Entry) -> None:
+        match entry["event"]:
+            case "stage_started":
+                self._say(entry, f"[bold]{entry['stage']}[/] starts; its output: {entry['log']}")
+            case "stop_requested":
+                how = entry["signal"] or "Slurm's record"
+                self._say(entry, f"[yellow]{entry['cause'].replace('_', ' ')}[/] ({how}, {entry['phase']})")
+            case "stopped":
+                self._say(entry, f"step {entry['step']} is saved; the ranks leave")
+            case "left":
+                self._remove_bars()
+                self._say(entry, f"[bold]{entry['stage']}[/] {LEFT[entry['action']]}: {entry['reason']}")
+            case "save_failed":
+                self._say(entry, f"[red]{entry['checkpoint']} could not be written[/]: ", plain=entry["error"])
+            case "stage_finished":
+                self._remove_bars()
+                self._say(entry, f"[bold]{entry['stage']}[/] has finished{self._answered(entry)}")
+            case "stage_failed":
+                self._remove_bars()
+                self._say(entry, f"[bold red]{entry['stage']} failed[/]: ", plain=entry["message"])
+            case "prepared":
+                counts = (
+                    f"{entry['records']:,} records ({entry['positives']:,} positive, {entry['negatives']:,} negative)"
+                )
+                self._say(entry, f"{counts}, {entry['validation_records']:,} for validation")
+                if entry["leaked_validation_records"]:
+                    self._say(
+                        entry,
+                        f"[yellow]{entry['leaked_validation_records']:,} validation records stand in train too[/]",
+                    )
+            case "tokens_checked" if entry["too_long"]:
+                looked_at = f"of {entry['records']:,} records are longer than sequence_len, and are left out"
+                self._say(
+                    entry, f"[yellow]{entry['too_long']:,} {looked_at}[/] (the longest: {entry['longest']:,} tokens)"
+                )
+            case "training_began":
+                self._bar("train", entry["step"], entry["target_step"])
+                if entry["step"]:
+                    self._say(entry, f"goes on from step {entry['step']:,} of {entry['target_step']:,}")
+            case "progress":
+                self._bar(entry["what"], entry["done"], entry["total"])
+            case "part_began":
+                self._parts[entry["part"]] = (entry["done"], entry["records"])
+                which = f"[bold]{entry['model']}[/], shard {entry['shard'] + 1} of {entry['shards']}"
+                already = f", {entry['done']:,} of them answered already" if entry["done"] else ""
+                self._say(entry, f"{which}: {entry['records']:,} records{already}")
+                self._show_parts()
+            case "generated" if entry["seconds"] is not None:
+                done, records = self._parts.get(entry["part"], (0, entry["records"]))
+                self._parts[entry["part"]] = (done + entry["records"], records)
+                self._show_parts()
+            case "metrics":
+                self._show_metrics(entry)
+            case "checkpoint_torn":
+                self._say(
+                    entry, f"[yellow]{entry['checkpoint']} is torn[/] ({entry['reason']}): renamed {entry['renamed']}"
+                )
+            case "mlflow_failed":
+                self._say(entry, "[yellow]MLflow[/] does not answer, nothing is lost: ", plain=entry["error"])
+            case "mlflow_caught_up":
+                self._say(entry, "MLflow has everything again")
+
+    def _show_metrics(self, entry: Entry) -> None:
+        values = entry["values"]
+        if "gen_json_parse_rate" in values:
+            scores = [f"{label} {values[name]:.3f}" for name, label in COLUMNS.items() if name in values]
+            self._say(entry, f"step {entry['step']}: {', '.join(scores)}")
+        if "train" in self._bars:
+            self._loss = f"loss {values['loss']:.3f}" if "loss" in values else self._loss
+            self._progress.update(self._bars["train"], completed=entry["step"], note=self._loss)
+
+    def _answered(self, entry: Entry) -> str:
+        """How many records a part that has finished has answered."""
+        done, records = self._parts.get(entry["part"], (0, 0)) if entry["stage"] == "evaluate" else (0, 0)
+        return f": {done:,} of {records:,} records are answered" if records else ""
+
+    def _show_parts(self) -> None:
+        done, records = map(sum, zip(*self._parts.values(), strict=True))
+        self._bar("generate", done, records)
+
+    def _bar(self, what: str, done: int, total: int) -> None:
+        if what not in self._bars:
+            self._bars[what] = self._progress.add_task(what, total=total, note="")
+        self._progress.update(self._bars[what], completed=done, total=total)
+
+    def _remove_bars(self) -> None:
+        for task in self._bars.values():
+            self._progress.remove_task(task)
+        self._bars.clear()
+
+    def _say(self, entry: Entry, text: str, plain: str = "") -> None:
+        self._console.print(
+            f"[dim]{time.strftime('%H:%M:%S', time.localtime(entry['time']))}[/] {text}", end="" if plain else "\n"
+        )
+        if plain:
+            self._console.print(plain, markup=False, highlight=False)
+
+
+@contextmanager
+def following() -> Iterator[Follower]:
+    """A follower whose bars stand below what it says."""
+    console = _console()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Follower(console, progress)
+
+
+def print_scores(spec: RunSpec, entries: list[Entry]) -> None:
+    """What a run has come to: the report's table, or that of an evaluation."""
+    if not spec.evaluation:
+        _console().print(_metrics_table(entries))
+    elif results := written_results(spec):
+        _console().print(_scores_table(results))
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _scores_table(results: Sequence[ModelResult]) -> Table:
+    """An evaluation's scores for a terminal, a column a model."""
+    table = Table(title=f"{results[0].scores['records']:,} records, with 95 % intervals", title_justify="left")
+    table.add_column("metric")
+    for result in results:
+        table.add_column(result.model.name, justify="right")
+    for name in results[0].scores["metrics"]:
+        table.add_row(name, *(interval_text(metric_values(result.scores).get(name)) for result in results))
+    return table
+
+
+def _metrics_table(entries: list[Entry]) -> Table:
+    """The report's table for a terminal."""
+    table = Table(title="generation on validation records, step by step", title_justify="left")
+    for name in ["step", *COLUMNS.values()]:
+        table.add_column(name, justify="right")
+    for row in metric_table(entries):
+        table.add_row(*row)
+    return table

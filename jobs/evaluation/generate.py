@@ -1,0 +1,103 @@
+"""`python -m jobs.evaluation.generate RUN_DIR PART`: the answers of one part of an evaluation. The evaluate stage's child; needs torch."""
+
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from callbacks.shared.interpreter import run_to_the_end, uncollected
+from callbacks.shared.journal import JOURNAL_ENV, Entry, Journal, read_journal
+from callbacks.shared.prompts import load_records
+from jobs.node.attempt import EXIT_CONFIG, EXIT_FAILED
+from jobs.evaluation.parts import (
+    Part,
+    part_of_evaluation,
+    prompt_format,
+    records_file,
+    shard_of,
+    spec_of_model,
+    with_settings_of,
+)
+from jobs.evaluation.shard_file import ShardFile
+from jobs.node.commands import own_environment
+from jobs.spec.resolve import RunSpec
+
+if TYPE_CHECKING:
+    from jobs.evaluation.engine import Engine
+
+
+def main() -> None:
+    try:
+        generate_part()
+    except Exception as error:
+        Journal.of_writer(own_environment(JOURNAL_ENV), "error").event(
+            "error", type=type(error).__name__, message=str(error)
+        )
+        traceback.print_exc()
+        raise SystemExit(
+            EXIT_CONFIG if isinstance(error, ValueError | KeyError | FileNotFoundError) else EXIT_FAILED
+        ) from None
+
+
+def generate_part() -> None:
+    """Load what the arguments name, and generate."""
+    with uncollected():
+        from jobs.evaluation.engine import TransformersEngine
+
+    spec = RunSpec.load(Path(sys.argv[1]))
+    part, records = part_of_evaluation(spec, int(sys.argv[2])), records_file(spec)
+    assert part and records
+    trained_by = spec_of_model(spec, part.model)
+    template = prompt_format(trained_by)
+    prompts = [template.prompt(record) for record in load_records(records)]
+    engine = TransformersEngine(with_settings_of(trained_by, spec), Path(part.model.path))
+    journal = Journal.of_writer(own_environment(JOURNAL_ENV), "generate")
+    said = [e for e in read_journal(spec.paths.journal) if e["event"] == "generated" and e["part"] == part.number]
+    settings = {"max_new_tokens": spec.regrow.evaluate.max_new_tokens, "sampling": engine.sampling or "greedy"}
+    generate(part, prompts, engine, journal, said, settings)
+
+
+def generate(
+    part: Part,
+    prompts: Sequence[str],
+    engine: "Engine",
+    journal: Journal,
+    said: Sequence[Entry],
+    settings: dict[str, Any],
+) -> None:
+    """Answer what is not answered yet, batch by batch; each batch is on disk before the journal says so.
+
+    Args:
+        prompts: of all records.
+        said: the journal's entries for the batches of earlier attempts. One is missing when a kill came between the two.
+        settings: what the marker says about the generation.
+    """
+    file, mine = ShardFile(part.file), shard_of([len(prompt) for prompt in prompts], part.shard, part.shards)
+    batches = [[mine[index] for index in batch] for batch in engine.batches([prompts[index] for index in mine])]
+    engine.pieces = max((int(entry["pieces"]) for entry in said), default=1)
+    with file.resumed(batches, prompts) as (found, writer):
+        journal.event("part_began", part=part.number, model=part.model.name, shard=part.shard, shards=part.shards,
+                      records=len(mine), done=sum(map(len, found)))  # fmt: skip
+        for number in sorted(set(range(len(found))) - {entry["batch"] for entry in said}):
+            _say(journal, part, number, [line["tokens"] for line in found[number]], None, engine)
+        for number, batch in list(enumerate(batches))[len(found) :]:
+            started = time.monotonic()
+            answers = engine.generate([prompts[index] for index in batch])
+            seconds = time.monotonic() - started
+            writer.append(batch, answers)
+            _say(journal, part, number, [answer.tokens for answer in answers], seconds, engine)
+    file.finish(batches, prompts, settings)
+    journal.event("part_generated", part=part.number, peak_memory_gib=engine.peak_memory_gib())
+
+
+def _say(
+    journal: Journal, part: Part, batch: int, tokens: Sequence[int], seconds: float | None, engine: "Engine"
+) -> None:
+    journal.event("generated", part=part.number, batch=batch, records=len(tokens), tokens=sum(tokens), seconds=seconds,
+                  pieces=engine.pieces)  # fmt: skip
+
+
+if __name__ == "__main__":
+    run_to_the_end(main)

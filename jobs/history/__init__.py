@@ -1,0 +1,1 @@
+"""Readers of the journal: what was submitted, done, spent, printed."""

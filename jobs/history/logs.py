@@ -1,0 +1,153 @@
+"""What the attempts of a run have printed: one of them, or all that come, across every requeue."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from callbacks.shared.journal import Entry, JournalReader, attempt_of
+from jobs.spec.errors import ConfigError
+from jobs.spec.resolve import RunSpec
+from jobs.spec.stages import Stage
+
+POLL_SECONDS = 0.5
+LEFT = frozenset({"left", "stage_finished", "stage_failed"})
+"""Events with which an attempt ends."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which attempts somebody asks for."""
+
+    stage: Stage | None = None
+    """None: of whatever stage."""
+    attempt: int | None = None
+    """From 1; None: the newest."""
+    array_task: int | None = None
+    """The part of an evaluation, from 0; None: any."""
+
+    def fits(self, log: "AttemptLog") -> bool:
+        return (
+            self.stage in (None, log.stage)
+            and self.attempt in (None, log.attempt)
+            and self.array_task in (None, log.part)
+        )
+
+    def __str__(self) -> str:
+        number = None if self.attempt is None else f"attempt {self.attempt}"
+        task = None if self.array_task is None else f"array task {self.array_task}"
+        return ", ".join(filter(None, [self.stage or "any stage", task, number]))
+
+
+@dataclass(frozen=True)
+class AttemptLog:
+    """One attempt, and the file with what its processes print."""
+
+    stage: Stage
+    part: int
+    attempt: int
+    """From 1: the first, second, ... go of this part of the stage."""
+    job_id: str
+    host: str
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.stage}, job {self.job_id}, attempt {self.attempt}, on {self.host}: {self.path}"
+
+
+def attempt_logs(entries: Sequence[Entry]) -> list[AttemptLog]:
+    """Of every attempt, oldest first."""
+    found: list[AttemptLog] = []
+    counted: Counter[tuple[Stage, int]] = Counter()
+    for entry in entries:
+        if entry["event"] == "stage_started":
+            stage, part = entry["stage"], entry["part"]
+            counted[stage, part] += 1
+            log = Path(entry["log"])
+            found.append(AttemptLog(stage, part, counted[stage, part], entry["job_id"], entry["host"], log))
+    return found
+
+
+def print_log(spec: RunSpec, wanted: Wanted, output: BinaryIO, say: Callable[[str], None]) -> None:
+    """Print what the newest attempt that is wanted has printed so far.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    fitting = [log for log in attempt_logs(JournalReader(spec.paths.journal).new_entries()) if wanted.fits(log)]
+    if not fitting:
+        raise ConfigError(f"{spec.name}: nothing has started yet of: {wanted}; see regrow status {spec.typed}")
+    say(str(fitting[-1]))
+    output.write(fitting[-1].path.read_bytes() if fitting[-1].path.exists() else b"")
+
+
+class LogFollower:
+    """Prints what is wanted as it comes: from the newest attempt on, each that follows, until nothing more can come."""
+
+    def __init__(self, spec: RunSpec, wanted: Wanted, output: BinaryIO, say: Callable[[str], None]) -> None:
+        self._spec, self._wanted, self._output, self._say = spec, wanted, output, say
+        self._reader = JournalReader(spec.paths.journal)
+        self._entries: list[Entry] = []
+        self._printed: dict[Path, int] = {}
+        """Bytes of each log."""
+        self._last: AttemptLog | None = None
+
+    def follow(self, may_go_on: Callable[[], bool]) -> None:
+        """`may_go_on`: whether the run has jobs or processes that may still print."""
+        while True:
+            is_last = self._is_over() or not may_go_on()
+            self.print_new()
+            if is_last:
+                return
+            time.sleep(POLL_SECONDS)
+
+    def print_new(self) -> None:
+        """What was printed since the last time."""
+        self._entries += self._reader.new_entries()
+        fitting = [log for log in attempt_logs(self._entries) if self._wanted.fits(log)]
+        if not self._printed:  # what earlier attempts have printed was not asked for
+            self._printed = {log.path: log.path.stat().st_size for log in fitting[:-1] if log.path.exists()}
+        for log in fitting:
+            self._print_new_of(log)
+        self._output.flush()
+
+    def _print_new_of(self, log: AttemptLog) -> None:
+        start, text = self._printed.get(log.path, 0), b""
+        if log.path.exists():
+            with log.path.open("rb") as file:
+                file.seek(start)
+                text = file.read()
+        if not text and log.path in self._printed:
+            return
+        if log != self._last:
+            self._say(str(log))
+        self._last = log
+        self._output.write(text)
+        self._printed[log.path] = start + len(text)
+
+    def _is_over(self) -> bool:
+        """Whether what is wanted has come to its end: the attempt, every part of the stage, or the report, which is the last."""
+        if self._wanted.attempt is not None:
+            names = {log.path.stem for log in attempt_logs(self._entries) if self._wanted.fits(log)}
+            return any(attempt_of(entry) in names and entry["event"] in LEFT for entry in self._entries)
+        stage = self._wanted.stage or "report"
+        wanted = range(self._spec.parts(stage)) if self._wanted.array_task is None else [self._wanted.array_task]
+        newest = _newest_marks(self._entries, stage)
+        return all(newest.get(part) in ("stage_finished", "stage_failed") for part in wanted)
+
+
+def _newest_marks(entries: Sequence[Entry], stage: Stage) -> dict[int, str]:
+    """Of each part of the stage, what was last heard: that it was submitted, started, finished, failed."""
+    newest: dict[int, str] = {}
+    for entry in entries:
+        if entry["event"] == "foreground":  # the stages that are not done begin again; the report always does
+            newest = {part: mark for part, mark in newest.items() if mark == "stage_finished" and stage != "report"}
+        elif (
+            entry["event"] in ("submitted", "stage_started", "stage_finished", "stage_failed")
+            and entry["stage"] == stage
+        ):
+            parts = entry.get("parts", [0]) if entry["event"] == "submitted" else [entry["part"]]
+            newest |= dict.fromkeys(parts, entry["event"])
+    return newest

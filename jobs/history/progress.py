@@ -1,0 +1,46 @@
+"""What of a run is done, by its journal."""
+
+from callbacks.shared.journal import Entry
+from jobs.spec.resolve import RunSpec
+from jobs.spec.stages import Stage
+
+
+def finished_parts(entries: list[Entry], stage: Stage) -> set[int]:
+    """The parts of a stage that are done; a report is, until something else was done after it."""
+    finished = [entry for entry in entries if entry["event"] == "stage_finished"]
+    if stage == "report":
+        others = [index for index, entry in enumerate(finished) if entry["stage"] != stage]
+        finished = finished[others[-1] + 1 :] if others else finished
+    return {int(entry["part"]) for entry in finished if entry["stage"] == stage}
+
+
+def parts_left(spec: RunSpec, entries: list[Entry], stage: Stage) -> list[int]:
+    """The parts of a stage that are not done."""
+    done = finished_parts(entries, stage)
+    return [part for part in range(spec.parts(stage)) if part not in done]
+
+
+def stages_finished(spec: RunSpec, entries: list[Entry]) -> list[Stage]:
+    """The stages of which every part is done."""
+    return [stage for stage in spec.stages if not parts_left(spec, entries, stage)]
+
+
+def finished_step(entries: list[Entry]) -> int | None:
+    """The step at which training finished; None: it has not."""
+    steps = [int(entry["step"]) for entry in entries if entry["event"] == "finished"]
+    return steps[-1] if steps else None
+
+
+def saved_step(entries: list[Entry]) -> int | None:
+    """The newest step that was saved; None: none yet."""
+    return max((int(entry["step"]) for entry in entries if entry["event"] == "saved"), default=None)
+
+
+def generated_records(entries: list[Entry], part: int) -> int:
+    """How many records of a part of the evaluation have their answer on disk."""
+    return sum(int(entry["records"]) for entry in entries if entry["event"] == "generated" and entry["part"] == part)
+
+
+def reached(entries: list[Entry], stage: Stage, part: int) -> int | None:
+    """How far a stage has come, in what it does not lose: two attempts that end at the same mark have gained nothing."""
+    return generated_records(entries, part) if stage == "evaluate" else saved_step(entries)

@@ -1,0 +1,163 @@
+"""The runs under a runs_root, looked at as often as one likes: their journals are read on, Slurm is asked once for all."""
+
+import gc
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+
+import msgspec
+
+from callbacks.shared.journal import Entry, JournalReader
+from callbacks.shared.mlflow_process import MLFLOW_WRITER
+from jobs.slurm import commands as slurm
+from jobs.spec.errors import ConfigError
+from jobs.spec.paths import RunPaths
+from jobs.spec.resolve import RunSpec
+from jobs.history.status import ENDED, RunStatus, ended_status, newest_jobs, run_status
+
+REMEMBERED = frozenset({"finished", "failed", "cancelled"})
+ASK_SECONDS = 3.0
+"""Between two questions to Slurm, where a program asks on and on."""
+
+
+@dataclass
+class _Known:
+    """A run whose journal was read so far."""
+
+    spec: RunSpec
+    reader: JournalReader
+    entries: list[Entry] = field(default_factory=list)
+
+    def read(self) -> None:
+        new = self.reader.new_entries()
+        if self.entries and new:
+            new = sorted([*self.entries, *new], key=itemgetter("time"))
+        self.entries = new or self.entries
+
+
+class Runs:
+    """The runs under a runs_root, looked at as often as one likes: only what is new is read."""
+
+    def __init__(self, runs_root: Path, name: str | None = None) -> None:
+        """`name`: this run alone; None: all."""
+        self._runs_root, self._name = runs_root, name
+        self._known: dict[Path, _Known] = {}
+
+    def statuses(self) -> list[RunStatus]:
+        """Of each, the newest first."""
+        run_dirs = [path.parent for path in self._runs_root.glob(f"{self._name or '*'}/run.json")]
+        newest_first = sorted(run_dirs, key=lambda run_dir: RunPaths(run_dir).run_json.stat().st_mtime, reverse=True)
+        with _no_collection():
+            found = [self._remembered(run_dir) or self._known_or_unreadable(run_dir) for run_dir in newest_first]
+            queues = _Queues([known for known in found if isinstance(known, _Known)])
+            return [_status_of(known, queues) if isinstance(known, _Known) else known for known in found]
+
+    def _known_or_unreadable(self, run_dir: Path) -> _Known | RunStatus:
+        try:
+            known = self._known.get(run_dir) or _Known(
+                RunSpec.load(run_dir), JournalReader(RunPaths(run_dir).journal, without=MLFLOW_WRITER)
+            )
+            known.read()
+        except ConfigError as error:  # one run that cannot be read hides no other
+            return RunStatus(run_dir.name, "unreadable", message=str(error))
+        self._known[run_dir] = known
+        return known
+
+    def _remembered(self, run_dir: Path) -> RunStatus | None:
+        """Of a run that was not asked for alone: then its jobs are looked up again."""
+        paths = RunPaths(run_dir)
+        if self._name is not None:
+            return None
+        try:
+            remembered = msgspec.json.decode(paths.status.read_bytes(), type=_Remembered)
+        except (FileNotFoundError, msgspec.DecodeError):  # not there, not yet whole, or of another version
+            return None
+        return remembered.status if remembered.journal_sizes == _journal_sizes(paths) else None
+
+
+def _status_of(known: _Known, queues: "_Queues") -> RunStatus:
+    sizes = _journal_sizes(known.spec.paths)
+    known.read()  # again, after Slurm has answered: a job that it knows to be over has said its last word
+    status = run_status(known.spec, known.entries, queues.job)
+    is_sure = all(job.state != slurm.NO_ANSWER for job in status.jobs) and math.isfinite(status.loss or 0.0)
+    if status.state in REMEMBERED and is_sure:
+        with suppress(OSError):  # a full disk: it is read again the next time
+            known.spec.paths.status.write_bytes(msgspec.json.encode(_Remembered(sizes, status)))
+    return status
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    """How a run has ended, for as long as nobody writes into its journal any more."""
+
+    journal_sizes: dict[str, int]
+    status: RunStatus
+
+
+def _journal_sizes(paths: RunPaths) -> dict[str, int]:
+    """Bytes of each file; empty: there is no journal."""
+    with suppress(FileNotFoundError), os.scandir(paths.journal) as files:
+        return {file.name: file.stat().st_size for file in files}
+    return {}
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without the garbage collector, which would look through a hundred thousand entries again and again: a third of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def may_go_on(spec: RunSpec) -> Callable[[], bool]:
+    """A question that may be asked often: whether the run has not ended. Slurm is asked now and then."""
+    runs, asked_at, answer = Runs(spec.paths.run_dir.parent, spec.name), -ASK_SECONDS, True
+
+    def ask() -> bool:
+        nonlocal asked_at, answer
+        if time.monotonic() >= asked_at + ASK_SECONDS:
+            answer, asked_at = runs.statuses()[0].state not in ENDED, time.monotonic()
+        return answer
+
+    return ask
+
+
+class _Queues:
+    """What the clusters say of the runs' jobs: each controller and each accounting is asked once, where it may know something."""
+
+    def __init__(self, runs: Sequence[_Known]) -> None:
+        self._queued: dict[str | None, Mapping[str, slurm.QueuedJob]] = {}
+        self._accounted: dict[str, str] = {}
+        of_cluster: dict[str | None, list[_Known]] = {}
+        for known in runs:
+            if known.spec.profile.executor == "slurm":
+                of_cluster.setdefault(known.spec.profile.slurm_conf, []).append(known)
+        for conf, members in of_cluster.items():
+            self._ask(conf, members)
+
+    def _ask(self, conf: str | None, runs: Sequence[_Known]) -> None:
+        slurm.use_cluster(conf)
+        queue = slurm.jobs_of_user()
+        if queue is None:
+            return
+        self._queued[conf] = queue
+        wanted = [
+            job_id
+            for known in runs
+            if len(runs) == 1 or ended_status(known.entries) is None
+            for stage in known.spec.stages
+            for job_id in newest_jobs(known.entries, stage)
+        ]
+        self._accounted |= slurm.accounted_states([job_id for job_id in wanted if job_id not in queue])
+
+    def job(self, conf: str | None, job_id: str) -> slurm.QueuedJob:
+        if conf not in self._queued:
+            return slurm.QueuedJob(slurm.NO_ANSWER, "")
+        return self._queued[conf].get(job_id) or slurm.QueuedJob(self._accounted.get(job_id, "UNKNOWN"), "")

@@ -1,0 +1,87 @@
+"""What a run's journal says about its jobs: what was submitted, what succeeds what, what others wait for. Pure."""
+
+from dataclasses import dataclass
+
+from callbacks.shared.journal import Entry
+from jobs.spec.stages import Stage
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One `sbatch`: a job, or an array whose elements do one part of a stage each."""
+
+    stage: Stage
+    job_id: str
+    """Of an array: the whole array's."""
+    parts: tuple[int, ...]
+    successor_of: str | None
+    """None: somebody typed submit or resume."""
+
+    @property
+    def is_array(self) -> bool:
+        return len(self.parts) > 1  # an array of one is a plain job (submitit 1.5)
+
+    @property
+    def job_parts(self) -> dict[str, int]:
+        """Which part each job does; an array's element is `<array>_<index>`, as Slurm writes it."""
+        if self.is_array:
+            return {f"{self.job_id}_{index}": part for index, part in enumerate(self.parts)}
+        return {self.job_id: self.parts[0]}
+
+
+def submissions(entries: list[Entry]) -> list[Submission]:
+    """Everything that was submitted, oldest first."""
+    return [_submission(entry) for entry in entries if entry["event"] == "submitted"]
+
+
+def current(entries: list[Entry], stage: Stage) -> list[Submission]:
+    """A stage's submissions since somebody last typed submit or resume."""
+    return [_submission(entry) for entry in since_typed(entries, stage)
+            if entry["event"] == "submitted" and entry["stage"] == stage]  # fmt: skip
+
+
+def since_typed(entries: list[Entry], stage: Stage) -> list[Entry]:
+    """The entries since somebody last submitted or resumed the stage: budgets start anew there."""
+    typed = [entry for entry in entries if is_typed(entry) and entry.get("stage", stage) == stage]
+    if not typed:
+        return entries
+    first = next(entry for entry in typed if entry.get("writer") == typed[-1].get("writer"))
+    return entries[entries.index(first) :]
+
+
+def job_ids(entries: list[Entry]) -> list[str]:
+    """Every job so far, oldest first; of arrays, every element."""
+    return [job_id for submission in submissions(entries) for job_id in submission.job_parts]
+
+
+def awaited(entries: list[Entry], stage: Stage) -> list[str]:
+    """The jobs that a dependent of the stage must wait for: those that nobody succeeds, and arrays, of which some live on."""
+    return [
+        found.job_id for found in current(entries, stage) if found.is_array or not has_successor(entries, found.job_id)
+    ]
+
+
+def has_successor(entries: list[Entry], job_id: str) -> bool:
+    return any(submission.successor_of == job_id for submission in submissions(entries))
+
+
+def part_of(entries: list[Entry], job_id: str) -> int:
+    """The part that a job does, as it has said itself, or who submitted it."""
+    said = [entry["part"] for entry in entries if entry["event"] == "stage_started" and entry["job_id"] == job_id]
+    submitted = [found.job_parts[job_id] for found in submissions(entries) if job_id in found.job_parts]
+    return int([*said, *submitted, 0][0])
+
+
+def is_cancelled(entries: list[Entry]) -> bool:
+    """Whether `regrow cancel` was typed, or Ctrl-C where it runs, and neither submit nor resume since."""
+    typed = [entry for entry in entries if entry["event"] == "cancel_requested" or is_typed(entry)]
+    return bool(typed) and typed[-1]["event"] == "cancel_requested"
+
+
+def is_typed(entry: Entry) -> bool:
+    """Whether somebody has submitted or resumed: to Slurm, stage by stage, or in the foreground of this machine, all at once."""
+    return entry["event"] == "foreground" or (entry["event"] == "submitted" and "successor_of" not in entry)
+
+
+def _submission(entry: Entry) -> Submission:
+    return Submission(entry["stage"], entry["job_id"], tuple(entry.get("parts", [0])), entry.get("successor_of"))

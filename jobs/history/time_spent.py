@@ -1,0 +1,214 @@
+"""Where a run's time went, by its journal: waiting, starting, steps that count, steps done again, evaluations, saves. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+
+from callbacks.shared.journal import Entry, attempt_of
+from callbacks.shared.mlflow_process import MLFLOW_WRITER
+from jobs.spec.stages import STAGES, Stage
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds."""
+
+    queued: float = 0.0
+    """From the moment when nothing but Slurm stood in its way to its start: not allocated, all the rest is."""
+    starting: float = 0.0
+    """Imports, model, data, the checkpoint: up to the first step, or the first batch of an evaluation."""
+    productive: float = 0.0
+    """Steps that count, batches of answers, and all that a stage without steps does."""
+    replayed: float = 0.0
+    """Steps that a later attempt has done again."""
+    evaluating: float = 0.0
+    """Evaluations within the training."""
+    saving: float = 0.0
+    leaving: float = 0.0
+    """From the last step to the end of the attempt."""
+
+    @property
+    def allocated(self) -> float:
+        """All but the queue: what the job was charged for."""
+        return float(sum(asdict(self).values())) - self.queued
+
+    @property
+    def goodput(self) -> float | None:
+        """The productive share of what was allocated; None: nothing was."""
+        return self.productive / self.allocated if self.allocated else None
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+
+@dataclass(frozen=True)
+class AttemptTimes:
+    """One attempt of a stage's part."""
+
+    stage: Stage
+    part: int
+    job_id: str
+    attempt: int
+    host: str
+    started_at: float
+    """Seconds since the epoch, as `ended_at`."""
+    ended_at: float
+    """Of an attempt that was killed, or still runs: when it was last heard of."""
+    ending: str
+    """finished, the cause for which it left, or `unknown`: nothing was heard."""
+    first_step: int | None
+    last_step: int | None
+    """Of a training: the steps between which it trained."""
+    spent: Spent
+
+    @property
+    def name(self) -> str:
+        """As its log and its journals are named."""
+        return f"{self.stage}-{self.job_id}-{self.attempt}"
+
+
+def attempt_times(entries: list[Entry]) -> list[AttemptTimes]:
+    """All attempts, in the order of their start."""
+    of_attempt = _by_attempt(entries)
+    ready = _Ready(of_attempt)
+    began = [(attempt_of(entry), entry) for entry in entries if entry["event"] == "training_began"]
+    found = []
+    for entry in entries:
+        if entry["event"] == "stage_started":
+            mine = of_attempt[_name(entry)]
+            later = [
+                int(other["step"]) for name, other in began if name != _name(entry) and other["time"] > entry["time"]
+            ]
+            found.append(_times(entry, mine, ready.since(entry), later[:1]))
+        ready.note(entry)
+    return found
+
+
+def _by_attempt(entries: list[Entry]) -> dict[str, list[Entry]]:
+    """Each attempt's entries; grouped once, since an evaluation has thousands of attempts."""
+    found: dict[str, list[Entry]] = {}
+    of_writer: dict[str, list[Entry]] = {}
+    for entry in entries:
+        writer = entry["writer"]
+        if writer not in of_writer:
+            attempt, _, name = writer.rpartition("-")
+            of_writer[writer] = (
+                [] if name == MLFLOW_WRITER else found.setdefault(attempt, [])
+            )  # it outlives its attempt
+        of_writer[writer].append(entry)
+    return found
+
+
+def total(attempts: Sequence[AttemptTimes], stage: Stage | None = None) -> Spent:
+    """What all attempts spent together; of one stage: its attempts alone."""
+    return sum((each.spent for each in attempts if stage in (None, each.stage)), Spent())
+
+
+def steps_lost(attempts: Sequence[AttemptTimes]) -> int:
+    """Optimizer steps that were done again."""
+    trained = [each for each in attempts if each.stage == "train" and each.first_step is not None]
+    return sum(max(0, (one.last_step or 0) - (other.first_step or 0)) for one, other in pairwise(trained))
+
+
+def main_stage(attempts: Sequence[AttemptTimes]) -> Stage:
+    """The stage that the run is for, by whose goodput it is judged."""
+    return "train" if any(each.stage == "train" for each in attempts) else "evaluate"
+
+
+def gpu_hours(attempts: Sequence[AttemptTimes], gpus: Mapping[Stage, int]) -> float:
+    """What was allocated, in hours times GPUs. `gpus`: of one job of each stage."""
+    return sum(each.spent.allocated * gpus.get(each.stage, 0) for each in attempts) / 3600
+
+
+class _Ready:
+    """Since when nothing but Slurm stood in the way of a stage's part: fed with the journal, entry by entry."""
+
+    def __init__(self, of_attempt: Mapping[str, list[Entry]]) -> None:
+        self._of_attempt = of_attempt
+        self._submitted: dict[str, float] = {}
+        self._finished: dict[str, float] = {}
+        self._newest: dict[tuple[str, int], str] = {}
+
+    def note(self, entry: Entry) -> None:
+        match entry["event"]:
+            case "submitted":
+                self._submitted[entry["stage"]] = entry["time"]
+            case "stage_finished":
+                self._finished[entry["stage"]] = entry["time"]
+            case "stage_started":
+                self._newest[entry["stage"], entry["part"]] = _name(entry)
+
+    def since(self, start: Entry) -> float:
+        """Its submission, the end of the stage that it waited for, or of the attempt before: the last of these."""
+        stage = start["stage"]
+        waited_for = STAGES[: STAGES.index(stage)][-1:]
+        times = [self._submitted.get(stage), *(self._finished.get(other) for other in waited_for)]
+        before = self._newest.get((stage, start["part"]))
+        times.append(self._of_attempt[before][-1]["time"] if before else None)
+        return max((time for time in times if time is not None), default=float(start["time"]))
+
+
+def _name(start: Entry) -> str:
+    return f"{start['stage']}-{start['job_id']}-{start['attempt']}"
+
+
+def _times(start: Entry, mine: list[Entry], ready_since: float, following: list[int]) -> AttemptTimes:
+    """One attempt. `following`: the step at which the next training began, if there is one."""
+    last = next((entry for entry in reversed(mine) if entry["event"] in ("stage_finished", "left")), mine[-1])
+    endings = {"stage_finished": "finished", "left": last.get("cause", "")}
+    began = [entry for entry in mine if entry["event"] == "training_began"]
+    stepped = [entry for entry in mine if entry["event"] == "metrics" and "loss" in entry["values"]]
+    first = int(began[0]["step"]) if began else None
+    reached = max([int(entry["step"]) for entry in [*began, *stepped]], default=None) if began else None
+    allocated = _of_training(mine, last, _kept(first, reached, following)) if began else _of_others(start, mine, last)
+    return AttemptTimes(
+        stage=start["stage"],
+        part=start["part"],
+        job_id=start["job_id"],
+        attempt=start["attempt"],
+        host=start["host"],
+        started_at=start["time"],
+        ended_at=last["time"],
+        ending=endings.get(last["event"], "unknown"),
+        first_step=first,
+        last_step=reached,
+        spent=Spent(queued=max(0.0, start["time"] - ready_since)) + allocated,
+    )
+
+
+def _of_others(start: Entry, mine: list[Entry], last: Entry) -> Spent:
+    """A stage that trains nothing: an evaluation's answers, or all of it."""
+    began = next((entry["time"] for entry in mine if entry["event"] == "part_began"), None)
+    if start["stage"] != "evaluate" and start["stage"] != "train":
+        return Spent(productive=last["time"] - start["time"])
+    if began is None:
+        return Spent(starting=last["time"] - start["time"])
+    batches = [entry for entry in mine if entry["event"] == "generated"]
+    productive = sum(entry["seconds"] or 0.0 for entry in batches)
+    return Spent(starting=began - start["time"], productive=productive, leaving=last["time"] - began - productive)
+
+
+def _of_training(mine: list[Entry], last: Entry, kept: float) -> Spent:
+    """A training. `kept`: the share of its steps that no later attempt has done again."""
+    started, began = mine[0]["time"], next(entry["time"] for entry in mine if entry["event"] == "training_began")
+    stepping = [entry["time"] for entry in mine if entry["event"] in ("metrics", "saved", "stopped", "training_ended")]
+    end = max(stepping, default=began)
+    values = [entry["values"] for entry in mine if entry["event"] == "metrics"]
+    evaluating = float(sum(each.get("eval_runtime", 0) + each.get("gen_seconds", 0) for each in values))
+    saving = float(sum(entry["seconds"] for entry in mine if entry["event"] == "saved"))
+    stepped = max(0.0, end - began - evaluating - saving)
+    return Spent(
+        starting=began - started,
+        productive=kept * stepped,
+        replayed=(1 - kept) * stepped,
+        evaluating=evaluating,
+        saving=saving,
+        leaving=last["time"] - end,
+    )
+
+
+def _kept(first: int | None, reached: int | None, following: list[int]) -> float:
+    """The share of an attempt's steps that the next one did not have to do again."""
+    if first is None or reached is None or reached <= first or not following:
+        return 1.0
+    return min(1.0, max(0.0, (following[0] - first) / (reached - first)))

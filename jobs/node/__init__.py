@@ -1,0 +1,1 @@
+"""Inside a job, from its first signal to its exit code."""

@@ -1,0 +1,207 @@
+"""What every stage does on a node: its journal, its log, its children, the signals, its end."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import submitit
+
+from callbacks.shared.journal import Journal, read_journal
+from jobs.slurm import commands as slurm
+from jobs.node.children import Children, next_signal, pending_stop
+from jobs.node.commands import Command
+from jobs.node.lease import HEARTBEAT_SECONDS, Lease
+from jobs.node.requeue_policy import FINAL, Cause, stop_cause
+from jobs.spec.resolve import RunSpec
+from jobs.spec.stages import Stage, StageJob
+
+EXIT_FAILED, EXIT_CONFIG, EXIT_TEMPORARY = 1, 2, 75
+"""The work failed; the config is wrong, so that another attempt would fail as well; not finished, come back."""
+ENVIRONMENT = {
+    "job_id": "SLURM_JOB_ID",
+    "array_job_id": "SLURM_ARRAY_JOB_ID",
+    "array_task_id": "SLURM_ARRAY_TASK_ID",
+    "restart_count": "SLURM_RESTART_COUNT",
+}
+"""What Slurm tells a job. The restart count is unset on a job's first attempt, then 1, 2, ... for each array task apart."""
+ENDED_BY_US = -signal.SIGKILL
+DEFAULT_WARNING_SECONDS = 90
+"""submitit's `signal_delay_s`, where the profile says nothing."""
+
+
+class StageFailed(RuntimeError):
+    """The stage's work failed: what happened, and where to look."""
+
+    def __init__(self, message: str, exit_code: int = EXIT_FAILED, cause: Cause | None = None) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.cause: Cause = cause or ("config" if exit_code == EXIT_CONFIG else "crashed")
+
+
+class Stopped(Exception):
+    """The stage was told to stop, and its children have ended."""
+
+
+@dataclass
+class Attempt:
+    """One go of one stage."""
+
+    spec: RunSpec
+    job: StageJob
+    job_id: str
+    restart_count: int
+    """How often this job was requeued before."""
+    in_slurm: bool
+    journal: Journal
+    lease: Lease | None = None
+    started_at: float = field(default_factory=time.time)
+    stop_cause: Cause | None = None
+    """Why it was told to stop; None: it was not."""
+    on_stop: Callable[["Attempt"], None] = lambda attempt: None
+    """Called whenever it is known why, or known better."""
+
+    @property
+    def stage(self) -> Stage:
+        return self.job.stage
+
+    @property
+    def part(self) -> int:
+        """Which part of the stage this is; 0 where it has one alone."""
+        return self.job.part
+
+    @property
+    def name(self) -> str:
+        """<stage>-<job id>-<attempt>, e.g. evaluate-4711_3-0: names its log and its journals."""
+        return f"{self.stage}-{self.job_id}-{self.restart_count}"
+
+    @property
+    def stem(self) -> str:
+        """Path of this attempt's journals, without the writer."""
+        return str(self.spec.paths.journal / self.name)
+
+    @property
+    def log(self) -> Path:
+        return self.spec.paths.log(self.name)
+
+    def run(self, commands: Sequence[Command], stop_file: Path | None = None) -> None:
+        """Start the commands together and wait; if one fails, the others are ended.
+
+        Args:
+            stop_file: where the children look for a request to stop, and then save and leave by themselves, once they
+                have said in the journal that `training_began`. None: a stop ends them at once.
+
+        Raises:
+            StageFailed: one of them failed; the message says how, and where its output is.
+            Stopped: they have ended because they had to.
+        """
+        self.check_stop()
+        with self.log.open("ab") as log:
+            children = Children(commands, log.fileno())
+            try:
+                failed = self._first_failure(children, stop_file)
+            finally:
+                children.end()
+        if failed is None:
+            return
+        if self.stop_cause and failed[1] in (EXIT_TEMPORARY, ENDED_BY_US):
+            raise Stopped
+        raise StageFailed(_failure_text(*failed, len(commands), self), *self._failure_kind(failed[1]))
+
+    def check_stop(self) -> None:
+        """Raises Stopped if the stage was told to stop. Long work of its own calls this now and then."""
+        if number := pending_stop():
+            self._note_stop(number)
+        if self.stop_cause:
+            raise Stopped
+
+    def look_for_preemption(self) -> None:
+        """A signal that came before the job step was there has reached nobody: ask once."""
+        record = slurm.job_record(self.job_id) if self.in_slurm else None
+        if record and record.preempt_time and self.stop_cause is None:
+            self._note_stop(None)
+
+    def cause_now(self, number: signal.Signals | None = None) -> Cause:
+        """Why the attempt must stop, by the job's record at this moment. `number`: the signal that came."""
+        record = slurm.job_record(self.job_id) if self.in_slurm else None
+        parameters = self.spec.profile.parameters(self.stage)
+        limit = parameters.get("timeout_min")
+        return stop_cause(
+            record,
+            self.restart_count,
+            now=time.time(),
+            ends_at=self.started_at + 60 * float(limit) if limit and self.in_slurm else None,
+            warning=float(parameters.get("slurm_signal_delay_s", DEFAULT_WARNING_SECONDS)),
+            is_warning=number == signal.SIGUSR2 and self.spec.site is not None and not self.spec.site.user_signal,
+        )
+
+    def _first_failure(self, children: Children, stop_file: Path | None) -> tuple[int, int] | None:
+        """Wait for the children; which of them failed first, and its return code."""
+        while children.are_running():
+            number = next_signal(HEARTBEAT_SECONDS)
+            if self.lease and not self.lease.is_kept():
+                raise StageFailed(f"{self.lease.holder()} has taken over this run", EXIT_TEMPORARY, "superseded")
+            if number in (signal.SIGUSR2, signal.SIGTERM):
+                self._stop(children, stop_file, number)
+            elif (failed := children.first_failure()) and (self.stop_cause is None or failed[1] != EXIT_TEMPORARY):
+                return failed
+        return children.first_failure()
+
+    def _stop(self, children: Children, stop_file: Path | None, number: signal.Signals | None) -> None:
+        if stop_file:
+            stop_file.touch()  # first, so that children which begin at this moment see it before their first step
+        has_begun = bool(stop_file) and self._has_begun()
+        try:
+            self._note_stop(number, phase="training" if has_begun else "starting")
+        except OSError as error:  # nothing may keep the ranks from saving
+            self.stop_cause = self.stop_cause or "unknown"
+            print(f"the stop could not be written down: {error}", flush=True)
+        if not has_begun:
+            children.end()
+
+    def _note_stop(self, number: signal.Signals | None, phase: str = "starting") -> None:
+        came, cause = time.time(), self.cause_now(number)
+        if self.stop_cause is None or cause in FINAL:
+            self.stop_cause = cause
+        self.journal.event("stop_requested", signal=number and number.name, came=came, cause=cause, phase=phase)
+        self.on_stop(self)
+
+    def _has_begun(self) -> bool:
+        entries = read_journal(self.spec.paths.journal, of=self.name)
+        return any(entry["event"] == "training_began" for entry in entries)
+
+    def _failure_kind(self, code: int) -> tuple[int, Cause | None]:
+        """The stage's exit code and cause for a child's exit code, and for what the attempt's writers have said."""
+        entries = read_journal(self.spec.paths.journal, of=self.name)
+        if any(entry["event"] == "save_failed" and entry["is_full"] for entry in entries):
+            return EXIT_FAILED, "unsaved"
+        is_config = code == EXIT_CONFIG and not self._has_begun()
+        return (EXIT_CONFIG, "config") if is_config else (EXIT_FAILED, "crashed")
+
+
+def current_attempt(job: StageJob, writer: str) -> Attempt:
+    """The attempt that this process belongs to. `writer`: who in it this is, for the journal."""
+    spec = RunSpec.load(Path(job.run_dir))
+    in_slurm = spec.profile.executor == "slurm"
+    job_id = own_job_id() if in_slurm else str(submitit.JobEnvironment().job_id)
+    restart_count = int(os.environ.get(ENVIRONMENT["restart_count"], "0")) if in_slurm else 0
+    stem = f"{job.stage}-{job_id}-{restart_count}"
+    journal = Journal.of_writer(str(spec.paths.journal / stem), writer)
+    return Attempt(spec, job, job_id, restart_count, in_slurm, journal)
+
+
+def own_job_id() -> str:
+    """The Slurm job that this process is in; of an array's element `<array>_<index>`, by which Slurm's commands know it."""
+    array, index = os.environ.get(ENVIRONMENT["array_job_id"]), os.environ.get(ENVIRONMENT["array_task_id"])
+    return f"{array}_{index}" if array and index else os.environ[ENVIRONMENT["job_id"]]
+
+
+def _failure_text(rank: int, code: int, count: int, attempt: Attempt) -> str:
+    who = f"rank {rank} of {count}" if count > 1 else "its process"
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+    memory = " (out of memory is the usual reason)" if code == -signal.SIGKILL else ""
+    errors = [entry for entry in read_journal(attempt.spec.paths.journal, of=attempt.name) if entry["event"] == "error"]
+    said = f": {errors[0]['type']}: {errors[0]['message']}" if errors else ""
+    return f"{who} {how}{memory}{said}\nIts output: {attempt.log}"

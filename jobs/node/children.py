@@ -1,0 +1,73 @@
+"""The processes that a stage starts: together, in the background, and ended with it. Signals are waited for, never handled."""
+
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+
+from jobs.node.commands import Command, child_environment
+from jobs.spec.paths import REPO_ROOT
+
+STOP_SIGNALS = frozenset({signal.SIGUSR2, signal.SIGTERM})
+WATCHED = STOP_SIGNALS | {signal.SIGCHLD}
+
+
+def watch_signals() -> None:
+    """Block what `next_signal` waits for, in this process and in all that it starts."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+
+
+def next_signal(seconds: float) -> signal.Signals | None:
+    """The next signal among those watched; None: there was none for so long."""
+    found = signal.sigtimedwait(WATCHED, seconds)
+    return signal.Signals(found.si_signo) if found else None
+
+
+def pending_stop() -> signal.Signals | None:
+    """A stop signal that has come already."""
+    found = signal.sigtimedwait(STOP_SIGNALS, 0)
+    return signal.Signals(found.si_signo) if found else None
+
+
+class Children:
+    """Processes that were started together. Each leads a process group of its own, and dies with its parent."""
+
+    def __init__(self, commands: Sequence[Command], output: int) -> None:
+        self._processes = [_start(command, output) for command in commands]
+
+    def first_failure(self) -> tuple[int, int] | None:
+        """Index and return code of a process that has failed; None: none has."""
+        codes = [process.poll() for process in self._processes]
+        return next(((index, code) for index, code in enumerate(codes) if code), None)
+
+    def are_running(self) -> bool:
+        return any(process.poll() is None for process in self._processes)
+
+    def end(self) -> None:
+        """Kill what still runs, with all that it has started."""
+        for process in self._processes:
+            if process.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _start(command: Command, output: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command.arguments,
+        env=child_environment(command.environment),
+        cwd=REPO_ROOT,  # relative paths of a config count from here
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=_before_exec,
+    )
+
+
+def _before_exec() -> None:
+    """Die with the parent (PR_SET_PDEATHSIG, prctl(2)); hear of own children, which the parent's mask would hide."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})

@@ -1,0 +1,140 @@
+"""Pure: the command and the environment of each process that a stage starts."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from callbacks.shared.journal import JOURNAL_ENV
+from callbacks.shared.stop_file import STOP_FILE_ENV
+from callbacks.shared.tracking import TRACKED_RUN_ENV
+from jobs.spec.paths import REPO_ROOT
+from jobs.spec.profile import load_yaml
+from jobs.spec.resolve import RunSpec, from_root
+from jobs.spec.stages import Stage
+
+ACCELERATE_KEYS = {
+    "compute_environment", "distributed_type", "num_machines", "num_processes", "machine_rank", "mixed_precision",
+    "use_cpu", "main_training_function", "debug",
+}  # fmt: skip
+"""Keys of an accelerate config that a job can honour, or that mean nothing to it."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One process: its argument list, and what it needs in its environment beside the stage's own."""
+
+    arguments: list[str]
+    environment: dict[str, str]
+
+
+def python_of(spec: RunSpec, here: str) -> str:
+    """The node's Python; `here`: the one that is running."""
+    return str(from_root(spec.profile.python)) if spec.profile.python else here
+
+
+def cpus_of(spec: RunSpec, stage: Stage) -> int:
+    """What a stage's job may use of its node; without a `cpus_per_task`, what this process may."""
+    return int(spec.profile.parameters(stage).get("cpus_per_task") or len(os.sched_getaffinity(0)))
+
+
+def stage_environment(spec: RunSpec, stem: str) -> dict[str, str]:
+    """What every process of a stage gets. `stem`: its journal, without the writer."""
+    return {
+        "AXOLOTL_DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1" if spec.profile.offline else "0",
+        "TOKENIZERS_PARALLELISM": "true",
+        JOURNAL_ENV: stem,
+        TRACKED_RUN_ENV: spec.tracked_run.to_json(),
+    }
+
+
+def preprocess_command(spec: RunSpec, python: str, stem: str, cpus: int) -> Command:
+    """Tokenise, on a node without a GPU. `cpus`: so many processes, unless the config has a `dataset_num_proc`."""
+    # Without it, Axolotl takes all CPUs of the node (0.19, utils/datasets.py), whatever the job may use of them.
+    environment = stage_environment(spec, stem) | {"AXOLOTL_DATASET_NUM_PROC": str(cpus)}
+    return Command([python, "-m", "callbacks.rank", "preprocess", str(spec.paths.axolotl_yml)], environment)
+
+
+def generate_command(spec: RunSpec, python: str, stem: str, part: int) -> Command:
+    """Generate the answers of one part of the evaluation."""
+    environment = stage_environment(spec, stem) | _thread_environment(spec, "evaluate")
+    return Command([python, "-m", "jobs.evaluation.generate", str(spec.paths.run_dir), str(part)], environment)
+
+
+def rank_commands(
+    spec: RunSpec, python: str, stem: str, checkpoint: Path | None, port: int, cpus: int, stop_file: Path
+) -> list[Command]:
+    """One command per rank, as `accelerate launch` would start it with the profile's accelerate config.
+
+    Args:
+        checkpoint: the checkpoint to resume from; None: from the base model.
+        port: a free port of this node, for the ranks to find one another.
+        cpus: the CPUs of the job; each rank gets its share of threads.
+        stop_file: the ranks save and leave once it is there.
+    """
+    arguments = [python, "-m", "callbacks.rank", "train", str(spec.paths.axolotl_yml)]
+    if checkpoint:
+        arguments.append(str(checkpoint))
+    threads = str(max(1, cpus // spec.world_size))
+    shared = stage_environment(spec, stem) | {"OMP_NUM_THREADS": threads, STOP_FILE_ENV: str(stop_file)}
+    shared |= _thread_environment(spec, "train")
+    if _accelerate(spec).get("use_cpu") and not spec.axolotl.get("deepspeed"):
+        shared["ACCELERATE_USE_CPU"] = "true"  # with DeepSpeed it would train with DDP, and say nothing
+    if spec.profile.accelerate_config and spec.axolotl.get("bf16"):
+        shared["ACCELERATE_MIXED_PRECISION"] = "bf16"
+    return [Command(arguments, shared | _distributed(spec, rank, port)) for rank in range(spec.world_size)]
+
+
+def _thread_environment(spec: RunSpec, stage: Stage) -> dict[str, str]:
+    """Without a GPU the threads wait asleep: spinning ones make a step a hundred times slower on a busy machine."""
+    has_gpu = spec.profile.parameters(stage).get("gpus_per_node") and not _accelerate(spec).get("use_cpu")
+    return {} if has_gpu else {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def _accelerate(spec: RunSpec) -> dict[str, Any]:
+    """The profile's accelerate config; empty: it names none."""
+    return load_yaml(from_root(spec.profile.accelerate_config)) if spec.profile.accelerate_config else {}
+
+
+def _distributed(spec: RunSpec, rank: int, port: int) -> dict[str, str]:
+    """torch's variables of a rank on one node; none for a single rank, which then trains undistributed."""
+    if spec.world_size == 1:
+        return {}
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(spec.world_size),
+        "LOCAL_WORLD_SIZE": str(spec.world_size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+
+
+def accelerate_problems(spec: RunSpec) -> list[str]:
+    """What the profile's accelerate config says that a job would not do; each as a sentence."""
+    if not spec.profile.accelerate_config:
+        return []
+    path = from_root(spec.profile.accelerate_config)
+    content = load_yaml(path)
+    problems = [f"{key}: a job cannot honour it; remove it" for key in sorted(set(content) - ACCELERATE_KEYS)]
+    precision, bf16 = content.get("mixed_precision", "no"), bool(spec.axolotl.get("bf16"))
+    if (precision == "bf16") != bf16:
+        problems.append(f"mixed_precision: {precision} beside `bf16: {spec.axolotl.get('bf16')}` in the Axolotl config")
+    return [f"{path.relative_to(REPO_ROOT) if path.is_relative_to(REPO_ROOT) else path}: {text}" for text in problems]
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with `extra`, and the repo root where Python looks for packages."""
+    path = os.pathsep.join(filter(None, [str(REPO_ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, **extra}
+
+
+def own_environment(name: str) -> str:
+    """A variable that a stage sets for its children.
+
+    Raises:
+        KeyError: this process was not started by a stage.
+    """
+    return os.environ[name]

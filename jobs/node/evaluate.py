@@ -1,0 +1,38 @@
+"""The evaluate stage: one job for each model and shard, which goes on where it was stopped, answer by answer."""
+
+import sys
+
+from callbacks.shared.journal import read_journal
+from jobs.node.attempt import EXIT_TEMPORARY, Attempt, StageFailed
+from jobs.evaluation.parts import part_of_evaluation, records_file
+from jobs.evaluation.shard_file import ShardFile
+from jobs.node.commands import generate_command, python_of
+from jobs.node.lease import Lease
+from jobs.history.progress import finished_step
+
+
+def evaluate(attempt: Attempt) -> None:
+    """Generate what is missing of a shard, in a process that has torch. Whatever ends it, at most one batch is lost.
+
+    Raises:
+        StageFailed: the training has not finished, or the generation failed.
+        Stopped: the process was ended, because it had to.
+    """
+    spec = attempt.spec
+    if not spec.evaluation and finished_step(read_journal(spec.paths.journal)) is None:
+        raise StageFailed(
+            f"{spec.name} has not finished training: there is no final adapter to evaluate", EXIT_TEMPORARY
+        )
+    part = part_of_evaluation(spec, attempt.part)
+    if not records_file(spec) or not part:
+        reason = "the run has saved fewer checkpoints" if not part else "the config has no test_datasets"
+        attempt.journal.event("nothing_to_evaluate", part=attempt.part, reason=reason)
+        return
+    file = ShardFile(part.file)
+    part.paths.folder.mkdir(parents=True, exist_ok=True)
+    attempt.lease = Lease(file.lease, attempt.name)  # one writer: two live attempts of a part would mix their answers
+    attempt.lease.take(meanwhile=attempt.check_stop)
+    if not file.is_whole():
+        attempt.run([generate_command(spec, python_of(spec, sys.executable), attempt.stem, attempt.part)])
+    if not file.is_whole():
+        raise StageFailed(f"the shard is not whole, and its process says nothing\nIts output: {attempt.log}")

@@ -1,0 +1,134 @@
+"""The prepare stage: merge the sources, audit the records, tokenise. On a CPU node; a run with the same content reuses it."""
+
+import fcntl
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import sleep
+from typing import Any, TextIO
+
+from callbacks.shared.args import SourceSection
+from callbacks.shared.manifest import write_atomically
+from data_prep.audit import audit
+from data_prep.curriculum import Merged, Source, input_bytes, merge
+from jobs.node.attempt import EXIT_CONFIG, Attempt, StageFailed
+from jobs.node.commands import cpus_of, preprocess_command, python_of
+from jobs.spec.paths import PreparedPaths
+from jobs.spec.resolve import RunSpec, from_root
+
+LOCK_POLL_SECONDS = 0.5
+
+
+def prepare(attempt: Attempt) -> None:
+    """Make the prepared folder of the run, unless another run with the same content has."""
+    files = attempt.spec.prepared_paths
+    if files is None:
+        tokenise(attempt)
+    else:
+        files.folder.mkdir(parents=True, exist_ok=True)
+        with _locked(files.lock, attempt):
+            facts = json.loads(files.audit.read_bytes()) if files.audit.exists() else _make(attempt, files)
+        attempt.journal.event("prepared", folder=str(files.folder), **_headline(facts))
+        for role, path in (("train", files.train), ("validation", files.validation)):
+            if merged := facts[role]:
+                attempt.journal.event(
+                    "dataset", role=role, path=str(path), sha256=merged["sha256"], records=merged["records"]
+                )
+
+
+def tokenise(attempt: Attempt) -> None:
+    spec = attempt.spec
+    attempt.run([preprocess_command(spec, python_of(spec, sys.executable), attempt.stem, cpus_of(spec, "prepare"))])
+
+
+def _make(attempt: Attempt, files: PreparedPaths) -> dict[str, Any]:
+    """Merge, audit and tokenise; the facts are written last, as the mark that all is there."""
+    spec = attempt.spec
+    merged = {
+        "train": _merge(attempt, spec.regrow.prepare.sources, files.train),
+        "validation": _merge(attempt, spec.regrow.prepare.validation, files.validation),
+    }
+    facts: dict[str, Any] = {role: result.to_dict() if result else None for role, result in merged.items()}
+    facts["audit"] = _audit(spec, files, attempt)
+    tokenise(attempt)
+    write_atomically(files.audit, json.dumps(facts, ensure_ascii=False, indent=1))
+    return facts
+
+
+def _merge(attempt: Attempt, sections: Sequence[SourceSection], output: Path) -> Merged | None:
+    if not sections:
+        return None
+    sources = [Source(from_root(section.path), section.repeat, section.take) for section in sections]
+    return merge(sources, output, progress=progress(attempt, f"merge {output.name}", input_bytes(sources)))
+
+
+def _audit(spec: RunSpec, files: PreparedPaths, attempt: Attempt) -> dict[str, Any]:
+    """The audit's findings.
+
+    Raises:
+        StageFailed: an output is no answer as `regrow.target` describes it; training on it would teach nonsense.
+    """
+    target, validation = spec.regrow.target, files.validation if spec.regrow.prepare.validation else None
+    found = audit(
+        files.train,
+        validation,
+        list_field=target.list_field,
+        name_field=target.name_field,
+        fields=target.fields,
+        progress=progress(attempt, "audit", sum(f.stat().st_size for f in (files.train, validation) if f)),
+    )
+    invalid = [part for part in (found.train, found.validation) if part and part.invalid]
+    if invalid:
+        examples = "\n".join(line for part in invalid for line in part.invalid_examples)
+        raise StageFailed(
+            f"{sum(part.invalid for part in invalid)} outputs are not what regrow.target describes:\n{examples}",
+            EXIT_CONFIG,
+        )
+    return found.to_dict()
+
+
+def _headline(facts: dict[str, Any]) -> dict[str, Any]:
+    """The few figures that a reader of the journal wants."""
+    train, validation, leaks = facts["audit"]["train"], facts["audit"]["validation"], facts["audit"]["leaks"]
+    return {
+        "records": train["records"],
+        "positives": train["positives"],
+        "negatives": train["negatives"],
+        "validation_records": validation["records"] if validation else 0,
+        "leaked_validation_records": leaks["count"],
+    }
+
+
+def progress(attempt: Attempt, what: str, total: int) -> Callable[[int], None]:
+    """A progress callback that writes each further twentieth of `total` into the journal."""
+    done = written = 0
+
+    def advance(amount: int) -> None:
+        nonlocal done, written
+        attempt.check_stop()
+        done += amount
+        if done - written >= max(1, total // 20) or done >= total > written:
+            written = done
+            attempt.journal.event("progress", what=what, done=done, total=total)
+
+    return advance
+
+
+@contextmanager
+def _locked(path: Path, attempt: Attempt) -> Iterator[None]:
+    """Only one run at a time makes a prepared folder."""
+    with path.open("w") as file:
+        while not _lock(file):
+            sleep(LOCK_POLL_SECONDS)
+            attempt.check_stop()
+        yield
+
+
+def _lock(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

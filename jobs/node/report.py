@@ -1,0 +1,94 @@
+"""The report stage: the metrics step by step, and the end of the MLflow run. It runs however the stages before it ended."""
+
+from pathlib import Path
+
+from callbacks.shared.journal import Entry, Journal, read_journal
+from callbacks.shared.manifest import write_atomically
+from callbacks.shared.predictions import prediction_metrics
+from jobs.history.time_spent import attempt_times, total
+from jobs.node.attempt import EXIT_CONFIG, Attempt, StageFailed
+from jobs.evaluation.parts import evaluated_models
+from jobs.evaluation.results import ModelResult, Results, evaluation_results
+from jobs.history.progress import finished_step, stages_finished
+from jobs.report.facts import run_facts
+from jobs.report.metrics_markdown import markdown
+from jobs.report.summary import summary
+from jobs.spec.resolve import RunSpec
+
+
+def report(attempt: Attempt) -> None:
+    """Merge and score what was evaluated, say what became of the run, write the report; all of it goes to MLflow.
+
+    Raises:
+        StageFailed: every shard is finished, but together they are not the records.
+    """
+    spec, entries = attempt.spec, read_journal(attempt.spec.paths.journal)
+    results = results_so_far(spec, entries)
+    if results.models:
+        attempt.journal.event("evaluated", models=[result.model.name for result in results.models])
+    if not spec.evaluation and results.models and results.models[0].model == evaluated_models(spec)[0]:
+        _say_final_metrics(attempt, results.models[0])
+    if not spec.evaluation:
+        attempt.journal.event("summary", step=finished_step(entries) or 0, values=_time_metrics(spec, entries))
+    attempt.journal.event("run_ended", status="FAILED" if results.broken else run_status(spec, entries))
+    write_report(spec, results, attempt.journal)
+    if results.broken:
+        raise StageFailed("the answers cannot be merged: " + "\n".join(results.broken), EXIT_CONFIG)
+
+
+def write_report(spec: RunSpec, results: Results, journal: Journal) -> Path:
+    """Write the report as the journal has it now; the path of its page. `journal`: where its files are named for MLflow."""
+    from jobs.report.figures import generation_intervals
+    from jobs.report.page import page  # templates are nothing that a submission should wait for
+
+    entries, paths = read_journal(spec.paths.journal), spec.paths
+    paths.report.parent.mkdir(exist_ok=True)
+    texts = {
+        paths.report: markdown(spec, entries, results),
+        paths.report_summary: summary(spec, entries, results),
+        paths.report_page: page(spec, entries, results, generation_intervals(spec, entries)),
+    }
+    for path, text in texts.items():
+        write_atomically(path, text)
+        journal.event("artifact", path=str(path), folder="report")
+    journal.event("reported", summary=texts[paths.report_summary])
+    return paths.report_page
+
+
+def results_so_far(spec: RunSpec, entries: list[Entry]) -> Results:
+    """What was evaluated, merged and scored; nothing, as long as there is no model."""
+    return evaluation_results(spec) if can_be_evaluated(spec, entries) else Results([], [], [])
+
+
+def can_be_evaluated(spec: RunSpec, entries: list[Entry]) -> bool:
+    """Whether there is a model: one that was named, or the run's own, once it is trained."""
+    return spec.evaluation is not None or finished_step(entries) is not None
+
+
+def _say_final_metrics(attempt: Attempt, result: ModelResult) -> None:
+    """The scores of the run's last model, among the run's own metrics."""
+    scores = prediction_metrics(result.rows, attempt.spec.regrow.target)
+    attempt.journal.metrics(result.model.step or 0, {f"evaluate/{name}": value for name, value in scores.items()})
+    predictions = attempt.spec.paths.evaluation(result.model.name).predictions
+    attempt.journal.event("artifact", path=str(predictions), folder="evaluate")
+
+
+def _time_metrics(spec: RunSpec, entries: list[Entry]) -> dict[str, float]:
+    """Where the training's time went: `time/<kind>_seconds`, goodput, GPU-hours, lost steps."""
+    attempts = attempt_times(entries)
+    facts = run_facts(spec, entries, attempts)
+    spent = {f"time/{kind}_seconds": seconds for kind, seconds in vars(total(attempts, "train")).items()}
+    return spent | {
+        **({} if facts.goodput is None else {"goodput": facts.goodput}),
+        "gpu_hours": facts.gpu_hours,
+        "steps_lost": facts.steps_lost,
+        "attempts": facts.attempts,
+    }
+
+
+def run_status(spec: RunSpec, entries: list[Entry]) -> str:
+    """MLflow's word for what became of the run."""
+    if set(spec.stages) - {"report"} <= set(stages_finished(spec, entries)):
+        return "FINISHED"
+    left = [entry for entry in entries if entry["event"] == "left"]
+    return "KILLED" if left and left[-1]["cause"] == "cancelled" else "FAILED"

@@ -1,0 +1,107 @@
+"""Runs a stage's work as one attempt of the job that this process is, from its first journal entry to its exit code."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from callbacks.shared.mlflow_process import MlflowProcess
+from data_prep.records import RecordError
+from jobs.node.attempt import EXIT_CONFIG, EXIT_FAILED, EXIT_TEMPORARY, Attempt, StageFailed, Stopped, current_attempt
+from jobs.node.children import watch_signals
+from jobs.spec.errors import ConfigError
+from jobs.node.handover import leave, prepare_to_leave, rejoin
+from jobs.node.requeue_policy import Cause
+from jobs.spec.stages import Stage, StageJob
+from jobs.tracking.sync import start_sync
+
+MLFLOW_SECONDS: dict[Stage, float] = {"prepare": 15, "train": 10, "report": 300}
+"""The stages that keep the MLflow run up to date, and how long each waits for MLflow at its end. An evaluation's jobs are
+many and do not: the report posts what they have found."""
+
+
+def work_of(stage: Stage) -> Callable[[Attempt], None]:
+    """What a stage does; of the others nothing is imported, so that a training starts sooner."""
+    match stage:
+        case "prepare":
+            from jobs.node.prepare import prepare
+
+            return prepare
+        case "train":
+            from jobs.node.train import train
+
+            return train
+        case "evaluate":
+            from jobs.node.evaluate import evaluate
+
+            return evaluate
+        case "report":
+            from jobs.node.report import report
+
+            return report
+
+
+def run_stage(job: StageJob) -> None:
+    """Carry out a stage's work.
+
+    Raises:
+        SystemExit: with the exit code of DESIGN; the journal says `stage_finished` or `left`.
+    """
+    watch_signals()
+    attempt = current_attempt(job, writer="stage")
+    attempt.on_stop = prepare_to_leave
+    attempt.journal.event("stage_started", stage=job.stage, part=job.part, job_id=attempt.job_id, attempt=attempt.restart_count,
+                          host=os.uname().nodename, pid=os.getpid(), cpus=len(os.sched_getaffinity(0)),
+                          log=str(attempt.log))  # fmt: skip
+    mlflow = _start_sync(attempt)
+    try:
+        rejoin(attempt)
+        attempt.look_for_preemption()
+        work_of(job.stage)(attempt)
+    except Stopped:
+        _leave(attempt, mlflow, attempt.stop_cause or "unknown", EXIT_TEMPORARY)
+    except StageFailed as error:
+        _leave(attempt, mlflow, error.cause, error.exit_code, str(error))
+    except (ConfigError, RecordError) as error:
+        _leave(attempt, mlflow, "config", EXIT_CONFIG, str(error))
+    except OSError as error:
+        _leave(attempt, mlflow, "crashed", EXIT_FAILED, str(error))
+    except BaseException as error:  # a fault of ours; in Slurm, the batch script's last word decides
+        event, kind = "error" if attempt.in_slurm else "stage_failed", type(error).__name__
+        attempt.journal.event(
+            event, stage=job.stage, part=job.part, type=kind, message=f"{kind}: {error}", exit_code=EXIT_FAILED
+        )
+        raise
+    if attempt.lease:
+        attempt.lease.release()
+    attempt.journal.event("stage_finished", stage=job.stage, part=job.part)
+    _close(attempt, mlflow)
+
+
+def _start_sync(attempt: Attempt) -> MlflowProcess | None:
+    """None: this stage has none, or it could not be started, which is no reason not to train."""
+    seconds = MLFLOW_SECONDS.get(attempt.stage)
+    if seconds is None:
+        return None
+    try:
+        with attempt.log.open("ab") as log:
+            return start_sync(attempt.spec, attempt.stem, log, seconds)
+    except OSError as error:
+        print(f"MLflow is not kept up to date: {error}", flush=True)
+        return None
+
+
+def _close(attempt: Attempt, mlflow: MlflowProcess | None) -> None:
+    if mlflow and not mlflow.close(MLFLOW_SECONDS[attempt.stage] + 5):
+        print(f"MLflow has not taken everything; type: regrow sync {attempt.spec.typed}", flush=True)
+
+
+def _leave(attempt: Attempt, mlflow: MlflowProcess | None, cause: Cause, exit_code: int, message: str = "") -> None:
+    decision = leave(attempt, cause, message)
+    text = "\n".join(filter(None, [message, decision.reason]))
+    if decision.action == "fail":
+        attempt.journal.event("stage_failed", stage=attempt.stage, part=attempt.part, message=text, exit_code=exit_code)
+        _close(attempt, mlflow)
+    print(text, flush=True)
+    if decision.action != "fail":
+        os._exit(EXIT_TEMPORARY)  # at once: the interpreter's own end takes time that a grace period may not have
+    sys.exit(exit_code)

@@ -1,0 +1,80 @@
+"""The train stage: choose the newest valid checkpoint, start the ranks, believe the journal and no exit code."""
+
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from callbacks.shared.journal import read_journal
+from callbacks.shared.manifest import checkpoint_step, checkpoints, torn_reason
+from jobs.node.attempt import EXIT_TEMPORARY, Attempt, StageFailed
+from jobs.node.commands import cpus_of, python_of, rank_commands
+from jobs.node.lease import Lease
+from jobs.history.progress import finished_step
+from jobs.spec.resolve import RunSpec
+
+
+def train(attempt: Attempt) -> None:
+    """Train to the target step.
+
+    Raises:
+        StageFailed: a rank failed, or all of them ended without having finished.
+        Stopped: they have saved and left, because they had to.
+    """
+    spec = attempt.spec
+    attempt.lease = Lease(spec.paths.lease, attempt.name)
+    attempt.lease.take(meanwhile=attempt.check_stop)
+    if has_finished(spec):
+        return  # never train a finished run further: one step more would overwrite its adapter
+    checkpoint = newest_valid_checkpoint(attempt)
+    attempt.journal.event("ranks_started", world_size=spec.world_size, checkpoint=checkpoint and checkpoint.name)
+    python = python_of(spec, sys.executable)
+    with _stop_file(attempt) as stop_file:
+        commands = rank_commands(
+            spec, python, attempt.stem, checkpoint, _free_port(), cpus_of(spec, "train"), stop_file
+        )
+        try:
+            attempt.run(commands, stop_file)
+        except StageFailed as error:
+            if not has_finished(spec):
+                raise
+            attempt.journal.event("failed_after_the_end", message=str(error))
+    if not has_finished(spec):
+        raise StageFailed(f"the ranks ended before the target step\nTheir output: {attempt.log}", EXIT_TEMPORARY)
+
+
+def has_finished(spec: RunSpec) -> bool:
+    """Whether the journal says that the target step was reached and the final adapter is saved."""
+    return finished_step(read_journal(spec.paths.journal)) is not None
+
+
+def newest_valid_checkpoint(attempt: Attempt) -> Path | None:
+    """The newest whole checkpoint; torn ones above it are renamed `torn-<step>`, out of every rotation's sight."""
+    for checkpoint in checkpoints(attempt.spec.paths.checkpoints):
+        reason = torn_reason(checkpoint)
+        if not reason:
+            return checkpoint
+        aside = checkpoint.with_name(f"torn-{checkpoint_step(checkpoint)}-{attempt.name}")
+        checkpoint.rename(aside)
+        attempt.journal.event("checkpoint_torn", checkpoint=checkpoint.name, renamed=aside.name, reason=reason)
+    return None
+
+
+@contextmanager
+def _stop_file(attempt: Attempt) -> Iterator[Path]:
+    """Where the ranks of this node look for a request to stop: local, since they look at every micro-batch."""
+    folder = tempfile.mkdtemp(prefix=f"regrow-{attempt.name}-")
+    try:
+        yield Path(folder) / "stop"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port

@@ -1,0 +1,61 @@
+"""The few figures by which a run is judged. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from callbacks.shared.journal import Entry
+from callbacks.shared.projection import Projection
+from jobs.history.time_spent import AttemptTimes, gpu_hours, main_stage, steps_lost, total
+from jobs.history.progress import finished_step
+from jobs.report.endings import PREEMPTED, with_running
+from jobs.spec.resolve import RunSpec
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a run has come to."""
+
+    status: str
+    """FINISHED, FAILED, KILLED; RUNNING: it goes on."""
+    step: int | None
+    target_step: int | None
+    loss: float | None
+    """The last that was logged."""
+    goodput: float | None
+    """Productive share of what was allocated to the stage that the run is for; None: nothing was."""
+    gpu_hours: float
+    attempts: int
+    """Of that stage."""
+    preemptions: int
+    """Attempts of it whose node Slurm gave to another job."""
+    interruptions: int
+    """Attempts of it that did not get through: preempted, timed out, broken."""
+    steps_lost: int
+    seconds: float
+    """From the submission to the end; as long as it goes on, to the last that was heard."""
+
+
+def run_facts(spec: RunSpec, entries: Sequence[Entry], attempts: Sequence[AttemptTimes]) -> RunFacts:
+    logged = [entry for entry in entries if entry["event"] == "metrics" and "loss" in entry["values"]]
+    targets = [int(entry["target_step"]) for entry in entries if entry["event"] == "training_began"]
+    projection = Projection()
+    projection.add(entries)
+    main = [each for each in attempts if each.stage == main_stage(attempts)]
+    endings = list(with_running(main, projection.status).values())
+    finished = finished_step(list(entries))
+    heard_at = max((float(entry["time"]) for entry in entries), default=spec.submitted_at)
+    # A report that is made anew, or a late sync, writes into the journal of a run that has long ended.
+    ended_at = heard_at if projection.status == "RUNNING" else projection.ended_at
+    return RunFacts(
+        status=projection.status,
+        step=finished if finished is not None else max((int(entry["step"]) for entry in logged), default=None),
+        target_step=targets[-1] if targets else None,
+        loss=float(logged[-1]["values"]["loss"]) if logged else None,
+        goodput=total(main).goodput,
+        gpu_hours=gpu_hours(attempts, {stage: spec.gpus(stage) for stage in spec.stages}),
+        attempts=len(main),
+        preemptions=sum(ending in PREEMPTED for ending in endings),
+        interruptions=sum(ending not in ("finished", "running") for ending in endings),
+        steps_lost=steps_lost(attempts),
+        seconds=ended_at - spec.submitted_at,
+    )

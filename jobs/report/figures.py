@@ -1,0 +1,90 @@
+"""What a run's charts show, by its journal. Pure but for `generation_intervals`, which reads predictions."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from callbacks.shared.args import Target
+from callbacks.shared.journal import Entry, metric_rows
+from callbacks.shared.predictions import read_rows
+from jobs.history.time_spent import AttemptTimes
+from jobs.evaluation.scores import RULE, judge, metric_ratios
+from jobs.evaluation.statistics import intervals
+from jobs.report.charts import Chart, Mark, Point, Series
+from jobs.report.endings import ENDINGS, with_running
+from jobs.report.labels import GENERATION
+from jobs.spec.resolve import RunSpec
+
+THROUGHPUT = "tokens/train_per_sec_per_gpu"
+FIELD = "gen_field_match_rate/"
+MOST_INTERVALS = 40
+"""Evaluations whose intervals are computed, the newest; each takes some tenths of a second."""
+RESAMPLES = 1000
+Intervals = Mapping[int, Mapping[str, tuple[float, float]]]
+"""Step → metric → low, high (95 %)."""
+Rows = Mapping[int, Mapping[str, float]]
+"""Step → metric → value."""
+
+
+def training_charts(entries: list[Entry], marks: Sequence[Mark]) -> list[Chart]:
+    """Loss, learning rate, gradient norm, throughput; those for which there is something to draw."""
+    rows = metric_rows(entries)
+    losses = [Series("training", _points(rows, "loss")), Series("validation", _points(rows, "eval_loss"))]
+    charts = [
+        Chart("Loss", "step", losses, marks),
+        Chart("Learning rate", "step", [Series("learning rate", _points(rows, "learning_rate"))], marks),
+        Chart("Gradient norm", "step", [Series("gradient norm", _points(rows, "grad_norm"))], marks, False),
+        Chart("Tokens a second of a GPU", "step", [Series("tokens a second", _points(rows, THROUGHPUT))], marks, False),
+    ]
+    return [chart for chart in charts if chart.drawn]
+
+
+def generation_charts(entries: list[Entry], found: Intervals, target: Target) -> list[Chart]:
+    """One chart a metric: intervals of several in one drawing hide each other."""
+    rows = metric_rows(entries)
+    rule = Series("keyword rule", _points(rows, RULE), is_reference=True)
+    titles = {name: label[0].upper() + label[1:] for name, label in GENERATION.items()}
+    titles |= {f"{FIELD}{field}": f"Field “{field}” right" for field in target.fields if field != target.name_field}
+    charts = [
+        Chart(title, "step", [_with_bands(rows, name, title, found), *([rule] if name == "gen_offender_presence_f1" else [])],
+              y_range=(0.0, 1.0))
+        for name, title in titles.items()
+    ]  # fmt: skip
+    return [chart for chart in charts if chart.series[0].finite]
+
+
+def interruptions(attempts: Sequence[AttemptTimes], status: str) -> list[Mark]:
+    """Where a training was taken away before it was through."""
+    endings = with_running(attempts, status)
+    found = []
+    for each in attempts:
+        look, words = ENDINGS[endings[each.name]]
+        if each.stage == "train" and each.last_step is not None and look in ("taken", "broken"):
+            found.append(Mark(each.last_step, words, look == "broken"))
+    return found
+
+
+def generation_intervals(spec: RunSpec, entries: list[Entry]) -> Intervals:
+    """The 95 % intervals of each evaluation's scores, from the predictions that it left; a step without them has none."""
+    rows = metric_rows(entries)
+    steps = sorted(step for step, values in rows.items() if any(name in values for name in GENERATION))
+    paths = {step: spec.paths.checkpoints / f"gen_predictions_step{step}.jsonl" for step in steps}
+    there = {step: path for step, path in paths.items() if path.is_file()}
+    return {step: _intervals_of(there[step], spec.regrow.target) for step in sorted(there)[-MOST_INTERVALS:]}
+
+
+def _intervals_of(path: Path, target: Target) -> dict[str, tuple[float, float]]:
+    if not (rows := read_rows(path)):
+        return {}
+    names, parts = metric_ratios(judge(rows, target), target)
+    found = zip(names, intervals(parts, RESAMPLES), strict=True)
+    return {name: (each.low, each.high) for name, each in found if each.low is not None and each.high is not None}
+
+
+def _points(rows: Rows, name: str) -> list[Point]:
+    return [(step, values[name]) for step, values in sorted(rows.items()) if name in values]
+
+
+def _with_bands(rows: Rows, name: str, label: str, found: Intervals) -> Series:
+    """Without the steps at which the metric was 0/0: what is there to compute its interval from says so."""
+    points = [point for point in _points(rows, name) if name in found.get(int(point[0]), {name: None})]
+    return Series(label, points, [(step, *found[int(step)][name]) for step, _ in points if int(step) in found])

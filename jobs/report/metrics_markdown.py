@@ -1,0 +1,67 @@
+"""report/metrics.md: the figures as Markdown tables. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from callbacks.shared.journal import Entry, metric_rows
+from jobs.history.time_spent import Spent, attempt_times, main_stage, total
+from jobs.evaluation.markdown import evaluation_section, markdown_table
+from jobs.evaluation.results import Results
+from jobs.report.facts import run_facts
+from jobs.report.labels import COLUMNS
+from jobs.spec.resolve import RunSpec
+
+
+def metric_table(entries: list[Entry]) -> list[list[str]]:
+    """One row per evaluated step under COLUMNS, the step first; the final evaluation over all records comes last."""
+    rows = [
+        [str(step), *(_number(values.get(name)) for name in COLUMNS)]
+        for step, values in sorted(metric_rows(entries).items())
+        if any(name in values for name in COLUMNS)
+    ]
+    final = {name: value for values in metric_rows(entries).values() for name, value in values.items()}
+    if any(name.startswith("evaluate/") for name in final):
+        rows.append(["all records", *(_number(final.get(f"evaluate/{name}")) for name in COLUMNS)])
+    return rows
+
+
+def markdown(spec: RunSpec, entries: list[Entry], results: Results) -> str:
+    """The report as Markdown."""
+    table = metric_table(entries)
+    lines = [f"# {spec.name}", ""]
+    lines += markdown_table(["step", *COLUMNS.values()], table) if table else []
+    lines += evaluation_section(spec, results.models) if results.models else []
+    lines += [f"\n**Not evaluated**: {text}" for text in (*results.missing, *results.broken)]
+    lines += time_section(spec, entries)
+    failures = [entry for entry in entries if entry["event"] == "stage_failed"]
+    lines += [f"\n**{entry['stage']} failed**: {entry['message']}" for entry in failures]
+    return "\n".join(lines) + "\n"
+
+
+def time_section(spec: RunSpec, entries: list[Entry]) -> list[str]:
+    """Where the time went, attempt by attempt; this report's own is not over yet, and left out."""
+    attempts = [each for each in attempt_times(entries) if each.stage != "report"]
+    if not attempts:
+        return []
+    kinds = [each.name for each in fields(Spent)]
+    rows = [
+        [f"{each.stage} {each.job_id}, attempt {each.attempt + 1}: {each.ending}", *_seconds(each.spent, kinds)]
+        for each in attempts
+    ]
+    facts = run_facts(spec, entries, attempts)
+    goodput = "–" if facts.goodput is None else f"{facts.goodput:.1%}"
+    return [
+        "\n## Where the time went, in seconds\n",
+        *markdown_table(["attempt", *kinds], [*rows, ["all", *_seconds(total(attempts), kinds)]]),
+        f"\nGoodput of {main_stage(attempts)}, the productive share of what was allocated: {goodput}; "
+        f"{facts.steps_lost} steps were done again; {facts.gpu_hours:.2f} GPU-hours.",
+    ]
+
+
+def _seconds(spent: Spent, kinds: Sequence[str]) -> list[str]:
+    return [f"{getattr(spent, kind):,.1f}" for kind in kinds]
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else f"{value:.3f}"

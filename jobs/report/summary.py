@@ -1,0 +1,64 @@
+"""A run in a few lines of Markdown, for a chat or an issue: figures alone, no text of an article or a model. Pure."""
+
+from callbacks.shared.journal import Entry
+from jobs.history.time_spent import attempt_times
+from jobs.evaluation.markdown import interval_text
+from jobs.evaluation.results import Results, best_of
+from jobs.evaluation.scores import RULE, metric_values
+from jobs.report.facts import RunFacts, run_facts
+from jobs.report.labels import GENERATION
+from jobs.spec.resolve import RunSpec
+from jobs.history.status import duration
+
+
+def summary(spec: RunSpec, entries: list[Entry], results: Results) -> str:
+    """At most a dozen lines."""
+    facts = run_facts(spec, entries, [each for each in attempt_times(entries) if each.stage != "report"])
+    lines = [f"**{spec.name}**: {facts.status} after {duration(facts.seconds)} on {spec.cluster}", *_progress(facts)]
+    if results.models:
+        lines += _evaluation(spec, results)
+    if left := len(results.missing) + len(results.broken):
+        lines.append(f"- not evaluated{' yet' if facts.status == 'RUNNING' else ''}: {_counted(left, 'model')}")
+    failed = [entry for entry in entries if entry["event"] == "stage_failed"]
+    lines += [f"- {entry['stage']} failed: {_first_line(entry['message'])}" for entry in failed[-2:]]
+    return "\n".join([*lines, f"- report: `{spec.paths.report_page}`"]) + "\n"
+
+
+def _progress(facts: RunFacts) -> list[str]:
+    lines = []
+    if facts.target_step:
+        loss = "" if facts.loss is None else f", loss {facts.loss:.3f}"
+        lines.append(f"- {facts.step or 0:,} of {facts.target_step:,} steps{loss}")
+    if facts.attempts:
+        others = facts.interruptions - facts.preemptions
+        told = [
+            f"goodput {facts.goodput:.0%}" if facts.goodput is not None else "",
+            f"{facts.gpu_hours:,.2f} GPU-hours" if facts.gpu_hours else "",
+            _counted(facts.attempts, "attempt"),
+            _counted(facts.preemptions, "preemption"),
+            _counted(others, "other interruption") if others else "",
+            f"{_counted(facts.steps_lost, 'step')} done again" if facts.target_step else "",
+        ]
+        lines.append(f"- {', '.join(filter(None, told))}")
+    return lines
+
+
+def _evaluation(spec: RunSpec, results: Results) -> list[str]:
+    best = best_of(spec, results.models)
+    found = metric_values(best.scores)
+    rule = f" (keyword rule: {found[RULE].value:.3f})" if RULE in found and found[RULE].value is not None else ""
+    lines = [
+        f"- {label}: {interval_text(found[name])}{rule if 'presence' in name else ''}"
+        for name, label in GENERATION.items()
+        if name in found
+    ]
+    which = f"{best.model.name}, the best of {len(results.models)}" if len(results.models) > 1 else best.model.name
+    return [f"- evaluated on {best.scores['records']:,} records, with 95 % intervals: {which}", *lines]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0][:300]

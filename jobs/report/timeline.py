@@ -1,0 +1,167 @@
+"""The attempts of a run along time, and where it went: what the page draws as bars. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+
+from callbacks.shared.journal import Entry
+from jobs.history.time_spent import AttemptTimes, Spent
+from jobs.report.endings import ENDINGS, Look, with_running
+from jobs.spec.stages import Stage
+from jobs.history.status import duration
+
+KINDS = {
+    "queued": "waiting to be started, not allocated",
+    "starting": "imports, model, data, the checkpoint",
+    "productive": "steps that count, answers, and all that prepare does",
+    "replayed": "steps that a later attempt has done again",
+    "evaluating": "evaluations within the training",
+    "saving": "writing checkpoints",
+    "leaving": "from the last step to the end of the attempt",
+}
+MOST_ROWS = 12
+"""Attempts of a stage that have a row of their own: those that did not get through first, then the earliest."""
+TIME_STEPS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 4 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400)
+"""Seconds between two ticks of the time axis."""
+MOST_TICKS = 6
+LAST_TICK = 81
+"""Percent of the width behind which the label of a tick would be cut off on a phone."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A piece of a row, in percent of its width."""
+
+    kind: str
+    start: float
+    width: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One attempt, or the others of a stage together."""
+
+    label: str
+    look: Look
+    ending: str
+    facts: tuple[str, ...]
+    """Job, node, steps, times: in words."""
+    spent: Spent
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """All rows over one span of time."""
+
+    began: str
+    ended: str
+    rows: tuple[Row, ...]
+    ticks: tuple[tuple[float, str], ...]
+    """Percent of the width, and what stands there."""
+
+
+def part_names(entries: Sequence[Entry]) -> dict[int, str]:
+    """What each part of an evaluation does, as far as it has begun: `final 1/4`, the first of four shards."""
+    began = [entry for entry in entries if entry["event"] == "part_began"]
+    return {entry["part"]: f"{entry['model']} {entry['shard'] + 1}/{entry['shards']}" for entry in began}
+
+
+def timeline(attempts: Sequence[AttemptTimes], status: str, parts: Mapping[int, str]) -> Timeline:
+    """The attempts by stage and part, in the order of their start, each with its wait and its run.
+
+    Args:
+        attempts: not empty.
+        parts: what each part of the evaluation does.
+    """
+    first = min(each.started_at - each.spent.queued for each in attempts)
+    span = first, max(first + 1.0, *(each.ended_at for each in attempts))
+    endings = with_running(attempts, status)
+    rows: list[Row] = []
+    for stage in dict.fromkeys(each.stage for each in attempts):
+        rows += _rows([each for each in attempts if each.stage == stage], endings, parts, span)
+    return Timeline(clock(span[0]), clock(span[1]), tuple(rows), tuple(_ticks(span)))
+
+
+def _rows(
+    attempts: Sequence[AttemptTimes], endings: Mapping[str, str], parts: Mapping[int, str], span: tuple[float, float]
+) -> Iterator[Row]:
+    """Of one stage."""
+    labels = _labels(attempts, parts)
+    by_interest = sorted(attempts, key=lambda each: endings[each.name] == "finished")  # stable: the earliest first
+    shown = {each.name for each in by_interest[:MOST_ROWS]}
+    for each in sorted(attempts, key=lambda each: each.part):
+        if each.name in shown:
+            yield _row(each, labels[each.name], endings[each.name], span)
+    if others := [each for each in attempts if each.name not in shown]:
+        yield _others(others, endings, span)
+
+
+def _labels(attempts: Sequence[AttemptTimes], parts: Mapping[int, str]) -> dict[str, str]:
+    """Name of each attempt → what it is called: of a part that was started once, without the number of its attempt."""
+    goes, labels = Counter(each.part for each in attempts), {}
+    gone: Counter[int] = Counter()
+    for each in attempts:
+        gone[each.part] += 1
+        part = f" {parts.get(each.part, f'part {each.part}')}" if each.stage == "evaluate" else ""
+        labels[each.name] = f"{each.stage}{part}" + (f", attempt {gone[each.part]}" if goes[each.part] > 1 else "")
+    return labels
+
+
+def _row(each: AttemptTimes, label: str, ending: str, span: tuple[float, float]) -> Row:
+    look, words = ENDINGS[ending]
+    waited, ran = duration(each.spent.queued), duration(each.ended_at - each.started_at)
+    steps = () if each.first_step is None else (f"steps {each.first_step:,} to {each.last_step:,}",)
+    asked = each.started_at - each.spent.queued
+    bars = (
+        Bar("queued", *_place(asked, each.started_at, span), f"waited {waited}, until {clock(each.started_at)}"),
+        Bar(look, *_place(each.started_at, each.ended_at, span), f"{words} after {ran}, {clock(each.ended_at)}"),
+    )
+    facts = (f"job {each.job_id}", each.host, *steps, f"waited {waited}", f"ran {ran}")
+    return Row(label, look, words, facts, each.spent, bars)
+
+
+def _others(attempts: Sequence[AttemptTimes], endings: Mapping[str, str], span: tuple[float, float]) -> Row:
+    """Those that have no row of their own."""
+    counts = Counter(ENDINGS[endings[each.name]][1] for each in attempts)
+    spent = sum((each.spent for each in attempts), Spent())
+    start, end = min(each.started_at for each in attempts), max(each.ended_at for each in attempts)
+    told = ", ".join(f"{count:,} {words}" for words, count in counts.items())
+    bar = Bar("others", *_place(start, end, span), f"from {clock(start)} to {clock(end)}")
+    facts = (f"waited {duration(spent.queued)} and ran {duration(spent.allocated)} in sum",)
+    stage: Stage = attempts[0].stage
+    return Row(f"{stage}, {len(attempts):,} more attempts", "finished", told, facts, spent, (bar,))
+
+
+def _place(start: float, end: float, span: tuple[float, float]) -> tuple[float, float]:
+    whole = span[1] - span[0]
+    return round(100 * (start - span[0]) / whole, 2), round(max(0.0, 100 * (end - start) / whole), 2)
+
+
+def _ticks(span: tuple[float, float]) -> Iterator[tuple[float, str]]:
+    """Round times of day, in UTC; with the date where days lie between them."""
+    whole = span[1] - span[0]
+    step = next((step for step in TIME_STEPS if whole / step <= MOST_TICKS), int(whole / MOST_TICKS))
+    form = "%H:%M:%S" if step < 60 else "%H:%M" if step < 43200 else "%m-%d %H:%M" if step < 86400 else "%m-%d"
+    for count in range(int(span[0] // step) + 1, int(span[1] // step) + 1):
+        at, _ = _place(count * step, 0, span)
+        if at <= LAST_TICK:
+            yield at, f"{datetime.fromtimestamp(count * step, UTC):{form}}"
+
+
+def shares(spent: Spent) -> Iterator[Bar]:
+    """A bar's pieces by what the time was spent on."""
+    whole, start = sum(vars(spent).values()) or 1.0, 0.0
+    for each in fields(Spent):
+        seconds = getattr(spent, each.name)
+        width = 100 * seconds / whole
+        if width > 0:
+            yield Bar(each.name, round(start, 2), round(width, 2), f"{each.name}: {duration(seconds)}, {width:.1f} %")
+        start += width
+
+
+def clock(time: float) -> str:
+    """Seconds since the epoch as people read them, in UTC."""
+    return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,159 @@
+"""RunSpec → submitit: the only user of submitit's executors."""
+
+import inspect
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
+
+from jobs.spec.errors import ConfigError, nearest
+from jobs.node.commands import python_of
+from jobs.spec.paths import REPO_ROOT
+from jobs.spec.resolve import RunSpec
+from jobs.spec.stages import STAGES, Stage
+
+SHARED_PARAMETERS = frozenset(submitit.AutoExecutor._typed_parameters())
+"""submitit's parameters that hold for every executor."""
+SLURM_PARAMETERS = frozenset(
+    f"slurm_{name}"
+    for name in inspect.signature(_make_sbatch_string).parameters
+    if name not in ("command", "folder", "map_count")
+)
+
+
+_NOT_ASKED = ("--output", "--error", "--open-mode", "--signal", "--array")
+"""Options that sbatch --test-only needs not: where it writes; and arrays are split at what the site allows."""
+
+
+class SbatchFile(SlurmExecutor):
+    """Builds the sbatch file on a machine without Slurm, for a dry run."""
+
+    @classmethod
+    def affinity(cls) -> int:
+        return 2
+
+
+def local_executor(spec: RunSpec, stage: Stage, here: str) -> submitit.LocalExecutor:
+    """One stage on this machine."""
+    executor = submitit.LocalExecutor(spec.paths.slurm, python=python_of(spec, here))
+    parameters = {key: value for key, value in spec.profile.parameters(stage).items() if key in SHARED_PARAMETERS}
+    setup = {"setup": list(spec.profile.setup)} if spec.profile.setup else {}
+    executor.update_parameters(**parameters, **setup, stderr_to_stdout=True)
+    return executor
+
+
+def sbatch_text(spec: RunSpec, stage: Stage, here: str) -> str:
+    """The sbatch file of one stage, as submitit writes it; the dependency is known only at submission."""
+    executor = SbatchFile(spec.paths.slurm, python=shielded_python(spec, here))
+    executor.update_parameters(**executor._convert_parameters(_slurm_parameters(spec, stage, here, None)))
+    if (parts := spec.parts(stage)) > 1:
+        executor.parameters["map_count"] = parts  # as SlurmExecutor does for an array
+    text: str = executor._make_submission_file_text(executor._submitit_command_str, "")
+    return text
+
+
+def sbatch_options(spec: RunSpec, stage: Stage) -> list[str]:
+    """The options of a stage's sbatch file, as a command line has them."""
+    lines = sbatch_text(spec, stage, sys.executable).splitlines()
+    options = (line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH "))
+    return [option for option in options if not option.startswith(_NOT_ASKED)]
+
+
+def submit_to_slurm(
+    spec: RunSpec, stage: Stage, jobs: Sequence[Callable[[], None]], dependency: str | None
+) -> Iterator[tuple[str, list[int]]]:
+    """Submit one stage's jobs: one as it is, several as an array, more than the site's MaxArraySize as several arrays.
+
+    Args:
+        dependency: Slurm's expression, e.g. `afterok:4711`; None: they may start at once.
+
+    Yields:
+        The id of each job or array, and which of `jobs` it runs (an array's elements count from 0 in their order).
+
+    Raises:
+        ConfigError: sbatch refused it, with what it said.
+    """
+    most = spec.site.max_array_size if spec.site else len(jobs)  # indices run from 0 to MaxArraySize - 1
+    for first in range(0, len(jobs), most):
+        indices = list(range(first, min(first + most, len(jobs))))
+        yield _submit_array(spec, stage, [jobs[index] for index in indices], dependency), indices
+
+
+def _submit_array(spec: RunSpec, stage: Stage, jobs: Sequence[Callable[[], None]], dependency: str | None) -> str:
+    with _outside_of_jobs():
+        executor = SlurmExecutor(spec.paths.slurm, python=shielded_python(spec, sys.executable))
+        parameters = _slurm_parameters(spec, stage, sys.executable, dependency)
+        executor.update_parameters(**executor._convert_parameters(parameters))
+        try:
+            with executor.batch():
+                submitted = [executor.submit(job) for job in jobs]
+            return str(submitted[0].job_id).partition("_")[0]
+        except (FailedJobError, FailedSubmissionError) as error:
+            raise ConfigError(f"{stage}: sbatch refused the job: {str(error).strip()}") from None
+
+
+def shielded_python(spec: RunSpec, here: str) -> str:
+    """The node's Python, behind the shield: a shell command."""
+    python = python_of(spec, here)
+    return shlex.join([python, "-I", "-S", str(REPO_ROOT / "jobs" / "node" / "shield.py"), python])
+
+
+def _slurm_parameters(spec: RunSpec, stage: Stage, here: str, dependency: str | None) -> dict[str, Any]:
+    """The profile's parameters under the names of SlurmExecutor, which has no prefix, and what every job of ours has."""
+    parameters = {key.removeprefix("slurm_"): value for key, value in spec.profile.parameters(stage).items()}
+    return {
+        "name": f"{spec.name}-{stage}",
+        "stderr_to_stdout": True,
+        **parameters,
+        "srun_args": _srun_arguments(parameters),
+        "setup": [*spec.profile.setup, *parameters.pop("setup", []), *_own_setup(spec, stage, here)],
+        "additional_parameters": {
+            "requeue": True,  # also where JobRequeue=0
+            **({"dependency": dependency, "kill-on-invalid-dep": "yes"} if dependency else {}),
+            **(parameters.get("additional_parameters") or {}),
+        },
+    }
+
+
+def _srun_arguments(parameters: Mapping[str, Any]) -> list[str]:
+    """What the profile says, and the job's CPUs for its step: srun has not taken the job's own value since Slurm 22.05."""
+    arguments, cpus = list(parameters.get("srun_args") or []), parameters.get("cpus_per_task")
+    is_said = any(str(argument).startswith(("--cpus-per-task", "-c")) for argument in arguments)
+    return arguments if is_said or cpus is None else [f"--cpus-per-task={cpus}", *arguments]
+
+
+def _own_setup(spec: RunSpec, stage: Stage, here: str) -> list[str]:
+    """Shell lines: this checkout's packages and no others; and who speaks when the stage could not (75: it has spoken)."""
+    aftermath = shlex.join([python_of(spec, here), "-m", "jobs.node.last_word", str(spec.paths.run_dir), stage])
+    return [
+        f"export PYTHONPATH={shlex.quote(str(REPO_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
+        f"regrow_aftermath() {{ code=$?; case $code in 0|75) ;; *) {aftermath} $code;; esac; }}",
+        "trap regrow_aftermath EXIT",
+    ]
+
+
+@contextmanager
+def _outside_of_jobs() -> Iterator[None]:
+    """Without the variables of the job that this process may be in: sbatch would take them for options."""
+    inherited = {key: value for key, value in os.environ.items() if key.startswith(("SLURM", "SBATCH", "SUBMITIT"))}
+    for key in inherited.keys() - {"SLURM_CONF"}:
+        del os.environ[key]
+    try:
+        yield
+    finally:
+        os.environ.update(inherited)
+
+
+def unknown_parameters(spec: RunSpec) -> Iterator[tuple[Stage, str, str]]:
+    """Stage parameters that submitit does not have: the stage, the parameter, and what may be meant."""
+    known = SHARED_PARAMETERS | SLURM_PARAMETERS
+    for stage in STAGES:
+        for key in spec.profile.parameters(stage):
+            if key not in known:
+                yield stage, key, nearest(key, known)

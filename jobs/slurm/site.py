@@ -1,0 +1,149 @@
+"""A site's Slurm, as a login node sees it: its ways, partitions, nodes, and what it would say to a job."""
+
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jobs.slurm import commands as slurm
+from jobs.spec.errors import ConfigError
+from jobs.spec.site_facts import PartitionFacts, SiteFacts
+from jobs.spec.stages import Stage
+
+AWAY = frozenset({"DOWN", "DRAIN", "FAIL", "MAINT"})
+"""States and flags of a node that takes no job."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition, and whether jobs go there that name none."""
+
+    facts: PartitionFacts
+    is_default: bool
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node, as `scontrol show node` has it."""
+
+    name: str
+    host: str
+    partitions: tuple[str, ...]
+    cpus: int
+    memory_mb: int
+    gpus: int
+    is_up: bool
+    """False: it is down or drained, and takes no job."""
+
+
+@dataclass(frozen=True)
+class SlurmSite:
+    """What `scontrol show` says of a site."""
+
+    config: Mapping[str, str]
+    partitions: dict[str, Partition]
+
+    @property
+    def default_partition(self) -> str | None:
+        return next((name for name, partition in self.partitions.items() if partition.is_default), None)
+
+    def facts(self, partitions: Mapping[Stage, str | None]) -> SiteFacts:
+        """The facts that are stored with a run. `partitions`: each stage's; None: the site's default.
+
+        Raises:
+            ConfigError: a partition does not exist.
+        """
+        config = self.config
+        user_signal = "send_user_signal" in config.get("SlurmctldParameters", "") + config.get("PreemptParameters", "")
+        return SiteFacts(
+            version=config["SLURM_VERSION"],
+            user_signal=user_signal,
+            kill_wait_seconds=_seconds(config["KillWait"]),
+            job_requeue=config["JobRequeue"] == "1",
+            cred_expire_seconds=_cred_expire(config.get("AuthInfo", "")),
+            max_array_size=int(config["MaxArraySize"]),
+            accounting=config["AccountingStorageType"].endswith("slurmdbd"),
+            partitions={
+                stage: self._partition_of(stage, wanted or self.default_partition)
+                for stage, wanted in partitions.items()
+            },
+        )
+
+    def _partition_of(self, stage: Stage, name: str | None) -> PartitionFacts:
+        if name is None or name not in self.partitions:
+            known = ", ".join(sorted(self.partitions))
+            raise ConfigError(f"{stage}.slurm_partition: {name}: no such partition; there are {known}")
+        return self.partitions[name].facts
+
+
+def read_site() -> SlurmSite:
+    """The site of this process's Slurm.
+
+    Raises:
+        ConfigError: there is no Slurm here, or it does not answer.
+    """
+    answer = slurm.ask("scontrol", "show", "config")
+    if answer is None or answer.returncode:
+        raise ConfigError(f"Slurm does not answer: {answer.stderr.strip() if answer else slurm.why_not()}")
+    lines = (line.partition("=") for line in answer.stdout.splitlines())
+    config = {key.strip(): value.strip() for key, _, value in lines}
+    return SlurmSite(config, _partitions(config.get("PreemptMode", "OFF")))
+
+
+def _partitions(global_mode: str) -> dict[str, Partition]:
+    """`global_mode`: the PreemptMode of those that set none."""
+    answer = slurm.ask("scontrol", "show", "partition", "--oneliner")
+    found = {}
+    for fields in map(slurm.fields_of, answer.stdout.splitlines() if answer else []):
+        facts = PartitionFacts(
+            preempt_mode=fields.get("PreemptMode", global_mode).split(",")[-1],
+            grace_seconds=int(fields.get("GraceTime", "0")),
+            max_minutes=slurm.minutes(fields.get("MaxTime", "UNLIMITED")),
+        )
+        found[fields["PartitionName"]] = Partition(facts, fields.get("Default") == "YES")
+    return found
+
+
+def nodes() -> list[Node]:
+    """The site's nodes."""
+    answer = slurm.ask("scontrol", "show", "node", "--oneliner")
+    found = []
+    for fields in map(slurm.fields_of, answer.stdout.splitlines() if answer else []):
+        gpus = re.findall(r"gpu(?::[^:,(]+)?:(\d+)", fields.get("Gres", ""))
+        found.append(
+            Node(
+                name=fields.get("NodeName", ""),
+                host=fields.get("NodeHostName", ""),
+                partitions=tuple(fields.get("Partitions", "").split(",")),
+                cpus=int(fields.get("CPUTot", "0")),
+                memory_mb=int(fields.get("RealMemory", "0")),
+                gpus=sum(map(int, gpus)),
+                is_up=not AWAY & set(re.split(r"\W", fields.get("State", ""))),
+            )
+        )
+    return found
+
+
+def test_only(options: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """What sbatch would say to a job with these options; it is not submitted."""
+    answer = slurm.ask("sbatch", "--test-only", *options, "--wrap=true")
+    return answer or subprocess.CompletedProcess([], 1, "", "sbatch is not on this machine, or did not answer")
+
+
+def accounted(table: str) -> list[str] | None:
+    """Names of the accounts (`account`) or QOS (`qos`) that the accounting knows; None: there is no accounting."""
+    answer = slurm.ask(
+        "sacctmgr", "--noheader", "--parsable2", "show", table, "format=Name" if table == "qos" else "format=Account"
+    )
+    if answer is None or answer.returncode:
+        return None
+    return answer.stdout.split()
+
+
+def _seconds(text: str) -> int:
+    return int(text.split()[0])
+
+
+def _cred_expire(auth_info: str) -> int:
+    found = re.search(r"cred_expire=(\d+)", auth_info)
+    return int(found[1]) if found else 120  # Slurm's own default

@@ -1,0 +1,1 @@
+"""From what was written by hand to the RunSpec."""

@@ -1,0 +1,131 @@
+"""The only place that spells a path at run time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+REPO_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """One run's folder, mode 0700.
+
+    <runs_root>/<name>/
+        run.json            the resolved spec; never changed
+        axolotl.yml         the config that Axolotl gets
+        journal/            <stage>-<job id>-<attempt>-<writer>.jsonl
+        slurm/              pickles, sbatch files, <stage>-<job id>-<attempt>.log
+        status.json         how an ended run stands, so that `regrow status` need not read its journal again
+        train.lease         which attempt trains; gone when it has left
+        checkpoints/        Axolotl's output_dir: checkpoint-<step>/, the final adapter, gen_metrics_step<N>.json
+        eval/<model>/       shard-<k>-of-<n>.jsonl, predictions.jsonl, scores.json
+        report/             index.html, metrics.md, summary.md
+    """
+
+    run_dir: Path
+
+    @property
+    def run_json(self) -> Path:
+        return self.run_dir / "run.json"
+
+    @property
+    def axolotl_yml(self) -> Path:
+        return self.run_dir / "axolotl.yml"
+
+    @property
+    def journal(self) -> Path:
+        return self.run_dir / "journal"
+
+    @property
+    def slurm(self) -> Path:
+        return self.run_dir / "slurm"
+
+    @property
+    def lease(self) -> Path:
+        return self.run_dir / "train.lease"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.run_dir / "checkpoints"
+
+    @property
+    def status(self) -> Path:
+        return self.run_dir / "status.json"
+
+    @property
+    def evaluations(self) -> Path:
+        return self.run_dir / "eval"
+
+    def evaluation(self, model: str) -> "EvaluationPaths":
+        return EvaluationPaths(self.evaluations / model)
+
+    @property
+    def report(self) -> Path:
+        return self.run_dir / "report" / "metrics.md"
+
+    @property
+    def report_page(self) -> Path:
+        return self.run_dir / "report" / "index.html"
+
+    @property
+    def report_summary(self) -> Path:
+        return self.run_dir / "report" / "summary.md"
+
+    def log(self, attempt_name: str) -> Path:
+        """What the processes of one attempt of a stage print."""
+        return self.slurm / f"{attempt_name}.log"
+
+    def create(self) -> None:
+        """Make the folder and its parts; FileExistsError if the run folder is there already."""
+        self.run_dir.parent.mkdir(parents=True, exist_ok=True)
+        self.run_dir.mkdir(mode=0o700)
+        for folder in (self.journal, self.slurm, self.checkpoints):
+            folder.mkdir(mode=0o700)
+
+
+@dataclass(frozen=True)
+class EvaluationPaths:
+    """One model's evaluation: <run>/eval/<model>/."""
+
+    folder: Path
+
+    def shard(self, number: int, count: int) -> Path:
+        """What was generated for one shard, answer by answer, as JSON lines."""
+        return self.folder / f"shard-{number}-of-{count}.jsonl"
+
+    @property
+    def predictions(self) -> Path:
+        """All shards merged, in the records' order."""
+        return self.folder / "predictions.jsonl"
+
+    @property
+    def scores(self) -> Path:
+        return self.folder / "scores.json"
+
+
+@dataclass(frozen=True)
+class PreparedPaths:
+    """Merged records and tokens, shared by all runs with the same content: <runs_root>/prepared/<content hash>/."""
+
+    folder: Path
+
+    @property
+    def train(self) -> Path:
+        return self.folder / "train.json"
+
+    @property
+    def validation(self) -> Path:
+        return self.folder / "validation.json"
+
+    @property
+    def tokens(self) -> Path:
+        return self.folder / "tokens"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder.with_suffix(".lock")
+
+    @property
+    def audit(self) -> Path:
+        """Written last: it exists only when all the rest does."""
+        return self.folder / "prepared.json"

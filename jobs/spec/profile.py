@@ -1,0 +1,112 @@
+"""The cluster profile: where a run goes. One YAML file a site, in `slurm/`."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from jobs.spec.errors import ConfigError, nearest
+from jobs.spec.paths import REPO_ROOT
+from jobs.spec.stages import STAGES, Stage
+from jobs.spec.strict import Strict, explained
+
+NUMBERS = frozenset(
+    {"timeout_min", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task", "mem_gb", "slurm_signal_delay_s"}
+)
+"""Parameters of a stage that must be numbers; submitit hands anything on to Slurm."""
+
+
+class Gpu(Strict):
+    """The GPU of the nodes, for the memory check."""
+
+    name: str
+    """As people call it; it stands in the findings of the check."""
+    memory_gib: float = Field(gt=0)
+    """Of one GPU, as `nvidia-smi` shows it: 80 for an A100-80G."""
+
+
+class ClusterProfile(Strict):
+    """Where a run goes, and under which limits."""
+
+    executor: Literal["slurm", "local"]
+    """`local`: this machine, the stages one after the other in the foreground."""
+    runs_root: str
+    """Folder of all runs; at a site, on the scratch file system that the nodes share."""
+    tracking_uri: str
+    """MLflow's tracking URI. Passwords and tokens go into the environment, never in here."""
+    slurm_conf: str | None = None
+    """Slurm's configuration (SLURM_CONF), where a login node serves several clusters. Default: as the machine has it."""
+    python: str | None = None
+    """The node's Python; default: the one that submits."""
+    setup: tuple[str, ...] = ()
+    """Shell lines before a job's command, e.g. `module load cuda/12.8`."""
+    offline: bool = True
+    """Nodes have no way to the Hugging Face hub: model and tokenizer must be there."""
+    accelerate_config: str | None = None
+    """The file that `accelerate launch` reads by hand; its processes and mixed precision are what a job starts."""
+    gpu: Gpu | None = None
+    write_gb_per_s: float | None = Field(default=None, gt=0)
+    """How fast a node writes into runs_root, 1e9 bytes a second, for the check whether a save fits into the grace."""
+    prepare: dict[str, Any] = Field(default={})
+    """Parameters of the stage's job by submitit's own names: timeout_min, gpus_per_node, slurm_partition, ..."""
+    train: dict[str, Any] = Field(default={})
+    """As for prepare; one job on one node, a rank for each of its `gpus_per_node`."""
+    evaluate: dict[str, Any] = Field(default={})
+    """As for prepare; each array task is such a job."""
+    report: dict[str, Any] = Field(default={})
+    """As for prepare; it needs no GPU."""
+
+    def parameters(self, stage: Stage) -> dict[str, Any]:
+        """submitit's parameters for one stage."""
+        parameters: dict[str, Any] = getattr(self, stage)
+        return parameters
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file whose top level is a mapping.
+
+    Raises:
+        ConfigError: it is missing, no YAML, or no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}")
+    return content
+
+
+def profile_path(cluster: str) -> Path:
+    """`slurm/<cluster>.yml`, or the path itself if it names a file.
+
+    Raises:
+        ConfigError: there is no such profile, with those that there are.
+    """
+    if cluster.endswith((".yml", ".yaml")):
+        return Path(cluster)
+    path = REPO_ROOT / "slurm" / f"{cluster}.yml"
+    if not path.exists():
+        known = [profile.stem for profile in (REPO_ROOT / "slurm").glob("*.yml")]
+        raise ConfigError(f"--cluster {cluster}: no such profile in slurm/; {nearest(cluster, known)}")
+    return path
+
+
+def parse_profile(content: dict[str, Any], place: str) -> ClusterProfile:
+    """A profile, checked.
+
+    Raises:
+        ConfigError: a key or a value is wrong.
+    """
+    try:
+        profile = ClusterProfile.model_validate(content)
+    except ValidationError as error:
+        raise explained(error, ClusterProfile, place) from None
+    for stage in STAGES:
+        for key, value in profile.parameters(stage).items():
+            if key in NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise ConfigError(f"{place}: {stage}.{key}: found {value!r}; write a number")
+    return profile

@@ -1,0 +1,124 @@
+"""A stage's job on this machine, in the foreground of a terminal: it saves and leaves when what waits for it is cut short."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+import submitit
+
+from callbacks.shared.journal import Entry, Journal, read_journal
+from jobs.slurm.sbatch import local_executor
+from jobs.spec.resolve import RunSpec
+from jobs.spec.stages import StageJob
+
+POLL_SECONDS = 0.2
+ENDING = (signal.SIGINT, signal.SIGTERM)
+FINISHED = ("stage_finished", "run_ended")
+
+
+def run_job(spec: RunSpec, stage_job: StageJob, show: Callable[[], None], journal: Journal) -> None:
+    """Run a job to its end.
+
+    Args:
+        show: called now and then.
+        journal: where it says that the job was told to stop.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the job has saved what it had done, and has left.
+    """
+    began = time.time()
+    with _signals_kept() as kept:
+        job = local_executor(spec, stage_job.stage, sys.executable).submit(stage_job)
+    try:
+        for number in kept:
+            signal.raise_signal(number)
+        while not job.done():
+            show()
+            time.sleep(POLL_SECONDS)
+    except BaseException:  # Ctrl-C, SIGTERM, a terminal that is gone, a fault of ours: the job must not go on by itself
+        _stop(_Stage(spec, job, began), journal)
+        raise
+    show()
+
+
+@contextmanager
+def _signals_kept() -> Iterator[list[signal.Signals]]:
+    """What would end this process is only noted, so that it knows of what it starts here; and that never hears Ctrl-C, which a
+    terminal sends to all of its processes: this one tells the others."""
+    kept: list[signal.Signals] = []
+
+    def keep(number: int, frame: FrameType | None) -> None:
+        kept.append(signal.Signals(number))
+
+    handlers = {number: signal.signal(number, keep) for number in ENDING}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield kept
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+class _Stage:
+    """The stage's own process: submitit's around it may be a shell, and passes nothing on."""
+
+    def __init__(self, spec: RunSpec, job: submitit.Job[None], began: float) -> None:
+        self.job_id, self.has_ended = str(job.job_id), job.done
+        self._folder, self._began = spec.paths.journal, began
+
+    def entries(self) -> list[Entry]:
+        """What it has said: process ids, and so job ids, come again."""
+        own = f"-{self.job_id}-0-stage"
+        return [
+            entry
+            for entry in read_journal(self._folder)
+            if entry["time"] >= self._began and entry["writer"].endswith(own)
+        ]
+
+    def pid(self) -> int | None:
+        """Waits until it is there. None: the job has ended."""
+        while not self.has_ended():
+            for entry in self.entries():
+                if entry["event"] == "stage_started":
+                    return int(entry["pid"])
+            time.sleep(POLL_SECONDS)
+        return None
+
+
+def _stop(stage: _Stage, journal: Journal) -> None:
+    """Let it save and leave; interrupted once more, end it at once."""
+    try:
+        if not any(entry["event"] in FINISHED for entry in stage.entries()):
+            with suppress(OSError):  # a full disk
+                journal.event("cancel_requested", job_ids=[stage.job_id])
+        if pid := stage.pid():
+            _signal(pid, signal.SIGTERM)
+        while not stage.has_ended():  # nothing is shown: the terminal may be what is gone
+            time.sleep(POLL_SECONDS)
+    except BaseException:
+        if pid := stage.pid():
+            children = _children(pid)
+            _signal(pid, signal.SIGKILL)
+            for child in children:
+                with suppress(ProcessLookupError):
+                    os.killpg(child, signal.SIGKILL)
+        raise
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _children(pid: int) -> list[int]:
+    """Each leads a process group of its own; those would die with their parent, but not what they have started."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    except OSError:
+        return []

@@ -1,0 +1,119 @@
+"""The stages of a run in their order: which job waits for which, and the run of all of them on this machine."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from callbacks.shared.journal import Entry, Journal, JournalReader, read_journal
+from jobs.slurm import commands as slurm
+from jobs.node.attempt import EXIT_FAILED
+from jobs.slurm.sbatch import submit_to_slurm
+from jobs.submit.local_run import run_job
+from jobs.history.progress import parts_left
+from jobs.spec.resolve import RunSpec
+from jobs.spec.stages import AFTER_ANY, Stage, StageJob, dependency
+from jobs.history.submissions import Submission, job_ids, since_typed, submissions
+
+POLL_SECONDS = 0.2
+QUEUE_SECONDS = 3.0
+"""How often the queue is asked while somebody waits; a controller serves many."""
+
+
+def run_locally(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[Entry]], None]) -> int:
+    """Run the stages one after the other through submitit's LocalExecutor.
+
+    Args:
+        follow: gets the journal's new entries while a stage runs.
+
+    Returns:
+        The exit code of the first stage that failed; 0: all of them finished.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; what was done is saved.
+    """
+    exit_code, reader = 0, JournalReader(spec.paths.journal)
+    for stage in stages:
+        for stage_job in stage_jobs(spec, stage):
+            if exit_code and stage not in AFTER_ANY:
+                break
+            run_job(spec, stage_job, lambda: follow(reader.new_entries()), login_journal(spec))
+            if stage_job.part in parts_left(spec, read_journal(spec.paths.journal), stage):
+                exit_code = exit_code or stage_exit_code(spec, stage)
+    return exit_code
+
+
+def stage_jobs(spec: RunSpec, stage: Stage) -> list[StageJob]:
+    """A stage's parts that are not done; of a stage that is done, all: who asks for it wants it again."""
+    left = parts_left(spec, read_journal(spec.paths.journal), stage) or range(spec.parts(stage))
+    return [StageJob(str(spec.paths.run_dir), stage, part) for part in left]
+
+
+def submit_jobs(spec: RunSpec, stages: Sequence[Stage], journal: Journal) -> list[Submission]:
+    """Submit the stages as dependent jobs.
+
+    Raises:
+        ConfigError: sbatch refused one; those before it were cancelled.
+    """
+    submitted: list[str] = []
+    try:
+        previous: list[str] = []
+        for stage in stages:
+            after, jobs = dependency(stage, previous) if previous else None, stage_jobs(spec, stage)
+            previous = []
+            for job_id, indices in submit_to_slurm(spec, stage, jobs, after):
+                previous.append(job_id)
+                submitted.append(job_id)
+                parts = [jobs[index].part for index in indices]
+                journal.event("submitted", stage=stage, parts=parts, job_id=job_id, after=after)
+    except BaseException:
+        if submitted:
+            error = slurm.cancel(submitted)
+            journal.event("submission_failed", cancelled=submitted, error=error)
+        raise
+    return [found for found in submissions(read_journal(spec.paths.journal)) if found.job_id in submitted]
+
+
+def wait_for_jobs(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[Entry]], None]) -> int:
+    """Wait until the stages' jobs have ended, their successors too.
+
+    Returns:
+        0: all have finished; else the exit code of the first that has not.
+    """
+    reader, ask_at = JournalReader(spec.paths.journal), 0.0
+    while True:
+        follow(reader.new_entries())
+        if time.monotonic() >= ask_at:
+            if not has_active_jobs(spec):
+                break
+            ask_at = time.monotonic() + QUEUE_SECONDS
+        time.sleep(POLL_SECONDS)
+    follow(reader.new_entries())
+    return next(filter(None, (stage_exit_code(spec, stage) for stage in stages)), 0)
+
+
+def has_active_jobs(spec: RunSpec) -> bool:
+    """Whether a job of the run may still do something; True also where Slurm does not answer."""
+    jobs = slurm.jobs_of_user()
+    if jobs is None:
+        return True
+    mine = job_ids(read_journal(spec.paths.journal))
+    return any(jobs[job_id].state in slurm.ACTIVE_STATES for job_id in mine if job_id in jobs)
+
+
+def login_journal(spec: RunSpec) -> Journal:
+    """The journal of a command that somebody typed."""
+    return Journal.of_writer(str(spec.paths.journal / f"login-{time.time_ns()}"), "cli")
+
+
+def stage_exit_code(spec: RunSpec, stage: Stage) -> int:
+    """How a stage ended, by its journal: submitit's own result says only whether an exception was raised.
+
+    Returns:
+        0: all its parts are done; else the exit code of the last that failed.
+    """
+    entries = read_journal(spec.paths.journal)
+    left = parts_left(spec, entries, stage)
+    failed = [
+        entry for entry in since_typed(entries, stage) if entry["event"] == "stage_failed" and entry["stage"] == stage
+    ]
+    codes = [int(entry["exit_code"]) for entry in failed if entry["part"] in left]
+    return (codes[-1] if codes else EXIT_FAILED) if left else 0

@@ -1,0 +1,1 @@
+"""What MLflow lacks of a run, and how it gets there."""

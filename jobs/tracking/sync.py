@@ -1,0 +1,100 @@
+"""What of a run stands in MLflow: its journal, its evaluation. `python -m jobs.tracking.sync RUN_DIR SECONDS` keeps it up to date."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import IO
+
+from callbacks.shared.interpreter import run_to_the_end
+from callbacks.shared.journal import JOURNAL_ENV, Entry, Journal, JournalReader
+from callbacks.shared.mlflow_process import MLFLOW_WRITER, MlflowProcess, keep_posting, keep_sampling
+from callbacks.shared.mlflow_sync import MlflowSync
+from jobs.history.time_spent import AttemptTimes, attempt_times, main_stage, steps_lost
+from jobs.tracking.posting import post_results
+from jobs.evaluation.results import written_results
+from jobs.node.commands import child_environment
+from jobs.spec.paths import REPO_ROOT
+from jobs.spec.resolve import RunSpec
+
+SAMPLED = "train"
+"""The stage whose machine is watched."""
+MOST_ARRAY_TASKS = 16
+"""Of a larger array, the single attempts are no tags."""
+
+
+class RunSync:
+    """A run and its place in MLflow."""
+
+    def __init__(self, spec: RunSpec, journal: Journal) -> None:
+        self._spec = spec
+        reader = JournalReader(spec.paths.journal)
+        self._own = MlflowSync(spec.tracked_run, reader, journal, run_tags) if spec.has_own_mlflow_run else None
+        self._results = JournalReader(spec.paths.journal)
+        self._has_results = False
+
+    def post(self) -> Counter[str]:
+        """Post what MLflow lacks; how much that was, as `MlflowSync.post`, and how many models' results.
+
+        Raises:
+            Exception: whatever MLflow raises.
+        """
+        posted = self._own.post() if self._own else Counter[str]()
+        self._has_results |= any(entry["event"] == "evaluated" for entry in self._results.new_entries())
+        if self._has_results:
+            posted["results"] += post_results(self._spec, written_results(self._spec))
+            self._has_results = False
+        return posted
+
+
+def run_tags(entries: list[Entry]) -> dict[str, str]:
+    """A run's jobs, nodes and attempts as tags."""
+    attempts = attempt_times(entries)
+    main = [each for each in attempts if each.stage == main_stage(attempts)]
+    shown = [each for each in attempts if each.stage != "evaluate"]
+    arrays = [each for each in attempts if each.stage == "evaluate"]
+    return {
+        "slurm.job_ids": ", ".join(dict.fromkeys(each.job_id for each in main)),
+        "slurm.nodes": ", ".join(dict.fromkeys(each.host for each in main)),
+        "regrow.restarts": str(max(0, len(main) - len({each.part for each in main}))),
+        "regrow.steps_lost": str(steps_lost(attempts)),
+        **{f"attempt/{each.name}": _ending(each) for each in [*shown, *arrays[:MOST_ARRAY_TASKS]]},
+    }
+
+
+def _ending(attempt: AttemptTimes) -> str:
+    steps = "" if attempt.first_step is None else f", steps {attempt.first_step} to {attempt.last_step}"
+    return f"{attempt.host}{steps}: {attempt.ending}"
+
+
+def start_sync(spec: RunSpec, stem: str, output: int | IO[bytes], seconds: float) -> MlflowProcess:
+    """Start the process that keeps a run's MLflow run up to date.
+
+    Args:
+        stem: its journal, without the writer.
+        output: where it prints.
+        seconds: how long it may go on once it is let go.
+    """
+    command = [sys.executable, "-m", "jobs.tracking.sync", str(spec.paths.run_dir), str(seconds)]
+    return MlflowProcess(command, child_environment({JOURNAL_ENV: stem}), output, REPO_ROOT)
+
+
+def sync_soon(spec: RunSpec, seconds: float) -> bool:
+    """Post what MLflow lacks in so many seconds, from a login node; whether it has everything."""
+    stem = str(spec.paths.journal / f"login-{time.time_ns()}")
+    return start_sync(spec, stem, subprocess.DEVNULL, seconds).close(seconds + 5)
+
+
+def main() -> None:
+    run_dir, seconds = sys.argv[1:]
+    spec, stem = RunSpec.load(Path(run_dir)), os.environ[JOURNAL_ENV]
+    journal = Journal.of_writer(stem, MLFLOW_WRITER)
+    if Path(stem).name.startswith(f"{SAMPLED}-"):
+        keep_sampling(journal, spec.submitted_at)
+    keep_posting(RunSync(spec, journal).post, journal, float(seconds))
+
+
+if __name__ == "__main__":
+    run_to_the_end(main)

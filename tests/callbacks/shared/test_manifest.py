@@ -1,0 +1,63 @@
+"""A checkpoint is whole exactly when its manifest says so."""
+
+from pathlib import Path
+
+import pytest
+
+from callbacks.shared.manifest import MANIFEST, checkpoints, owes_evaluation, set_owes_evaluation, torn_reason, write_atomically, write_manifest
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkpoint-7"
+    (folder / "global_step7").mkdir(parents=True)
+    (folder / "adapter.safetensors").write_bytes(b"12345")
+    (folder / "global_step7" / "optimizer.pt").write_bytes(b"678")
+    write_manifest(folder, step=7, world_size=2)
+    return folder
+
+
+def test_whole_checkpoint_has_no_torn_reason(checkpoint: Path) -> None:
+    assert torn_reason(checkpoint) == ""
+
+
+def test_checkpoint_without_manifest_is_torn(checkpoint: Path) -> None:
+    (checkpoint / MANIFEST).unlink()
+    assert "no manifest" in torn_reason(checkpoint)
+
+
+def test_checkpoint_with_a_missing_file_is_torn(checkpoint: Path) -> None:
+    (checkpoint / "global_step7" / "optimizer.pt").unlink()
+    assert torn_reason(checkpoint) == "global_step7/optimizer.pt is missing"
+
+
+def test_checkpoint_with_a_short_file_is_torn(checkpoint: Path) -> None:
+    (checkpoint / "adapter.safetensors").write_bytes(b"123")
+    assert torn_reason(checkpoint) == "adapter.safetensors has 3 bytes, expected 5"
+
+
+def test_checkpoint_with_a_cut_manifest_is_torn(checkpoint: Path) -> None:
+    (checkpoint / MANIFEST).write_text('{"step": 7, "fi')
+    assert "not JSON" in torn_reason(checkpoint)
+
+
+def test_checkpoint_says_whether_an_evaluation_is_owed(checkpoint: Path, tmp_path: Path) -> None:
+    assert not owes_evaluation(checkpoint)
+    for owed in (True, False):
+        set_owes_evaluation(checkpoint, owed)
+        assert owes_evaluation(checkpoint) is owed
+        assert torn_reason(checkpoint) == ""
+    assert not owes_evaluation(tmp_path / "by-hand")
+
+
+def test_checkpoints_are_found_newest_first_and_torn_names_are_none(tmp_path: Path) -> None:
+    for name in ("checkpoint-9", "checkpoint-10", "torn-11", "checkpoint-x", "checkpoint-12-copy"):
+        (tmp_path / name).mkdir()
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-10", "checkpoint-9"]
+
+
+def test_write_atomically_leaves_nothing_beside_the_file(tmp_path: Path) -> None:
+    for text in ("one", "two"):
+        write_atomically(tmp_path / "x.json", text)
+    assert (tmp_path / "x.json").read_text() == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]

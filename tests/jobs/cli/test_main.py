@@ -1,0 +1,110 @@
+"""The command line: its options are frozen, it starts fast, and it loads nothing heavy."""
+
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import typer
+from world import REGROW, World
+
+from jobs.cli.main import app
+
+Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
+
+OPTIONS = {
+    "submit": ["config", "--cluster", "--name", "--set", "--dry-run", "--wait", "--check", "--force"],
+    "check": ["config", "--cluster", "--set", "--json"],
+    "demo": ["--folder", "--seed", "--name", "--set", "--prepare-only"],
+    "evaluate": [
+        "models",
+        "--data",
+        "--shards",
+        "--checkpoints",
+        "--baseline",
+        "--config",
+        "--cluster",
+        "--name",
+        "--set",
+        "--dry-run",
+        "--wait",
+    ],
+    "compare": ["a", "b", "--cluster", "--set", "--json"],
+    "cancel": ["run", "--cluster", "--set"],
+    "resume": ["run", "--cluster", "--set", "--wait"],
+    "logs": ["run", "--stage", "--attempt", "--task", "--follow", "--cluster", "--set"],
+    "report": ["run", "--cluster", "--set"],
+    "sync": ["run", "--cluster", "--set"],
+    "status": ["run", "--cluster", "--set", "--watch", "--json"],
+    "data synth": ["folder", "--positives", "--negatives", "--validation", "--seed"],
+    "data merge": ["sources", "--output"],
+    "data audit": ["train", "validation", "--json"],
+    "dev-cluster up": [
+        "--folder",
+        "--user-signal",
+        "--proctrack",
+        "--grace-time",
+        "--preempt-mode",
+        "--job-requeue",
+        "--accounting",
+        "--max-array-size",
+        "--task-affinity",
+    ],
+    "dev-cluster down": ["--folder"],
+    "dev-cluster status": ["--folder"],
+    "dev-cluster preempt": ["--folder", "--seconds"],
+}
+
+
+def test_cli_options_are_frozen() -> None:
+    assert _options(typer.main.get_command(app)) == OPTIONS
+
+
+def test_import_of_the_cli_loads_nothing_heavy(run_python: Run) -> None:
+    heavy = "{'torch', 'transformers', 'axolotl', 'mlflow', 'datasets'}"
+    script = f"import sys, jobs.cli.main; print(sorted({heavy} & set(sys.modules)))"
+    assert run_python(["-c", script]).stdout.strip() == "[]"
+
+
+def test_import_of_a_submission_loads_no_torch(run_python: Run) -> None:
+    script = "import sys, jobs.submit.start; print(sorted({'torch', 'transformers', 'axolotl', 'mlflow'} & set(sys.modules)))"
+    assert run_python(["-c", script]).stdout.strip() == "[]"
+
+
+def test_help_answers_in_half_a_second(clean_environment: dict[str, str]) -> None:
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run([REGROW, "--help"], env=clean_environment, capture_output=True, check=True)
+        seconds.append(time.perf_counter() - started)
+    assert statistics.median(seconds) < 0.5
+
+
+def test_data_merge_by_hand_writes_the_curriculum(world: World, tmp_path: Path) -> None:
+    output = tmp_path / "curriculum.json"
+    sources = [f"{world.folder}/hawks_train.json:repeat=3", f"{world.folder}/person_dummy.json:take=100"]
+    done = world.regrow("data", "merge", *sources, "--output", str(output))
+    assert done.returncode == 0, done.stderr
+    assert "220 records" in done.stdout
+    assert output.exists()
+
+
+def test_data_audit_counts_and_exits_by_what_it_found(world: World, tmp_path: Path) -> None:
+    good = world.regrow("data", "audit", f"{world.folder}/hawks_train.json", f"{world.folder}/hawks_val.json")
+    assert good.returncode == 0, good.stderr
+    assert "positive 40, negative 0, invalid 0" in good.stdout
+    assert "validation records that stand in train too: 0" in good.stdout
+    bad = tmp_path / "bad.json"
+    bad.write_text('[{"instruction": "x", "input": "y", "output": "nobody"}]', encoding="utf-8")
+    assert world.regrow("data", "audit", str(bad)).returncode == 1
+
+
+def _options(command: typer.core.TyperGroup, prefix: str = "") -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, below in command.commands.items():
+        if isinstance(below, typer.core.TyperGroup):
+            found |= _options(below, f"{prefix}{name} ")
+        else:
+            found[f"{prefix}{name}"] = [parameter.opts[0] for parameter in below.params]
+    return found

@@ -1,0 +1,96 @@
+"""Scores of one model and of two, against scikit-learn and by hand."""
+
+import random
+from itertools import pairwise
+
+import pytest
+from answers import NAMES, TARGET, answer, record, row, rows
+from sklearn.metrics import confusion_matrix, f1_score
+
+from jobs.spec.errors import ConfigError
+from jobs.evaluation.comparison import compare
+from jobs.evaluation.scores import judge, score_predictions
+
+
+def test_scores_of_1000_random_cases_agree_with_sklearn() -> None:
+    predictions = rows(1000, seed=1)
+    scores = score_predictions(predictions, TARGET)
+    expected = [each["presence_expected"] for each in predictions]
+    said = [each["presence_generated"] if each["parsed"] else not each["presence_expected"] for each in predictions]
+    names = [(set(each["names_expected"]), set(each["names_generated"])) for each in predictions]
+    universe = [*NAMES, "幽霊次郎"]
+    sets = [[[name in pair[side] for name in universe] for pair in names] for side in (0, 1)]
+    value = {name: each["value"] for name, each in scores["metrics"].items()}
+    assert value["gen_offender_presence_f1"] == pytest.approx(f1_score(expected, said))
+    assert value["gen_offender_name_set_f1"] == pytest.approx(f1_score(*sets, average="micro"))
+    assert value["gen_json_parse_rate"] == sum(each["parsed"] for each in predictions) / 1000
+    rule = ["逮捕" in each["input"] for each in predictions]
+    assert value["gen_keyword_rule_presence_f1"] == pytest.approx(f1_score(expected, rule))
+    for each in scores["metrics"].values():
+        assert 0 <= each["low"] <= each["value"] <= each["high"] <= 1
+    parsed = [each for each in predictions if each["parsed"]]
+    matrix = confusion_matrix([e["presence_expected"] for e in parsed], [e["presence_generated"] for e in parsed])
+    table = scores["presence"]
+    assert [[table[x][y] for y in ("nobody", "somebody")] for x in ("nobody", "somebody")] == matrix.tolist()
+    assert sum(count for said_what in table.values() for count in said_what.values()) == 1000
+
+
+def test_slices_are_whole_and_add_up() -> None:
+    predictions = rows(300, seed=2)
+    slices = score_predictions(predictions, TARGET)["slices"]
+    for kind in ("length", "label"):
+        assert sum(each["records"] for each in slices[kind]) == 300
+        exact = sum(each["records"] * each["metrics"]["gen_all_fields_exact_match_rate"] for each in slices[kind])
+        assert exact == pytest.approx(sum(each["exact"] for each in predictions))
+    spans = [tuple(map(int, each["slice"].split("–"))) for each in slices["length"]]
+    assert len(spans) == 4
+    assert all(before[1] + 1 == after[0] for before, after in pairwise(spans))
+
+
+def test_invented_wrong_and_missed_names_are_told_apart_and_the_worst_comes_first() -> None:
+    item = {"instruction": "", "input": "山田 太郎容疑者を逮捕。鈴木一郎さんは驚いた。", "output": answer("山田太郎")}
+    texts = [answer("山田太郎"), answer("鈴木一郎", "幽霊次郎"), answer(), "{", answer("山田太郎", age=31)]
+    predictions = [row(item, text) for text in texts]
+    judged = judge(predictions, TARGET)
+    assert (judged[1].invented, judged[1].wrong, judged[1].missed) == (["幽霊次郎"], ["鈴木一郎"], ["山田太郎"])
+    assert [each.errors for each in judged] == [
+        [],
+        ["invented: 幽霊次郎", "not an offender: 鈴木一郎", "missed: 山田太郎"],
+        ["missed: 山田太郎"],
+        ["not the JSON of an answer"],
+        ["other fields"],
+    ]
+    scores = score_predictions(predictions, TARGET)
+    assert scores["names"]["missed"] == {"names": 3, "records": 3}  # what does not parse names nobody
+    assert [each["record"] for each in scores["worst"]] == [1, 3, 2, 4]
+    assert scores["worst"][0]["input"] == item["input"]
+    spelled = row({**item, "output": answer("山田 たろう")}, answer("山田たろう"))
+    assert judge([spelled], TARGET)[0].errors == []  # as expected, though the article spells it otherwise
+    cut = judge([row(item, "{", is_cut=True)], TARGET)
+    assert cut[0].errors == ["cut off"]
+
+
+def test_comparison_of_two_models_is_by_record() -> None:
+    found = compare(rows(400, seed=1), rows(400, seed=2), TARGET)
+    assert sum(found.presence.values()) == 400
+    same = compare(rows(400, seed=1), rows(400, seed=1), TARGET)
+    assert same.presence["a alone"] == same.presence["b alone"] == 0
+    assert same.presence_p_value == 1.0
+    perfect = [row(each, each["output"]) for each in (record(random.Random(number)) for number in range(400))]
+    better = compare(perfect, rows(400, seed=2), TARGET)
+    assert better.presence["b alone"] == 0
+    assert better.presence_p_value < 1e-6
+    exact = better.metrics["gen_all_fields_exact_match_rate"]
+    assert exact.a.value == 1.0
+    assert exact.difference.low > 0
+
+
+def test_other_records_do_not_compare() -> None:
+    with pytest.raises(ConfigError, match="3 and 2 of them"):
+        compare(rows(3, seed=1), rows(2, seed=1), TARGET)
+    with pytest.raises(ConfigError, match="record 0 is another one"):
+        compare(rows(3, seed=1), rows(4, seed=1)[1:], TARGET)
+
+
+def test_no_records_have_no_scores() -> None:
+    assert score_predictions([], TARGET)["metrics"] == {}

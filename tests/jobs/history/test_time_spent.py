@@ -1,0 +1,109 @@
+"""Where the time went, by journals whose answer is known: every second of an attempt is somewhere, and only once."""
+
+import time
+from typing import Any
+
+import pytest
+
+from callbacks.shared.journal import Entry
+from jobs.history.time_spent import Spent, attempt_times, steps_lost, total
+
+
+def entry(time: float, event: str, writer: str, **fields: Any) -> Entry:
+    return {"time": time, "event": event, "writer": writer, **fields}
+
+
+def started(time: float, stage: str, job_id: str, attempt: int = 0, part: int = 0) -> Entry:
+    return entry(time, "stage_started", f"{stage}-{job_id}-{attempt}-stage", stage=stage, part=part, job_id=job_id,
+                 attempt=attempt, host="gpu-1")  # fmt: skip
+
+
+def steps(job: str, *times: tuple[float, int]) -> list[Entry]:
+    return [entry(time, "metrics", f"{job}-rank0", step=step, values={"loss": 1.0}) for time, step in times]
+
+
+PREEMPTED = [
+    entry(0, "submitted", "login-1-cli", stage="prepare", job_id="1"),
+    entry(0, "submitted", "login-1-cli", stage="train", job_id="2"),
+    entry(0, "submitted", "login-1-cli", stage="evaluate", job_id="3"),
+    started(5, "prepare", "1"),
+    entry(15, "stage_finished", "prepare-1-0-stage", stage="prepare", part=0),
+    # the first attempt waits 10 s, starts for 20, steps for 40 of which 2 are a save and 8 an evaluation, leaves within 1
+    started(25, "train", "2"),
+    entry(45, "training_began", "train-2-0-rank0", step=0, target_step=20),
+    *steps("train-2-0", (55, 4), (60, 6)),
+    entry(68, "metrics", "train-2-0-rank0", step=6, values={"eval_runtime": 3.0}),
+    entry(69, "metrics", "train-2-0-rank0", step=6, values={"gen_seconds": 5.0}),
+    *steps("train-2-0", (80, 10)),
+    entry(85, "saved", "train-2-0-rank0", step=10, seconds=2.0),
+    entry(86, "left", "train-2-0-stage", stage="train", part=0, cause="preempted"),
+    # killed without a word at step 16, of which 10 to 14 were saved
+    started(96, "train", "2", 1),
+    entry(106, "training_began", "train-2-1-rank0", step=10, target_step=20),
+    *steps("train-2-1", (112, 12), (118, 14), (124, 16)),
+    started(130, "train", "2", 2),
+    entry(140, "training_began", "train-2-2-rank0", step=14, target_step=20),
+    *steps("train-2-2", (158, 20)),
+    entry(158, "training_ended", "train-2-2-rank0", step=20),
+    entry(160, "stage_finished", "train-2-2-stage", stage="train", part=0),
+    started(161, "evaluate", "3_0"),
+    entry(171, "part_began", "evaluate-3_0-0-generate", part=0),
+    entry(181, "generated", "evaluate-3_0-0-generate", part=0, seconds=9.0),
+    entry(183, "stage_finished", "evaluate-3_0-0-stage", stage="evaluate", part=0),
+]
+
+
+def test_every_second_of_a_preempted_run_is_told_apart() -> None:
+    prepare, first, second, third, evaluated = (each.spent for each in attempt_times(PREEMPTED))
+    assert prepare == Spent(queued=5, productive=10)
+    assert first == Spent(queued=10, starting=20, productive=30, evaluating=8, saving=2, leaving=1)
+    assert second == Spent(queued=10, starting=10, productive=pytest.approx(12), replayed=pytest.approx(6))
+    assert third == Spent(queued=6, starting=10, productive=18, leaving=2)
+    assert evaluated == Spent(queued=1, starting=10, productive=9, leaving=3)
+
+
+def test_what_is_told_apart_adds_up_to_what_was_allocated() -> None:
+    for each in attempt_times(PREEMPTED):
+        assert each.spent.allocated == pytest.approx(each.ended_at - each.started_at)
+        assert min(vars(each.spent).values()) >= 0
+
+
+def test_attempts_say_how_they_ended_and_what_they_trained() -> None:
+    attempts = attempt_times(PREEMPTED)
+    assert [each.ending for each in attempts] == ["finished", "preempted", "unknown", "finished", "finished"]
+    assert [(each.first_step, each.last_step) for each in attempts] == [
+        (None, None),
+        (0, 10),
+        (10, 16),
+        (14, 20),
+        (None, None),
+    ]
+    assert steps_lost(attempts) == 2
+    spent = total(attempts, "train")
+    assert spent.productive == pytest.approx(60)
+    assert spent.goodput == pytest.approx(60 / (61 + 28 + 30))
+    assert total([]).goodput is None
+
+
+def test_attempt_that_was_stopped_before_its_first_step_has_only_started() -> None:
+    entries = [
+        entry(0, "submitted", "login-1-cli", stage="train", job_id="2"),
+        started(3, "train", "2"),
+        entry(9, "left", "train-2-0-stage", stage="train", part=0, cause="preempted"),
+    ]
+    (times,) = attempt_times(entries)
+    assert times.spent == Spent(queued=3, starting=6)
+    assert attempt_times([]) == []
+
+
+def test_evaluation_of_a_thousand_parts_is_accounted_for_in_no_time() -> None:
+    entries = [entry(0, "submitted", "login-1-cli", stage="evaluate", job_id="3")]
+    for part in range(1000):
+        entries.append(started(part, "evaluate", f"3_{part}", part=part))
+        writer = f"evaluate-3_{part}-0"
+        entries.append(entry(part + 1, "part_began", f"{writer}-generate", part=part))
+        entries += [entry(part + 2 + n, "generated", f"{writer}-generate", part=part, seconds=1.0) for n in range(30)]
+    began = time.perf_counter()
+    spent = total(attempt_times(sorted(entries, key=lambda each: float(each["time"]))), "evaluate")
+    assert spent.productive == 30000
+    assert time.perf_counter() - began < 1

@@ -1,0 +1,49 @@
+"""The commands of the ranks, and what of an accelerate config a job honours."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.node.commands import accelerate_problems, preprocess_command, rank_commands
+from jobs.spec.paths import REPO_ROOT
+from jobs.spec.resolve import RunSpec, load_run_spec
+
+QWEN = REPO_ROOT / "axolotl_configs" / "qwen_finetune.yml"
+
+
+@pytest.fixture
+def spec() -> RunSpec:
+    return load_run_spec(QWEN, "a100", name="one")
+
+
+def test_one_rank_for_each_gpu_with_torchs_own_variables(spec: RunSpec) -> None:
+    commands = rank_commands(spec, "python", "stem", None, port=1234, cpus=32, stop_file=Path("stop"))
+    assert [command.environment["RANK"] for command in commands] == ["0", "1", "2", "3"]
+    assert {command.environment["WORLD_SIZE"] for command in commands} == {"4"}
+    assert {command.environment["OMP_NUM_THREADS"] for command in commands} == {"8"}
+    assert commands[0].environment["ACCELERATE_MIXED_PRECISION"] == "bf16"
+
+
+def test_single_rank_trains_undistributed(spec: RunSpec) -> None:
+    one = load_run_spec(QWEN, "a100", ["train.gpus_per_node=1"])
+    (command,) = rank_commands(one, "python", "stem", None, port=1234, cpus=8, stop_file=Path("stop"))
+    assert not {"RANK", "WORLD_SIZE", "MASTER_PORT"} & set(command.environment)
+
+
+def test_checkpoint_is_handed_to_the_rank(spec: RunSpec) -> None:
+    command = rank_commands(spec, "python", "stem", Path("/x/checkpoint-7"), port=1, cpus=1, stop_file=Path("stop"))[0]
+    assert command.arguments[-1] == "/x/checkpoint-7"
+
+
+def test_accelerate_config_that_a_job_cannot_honour_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "accelerate.yaml"
+    path.write_text("mixed_precision: fp16\nfsdp_config: {}\n", encoding="utf-8")
+    problems = accelerate_problems(load_run_spec(QWEN, "a100", [f"accelerate_config={path}"]))
+    assert any("fsdp_config" in problem for problem in problems)
+    assert any("mixed_precision: fp16" in problem for problem in problems)
+    assert accelerate_problems(load_run_spec(QWEN, "a100")) == []
+
+
+def test_tokenising_takes_the_cpus_of_its_job(spec: RunSpec) -> None:
+    command = preprocess_command(spec, "python", "stem", cpus=6)
+    assert command.environment["AXOLOTL_DATASET_NUM_PROC"] == "6"

@@ -1,0 +1,96 @@
+"""Config + profile + --set, resolved once."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from jobs.spec.errors import ConfigError
+from jobs.spec.paths import REPO_ROOT
+from jobs.spec.resolve import RunSpec, apply_setting, load_run_spec, parse_setting, write_run
+
+TINY = REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml"
+QWEN = REPO_ROOT / "axolotl_configs" / "qwen_finetune.yml"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("a=1", 1),
+        ("a=1e-4", 1e-4),
+        ("a=-2.5E3", -2500.0),
+        ("a=true", True),
+        ("a=[x, y]", ["x", "y"]),
+        ("a=", None),
+        ("a=b=c", "b=c"),
+    ],
+)
+def test_setting_is_read_as_yaml_and_numbers_as_numbers(setting: str, value: Any) -> None:
+    assert parse_setting(setting) == (["a"], value)
+
+
+def test_setting_reaches_into_mappings_and_lists() -> None:
+    content: dict[str, Any] = {"datasets": [{"path": "x"}]}
+    apply_setting(content, ["datasets", "0", "path"], "y")
+    apply_setting(content, ["new", "key"], 1)
+    assert content == {"datasets": [{"path": "y"}], "new": {"key": 1}}
+    with pytest.raises(ConfigError, match="there is no '7' in datasets"):
+        apply_setting(content, ["datasets", "7", "path"], "y")
+
+
+def test_settings_go_to_the_profile_or_to_the_config() -> None:
+    spec = load_run_spec(QWEN, "a100", ["train.gpus_per_node=1", "max_steps=50", "regrow.mlflow.experiment=trial"])
+    assert spec.world_size == 1
+    assert spec.axolotl["max_steps"] == 50
+    assert spec.regrow.mlflow.experiment == "trial"
+
+
+def test_spec_survives_its_json(tmp_path: Path) -> None:
+    spec = load_run_spec(TINY, "local", [f"runs_root={tmp_path}"], "one")
+    write_run(spec)
+    assert RunSpec.load(spec.paths.run_dir) == spec
+    assert spec.paths.run_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_resolved_config_is_absolute_and_never_resumes_by_itself(tmp_path: Path) -> None:
+    spec = load_run_spec(TINY, "local", [f"runs_root={tmp_path}"], "one")
+    write_run(spec)
+    resolved = yaml.safe_load(spec.paths.axolotl_yml.read_text(encoding="utf-8"))
+    assert resolved["output_dir"] == str(tmp_path / "one" / "checkpoints")
+    assert resolved["base_model"] == str(REPO_ROOT / "data" / "demo" / "seed1" / "model")
+    assert resolved["auto_resume_from_checkpoints"] is False
+    assert resolved["regrow"]["run_dir"] == str(tmp_path / "one")
+
+
+def test_prepared_folder_follows_the_content_and_what_tokens_depend_on(tmp_path: Path) -> None:
+    (tmp_path / "records.json").write_text("[1]", encoding="utf-8")
+
+    def folder(*settings: str) -> str | None:
+        sources = f"regrow.prepare.sources=[{{path: {tmp_path}/records.json}}]"
+        return load_run_spec(TINY, "local", [sources, "regrow.prepare.validation=[]", *settings]).prepared
+
+    first = folder()
+    assert folder("learning_rate=1e-5") == first
+    assert folder("sequence_len=99") != first
+    assert folder("seed=7") != first
+    (tmp_path / "records.json").write_text("[2]", encoding="utf-8")
+    assert folder() != first
+
+
+def test_relative_paths_of_a_profile_count_from_the_repo_root() -> None:
+    spec = load_run_spec(TINY, "local")
+    assert spec.profile.runs_root == str(REPO_ROOT / "runs")
+    assert spec.profile.tracking_uri == f"sqlite:///{REPO_ROOT}/runs/mlflow.db"
+
+
+@pytest.mark.parametrize("profile", sorted((REPO_ROOT / "slurm").glob("*.yml")), ids=lambda path: path.stem)
+def test_shipped_profile_loads_with_parameters_that_submitit_knows(profile: Path) -> None:
+    from jobs.slurm.sbatch import unknown_parameters
+
+    assert list(unknown_parameters(load_run_spec(QWEN, profile.stem))) == []
+
+
+def test_credentials_in_a_tracking_uri_are_refused() -> None:
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_USERNAME"):
+        load_run_spec(TINY, "local", ["tracking_uri=http://me:secret@mlflow:5000"])
