@@ -22,7 +22,8 @@ from data_prep.synthetic import write_synthetic
 from data_prep.tiny_model import build_tiny_model
 from jobs.evaluation.engine import TransformersEngine
 from jobs.spec.paths import REPO_ROOT
-from jobs.spec.resolve import RunSpec, load_run_spec
+from jobs.spec.resolve import load_run_spec
+from jobs.spec.run_spec import RunSpec
 
 LEAST_RATIO = 5.0
 LOOP, OURS = "one record at a time", "regrow"

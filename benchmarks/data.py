@@ -24,9 +24,10 @@ from peers import python_of, version_in
 from callbacks.shared.journal import JOURNAL_ENV
 from data_prep.curriculum import Source, merge
 from data_prep.synthetic import records
-from jobs.node.commands import child_environment, preprocess_command
-from jobs.spec.paths import REPO_ROOT
-from jobs.spec.resolve import load_run_spec, write_run
+from jobs.node.commands import preprocess_command
+from jobs.spec.paths import REPO_ROOT, child_environment
+from jobs.spec.resolve import load_run_spec
+from jobs.spec.run_spec import write_run
 
 POSITIVES, REPEAT, TAKE = 26_221, 3, 96_000
 UNTAKEN = 24_000

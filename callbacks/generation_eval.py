@@ -10,8 +10,8 @@ import torch
 import torch.distributed as dist
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from callbacks.shared.args import Regrow
 from callbacks.generation import generate_batch, generation_mode, length_sorted_batches
+from callbacks.shared.args import Regrow
 from callbacks.shared.manifest import write_atomically
 from callbacks.shared.predictions import prediction_metrics, prediction_row, write_rows
 from callbacks.shared.prompts import PromptFormat, load_records

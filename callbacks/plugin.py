@@ -14,19 +14,19 @@ from axolotl.integrations.base import BasePlugin
 from axolotl.utils.dict import DictDefault
 from transformers import Trainer, TrainerCallback
 
-from callbacks.shared.args import Regrow
 from callbacks.checkpoint_manifest import CheckpointManifest
 from callbacks.completion import Completion
 from callbacks.cpu_ranks import are_on_cpu, prepare_ddp_resume, prepare_deepspeed
 from callbacks.generation_eval import GenerationEval
+from callbacks.mlflow_logger import MLflowLogger
+from callbacks.shared.args import Regrow
 from callbacks.shared.journal import JOURNAL_ENV, Journal
 from callbacks.shared.manifest import owes_evaluation
-from callbacks.mlflow_logger import MLflowLogger
 from callbacks.shared.mlflow_process import MlflowProcess
 from callbacks.shared.prompts import PromptFormat
-from callbacks.stop import GracefulStop, StopRequest
 from callbacks.shared.stop_file import stop_file
 from callbacks.shared.tracking import TRACKED_RUN_ENV, TrackedRun
+from callbacks.stop import GracefulStop, StopRequest
 
 MLFLOW_SECONDS = 30.0
 """A training that was started by hand waits so long for MLflow at its end."""

@@ -8,9 +8,9 @@ import torch
 import torch.distributed as dist
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from callbacks.rng import RngState
 from callbacks.shared.journal import Journal
 from callbacks.shared.manifest import set_owes_evaluation, torn_reason
-from callbacks.rng import RngState
 from callbacks.shared.stop_file import EXIT_STOPPED
 
 

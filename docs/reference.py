@@ -18,11 +18,11 @@ from submitit.slurm.slurm import _make_sbatch_string
 from typer.main import get_command
 
 from callbacks.shared.args import Regrow
-from jobs.history.time_spent import AttemptTimes, Spent
 from jobs.cli.main import app
+from jobs.history.status import JobStatus, RunStatus
+from jobs.history.time_spent import AttemptTimes, Spent
 from jobs.slurm.sbatch import SHARED_PARAMETERS, SLURM_PARAMETERS
 from jobs.spec.profile import ClusterProfile
-from jobs.history.status import JobStatus, RunStatus
 
 WORDS: dict[Any, str] = {str: "text", bool: "true or false", int: "integer", float: "number", Any: "anything"}
 BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from jobs.check.finding import Finding
-from jobs.check.places import Places
-from jobs.spec.resolve import RunSpec
+from jobs.check.shared.finding import Finding
+from jobs.check.shared.places import Places
+from jobs.spec.run_spec import RunSpec
 
 
 def checkpoint_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:

@@ -12,11 +12,13 @@ from callbacks.shared.token_report import token_fault
 from data_prep.audit import FileAudit, SourcesAudit, audit_sources
 from data_prep.curriculum import Source
 from data_prep.records import RecordError
-from jobs.check.cache import CachedAnswer, file_stamp
-from jobs.check.finding import Finding, Place
-from jobs.check.model_files import is_here
-from jobs.check.places import Places
-from jobs.spec.resolve import TOKEN_KEYS, RunSpec, from_root, mappings
+from jobs.check.shared.cache import CachedAnswer, file_stamp
+from jobs.check.shared.finding import Finding, Place
+from jobs.check.shared.model_files import is_here
+from jobs.check.shared.places import Places
+from jobs.spec.paths import from_root
+from jobs.spec.resolve import TOKEN_KEYS
+from jobs.spec.run_spec import RunSpec, mappings
 
 AUDIT = ("data_prep/audit.py", "data_prep/curriculum.py", "data_prep/records.py")
 """The modules that audit."""
@@ -27,7 +29,7 @@ LOPSIDED = 0.05
 
 
 def token_question(spec: RunSpec) -> dict[str, Any] | None:
-    """What `jobs.check.probe` is asked; None: records or tokenizer are not on this machine."""
+    """What `jobs.check.shared.probe` is asked; None: records or tokenizer are not on this machine."""
     model, datasets = spec.axolotl.get("base_model"), mappings(spec.axolotl.get("datasets"))
     files = [source for _, source in _sources(spec, "sources") if source.path.is_file()]
     if not (files and datasets and isinstance(model, str) and is_here(model)):

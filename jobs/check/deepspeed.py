@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.check.deepspeed_keys import OFFLOAD_KEYS, SECTIONS, ZERO_KEYS
-from jobs.check.finding import Finding
-from jobs.check.places import Places
+from jobs.check.shared.deepspeed_keys import OFFLOAD_KEYS, SECTIONS, ZERO_KEYS
+from jobs.check.shared.finding import Finding
+from jobs.check.shared.places import Places
 from jobs.spec.errors import nearest
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 PAIRED = {
     ("train_micro_batch_size_per_gpu",): "micro_batch_size",

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.check.finding import Finding, Level
-from jobs.check.model_files import hub_cache, is_here
-from jobs.check.places import Places
+from jobs.check.accelerate import accelerate_problems
+from jobs.check.shared.finding import Finding, Level
+from jobs.check.shared.model_files import hub_cache, is_here
+from jobs.check.shared.places import Places
 from jobs.spec.errors import ConfigError
-from jobs.node.commands import accelerate_problems
-from jobs.spec.resolve import RunSpec, from_root, is_folder_name
+from jobs.spec.paths import from_root
+from jobs.spec.run_spec import RunSpec, is_folder_name
 
 NOT_READ = "the run would end where it reads it"
 

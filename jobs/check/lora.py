@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jobs.check.finding import Finding
-from jobs.check.places import Places
-from jobs.spec.resolve import RunSpec
+from jobs.check.shared.finding import Finding
+from jobs.check.shared.places import Places
+from jobs.spec.run_spec import RunSpec
 
 ADAPTER_KEYS = ("adapter", "load_in_4bit", "load_in_8bit")
 PREFIXES = ("lora_", "peft")
@@ -15,7 +15,7 @@ EXPERT_PARAMETERS = "lora_target_parameters: [mlp.experts.gate_up_proj, mlp.expe
 
 
 def model_question(spec: RunSpec, config_file: Path) -> dict[str, Any]:
-    """What `jobs.check.probe` is asked."""
+    """What `jobs.check.shared.probe` is asked."""
     adapter = {
         key: value
         for key, value in spec.axolotl.items()

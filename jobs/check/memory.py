@@ -7,17 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jobs.check.deepspeed import DeepspeedFile
-from jobs.check.finding import Finding
 from jobs.check.lora import weight_dtype
-from jobs.check.memory_model import (
-    Model,
-    Settings,
-    checkpoint_bytes,
-    host_bytes_at_load,
-    memory_table,
-)
-from jobs.check.places import Places
-from jobs.spec.resolve import RunSpec
+from jobs.check.shared.finding import Finding
+from jobs.check.shared.memory_model import Model, Settings, checkpoint_bytes, host_bytes_at_load, memory_table
+from jobs.check.shared.places import Places
+from jobs.spec.run_spec import RunSpec
 
 TIGHT = 0.85
 """Above this share of the GPU, fragmentation and what is only reasoned may use it up."""

@@ -5,20 +5,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.check.ask import NoAxolotl, ask
 from jobs.check.checkpoints import checkpoint_findings
 from jobs.check.data import data_findings, token_question
 from jobs.check.deepspeed import deepspeed_file, deepspeed_findings
 from jobs.check.files import file_findings
-from jobs.check.finding import Finding, Level, by_level
 from jobs.check.lora import lora_findings, model_question
 from jobs.check.memory import Memory, memory_findings, run_memory
-from jobs.check.model_files import model_config_file
-from jobs.check.places import Places
 from jobs.check.schema import config_findings, schema_findings, schema_question
+from jobs.check.shared.ask import NoAxolotl, ask
+from jobs.check.shared.finding import Finding, Level, by_level
+from jobs.check.shared.model_files import model_config_file
+from jobs.check.shared.places import Places
 from jobs.check.site import site_findings
 from jobs.check.stage_parameters import profile_findings
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 
 @dataclass(frozen=True)

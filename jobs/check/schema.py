@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from callbacks.shared.args import Regrow
-from jobs.check.axolotl_keys import key_tree, places_of, unknown_keys
-from jobs.check.finding import Finding
-from jobs.check.places import Places
-from jobs.spec.resolve import PLUGIN, RunSpec, mappings
+from jobs.check.shared.axolotl_keys import key_tree, places_of, unknown_keys
+from jobs.check.shared.finding import Finding
+from jobs.check.shared.places import Places
+from jobs.spec.run_spec import PLUGIN, RunSpec, mappings
 
 SUCCESSORS = {
     "datasets_eval": "write `test_datasets`, each with path, ds_type, split: train and type",
@@ -35,7 +35,7 @@ DROPPED = "Axolotl would drop it without a word and train as if it were not ther
 
 
 def schema_question(spec: RunSpec) -> dict[str, Any]:
-    """What `jobs.check.probe` is asked. Paths are left out: the answer is the same wherever the files are."""
+    """What `jobs.check.shared.probe` is asked. Paths are left out: the answer is the same wherever the files are."""
     config: dict[str, Any] = json.loads(json.dumps(spec.axolotl))
     for key in ("output_dir", "dataset_prepared_path"):
         if key in config:

@@ -11,20 +11,19 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
-from jobs.slurm import commands as slurm
 from jobs.check.deepspeed import deepspeed_file
-from jobs.check.finding import Finding, Place
 from jobs.check.memory import settings_of
-from jobs.check.memory_model import Model, checkpoint_bytes
-from jobs.check.places import Places
+from jobs.check.shared.finding import Finding, Place
+from jobs.check.shared.memory_model import Model, checkpoint_bytes
+from jobs.check.shared.places import Places
 from jobs.check.stage_parameters import is_number
-from jobs.spec.errors import ConfigError, nearest
+from jobs.slurm import commands as slurm
 from jobs.slurm.sbatch import sbatch_options
-from jobs.node.commands import child_environment, python_of
-from jobs.spec.paths import REPO_ROOT
-from jobs.spec.site_facts import PartitionFacts
 from jobs.slurm.site import Node, SlurmSite, accounted, nodes, read_site, test_only
-from jobs.spec.resolve import RunSpec
+from jobs.spec.errors import ConfigError, nearest
+from jobs.spec.paths import REPO_ROOT, child_environment
+from jobs.spec.run_spec import RunSpec, python_of
+from jobs.spec.site_facts import PartitionFacts
 from jobs.spec.stages import STAGES, Stage
 
 NOT_AVAILABLE = "node configuration is not available"

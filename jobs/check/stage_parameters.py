@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
-from jobs.check.finding import Finding
-from jobs.check.places import Places
+from jobs.check.shared.finding import Finding
+from jobs.check.shared.places import Places
 from jobs.slurm.sbatch import unknown_parameters
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import STAGES, Stage
 
 

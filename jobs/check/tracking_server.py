@@ -7,9 +7,9 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 
-from jobs.check.finding import Finding
-from jobs.check.places import Places
-from jobs.spec.resolve import RunSpec
+from jobs.check.shared.finding import Finding
+from jobs.check.shared.places import Places
+from jobs.spec.run_spec import RunSpec
 
 ANSWER_SECONDS = 3
 

@@ -1,47 +1,31 @@
-"""What `regrow demo` needs before it can submit: synthetic records, and a toy model with a tokenizer trained on them."""
+"""`regrow demo`."""
 
-import subprocess
-import sys
 from pathlib import Path
+from typing import Annotated
 
-from data_prep.synthetic import write_synthetic
-from jobs.spec.errors import ConfigError
-from jobs.node.commands import child_environment
-from jobs.spec.paths import REPO_ROOT
+import typer
 
-CONFIG = REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml"
-POSITIVES, NEGATIVES, VALIDATION = 2000, 6000, 200
+from jobs.cli.options import Name, Settings
 
 
-def prepare_demo(folder: Path, seed: int) -> tuple[Path, list[str]]:
-    """Make the records and the model, and return the config with the `--set` that point it to them.
+def demo(
+    folder: Annotated[Path, typer.Option(help="Folder for the synthetic records and the toy model.")] = Path(
+        "data/demo"
+    ),
+    seed: Annotated[int, typer.Option(help="Random seed for records, model and training.")] = 1,
+    name: Name = None,
+    settings: Settings = [],  # noqa: B006
+    prepare_only: Annotated[bool, typer.Option("--prepare-only", help="Make the records and the model only.")] = False,
+) -> None:
+    """Run everything on this machine, on a toy scale. Synthetic records, a toy model, training, evaluation, MLflow."""
+    from jobs.cli.start import submit_run
+    from jobs.spec.paths import REPO_ROOT
+    from jobs.spec.resolve import load_run_spec
+    from jobs.submit.demo import prepare_demo
 
-    What an earlier demo of the same seed left is used again.
-    """
-    place = folder.resolve() / f"seed{seed}"
-    train, negatives, validation = (place / f"{stem}.json" for stem in ("hawks_train", "person_dummy", "hawks_val"))
-    if not validation.exists():  # written last
-        write_synthetic(place, positives=POSITIVES, negatives=NEGATIVES, validation=VALIDATION, seed=seed)
-    if not (place / "model").exists():
-        _build_model(place / "model", seed, [train, negatives])  # the tokenizer sees no validation record
-    return CONFIG, [
-        f"base_model={place / 'model'}",
-        f"regrow.prepare.sources.0.path={train}",
-        f"regrow.prepare.sources.1.path={negatives}",
-        f"regrow.prepare.validation.0.path={validation}",
-        f"seed={seed}",
-    ]
-
-
-def _build_model(folder: Path, seed: int, records: list[Path]) -> None:
-    """In a child: the command line itself needs no torch.
-
-    Raises:
-        ConfigError: the child failed; most likely the `train` extra is not installed.
-    """
-    command = [sys.executable, "-m", "data_prep.tiny_model", str(folder), str(seed), *map(str, records)]
-    environment = child_environment({"HF_HUB_OFFLINE": "1"})
-    built = subprocess.run(command, capture_output=True, text=True, cwd=REPO_ROOT, env=environment, check=False)
-    if built.returncode:
-        last_line = (built.stderr.strip().splitlines() or [f"exit code {built.returncode}"])[-1]
-        raise ConfigError(f"the toy model could not be built: {last_line}\nType: make setup")
+    config, folder_settings = prepare_demo(folder, seed)
+    if prepare_only:
+        typer.echo(f"the records and the toy model of {config.relative_to(REPO_ROOT)} are in {folder}/seed{seed}")
+        return
+    spec = load_run_spec(config, "local", [*folder_settings, *settings], name)
+    raise typer.Exit(submit_run(spec))

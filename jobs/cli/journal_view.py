@@ -14,7 +14,7 @@ from jobs.evaluation.results import ModelResult, written_results
 from jobs.evaluation.scores import metric_values
 from jobs.report.labels import COLUMNS
 from jobs.report.metrics_markdown import metric_table
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 LEFT = {
     "requeue": "goes back into the queue",

@@ -4,15 +4,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.spec.errors import ConfigError
 from jobs.evaluation.comparison import Comparison, compare
 from jobs.evaluation.criteria import Criterion, criteria
 from jobs.evaluation.markdown import comparison_section, markdown_table, number
 from jobs.evaluation.parts import spec_of_model
 from jobs.evaluation.results import ModelResult, written_results
 from jobs.evaluation.training_facts import TrainingFacts, training_facts
-from jobs.submit.resume import find_run
-from jobs.spec.resolve import RunSpec
+from jobs.spec.errors import ConfigError
+from jobs.spec.find import find_run, typed_name
+from jobs.spec.run_spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _side(text: str, runs_root: Path) -> Side:
     results = written_results(spec)
     chosen = [result for result in results if wanted in (None, result.model.name)]
     if not results:
-        raise ConfigError(f"{spec.name} has no finished evaluation; see `regrow status {spec.typed}`")
+        raise ConfigError(f"{spec.name} has no finished evaluation; see `regrow status {typed_name(spec)}`")
     if len(chosen) != 1:
         known = ", ".join(f"{spec.name}/{model.name}" for model in (result.model for result in results))
         raise ConfigError(f"{text}: which of its models? Write one of {known}")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from callbacks.shared.args import Target
 from callbacks.shared.predictions import Row
-from jobs.spec.errors import ConfigError
 from jobs.evaluation.scores import RULE, Judged, judge, metric_ratios
 from jobs.evaluation.statistics import Difference, Interval, differences, intervals, mcnemar
+from jobs.spec.errors import ConfigError
 
 
 @dataclass(frozen=True)

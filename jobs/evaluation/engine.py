@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from callbacks.generation import generate_batch, generation_mode
 from callbacks.shared.predictions import Generated
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 ADAPTER = "adapter_config.json"
 

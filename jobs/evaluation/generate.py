@@ -1,5 +1,6 @@
-"""`python -m jobs.evaluation.generate RUN_DIR PART`: the answers of one part of an evaluation. The evaluate stage's child; needs torch."""
+"""`python -m jobs.evaluation.generate RUN_DIR PART`: answers one part of an evaluation; needs torch."""
 
+import os
 import sys
 import time
 import traceback
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from callbacks.shared.interpreter import run_to_the_end, uncollected
 from callbacks.shared.journal import JOURNAL_ENV, Entry, Journal, read_journal
 from callbacks.shared.prompts import load_records
-from jobs.node.attempt import EXIT_CONFIG, EXIT_FAILED
 from jobs.evaluation.parts import (
     Part,
     part_of_evaluation,
@@ -21,8 +21,8 @@ from jobs.evaluation.parts import (
     with_settings_of,
 )
 from jobs.evaluation.shard_file import ShardFile
-from jobs.node.commands import own_environment
-from jobs.spec.resolve import RunSpec
+from jobs.spec.errors import EXIT_CONFIG, EXIT_FAILED
+from jobs.spec.run_spec import RunSpec
 
 if TYPE_CHECKING:
     from jobs.evaluation.engine import Engine
@@ -101,3 +101,12 @@ def _say(
 
 if __name__ == "__main__":
     run_to_the_end(main)
+
+
+def own_environment(name: str) -> str:
+    """A variable that a stage sets for its children.
+
+    Raises:
+        KeyError: this process was not started by a stage.
+    """
+    return os.environ[name]

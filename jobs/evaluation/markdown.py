@@ -8,7 +8,7 @@ from jobs.evaluation.comparison import Comparison, compare
 from jobs.evaluation.results import ModelResult, best_of
 from jobs.evaluation.scores import metric_values
 from jobs.evaluation.statistics import Interval
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 WORST_SHOWN = 5
 EXCERPT = 200

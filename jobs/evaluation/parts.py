@@ -8,9 +8,9 @@ from typing import Any
 from callbacks.shared.journal import read_journal
 from callbacks.shared.manifest import checkpoint_step, checkpoints, torn_reason
 from callbacks.shared.prompts import PromptFormat
-from jobs.spec.paths import EvaluationPaths
 from jobs.history.progress import finished_step
-from jobs.spec.resolve import EvaluatedModel, RunSpec, mappings
+from jobs.spec.paths import EvaluationPaths
+from jobs.spec.run_spec import EvaluatedModel, RunSpec, mappings
 
 FINAL = "final"
 """Name of a run's final adapter among its models."""

@@ -16,13 +16,15 @@ from callbacks.shared.extraction import parse_answer
 from callbacks.shared.journal import read_journal
 from callbacks.shared.manifest import checkpoint_step, torn_reason
 from callbacks.shared.prompts import PromptFormat, load_records
-from jobs.spec.errors import ConfigError
 from jobs.evaluation.parts import first_dataset, prompt_format, spec_of_model, whole_checkpoints
-from jobs.slurm.sbatch import unknown_parameters
-from jobs.spec.paths import RunPaths
-from jobs.spec.profile import ClusterProfile
 from jobs.history.progress import finished_step
-from jobs.spec.resolve import EvaluatedModel, Evaluation, RunSpec, apply_setting, axolotl_document, from_root, is_folder_name, load_profile, load_run_spec, parse_regrow, parse_setting, require_name
+from jobs.slurm.sbatch import unknown_parameters
+from jobs.spec.errors import ConfigError
+from jobs.spec.paths import RunPaths, from_root
+from jobs.spec.profile import ClusterProfile, load_profile
+from jobs.spec.resolve import load_run_spec, parse_regrow, require_name
+from jobs.spec.run_spec import EvaluatedModel, Evaluation, RunSpec, axolotl_document, is_folder_name
+from jobs.spec.settings import apply_setting, parse_setting
 
 MODEL_FILES = ("adapter_config.json", "config.json")
 MODEL_KEYS = ("attn_implementation", "bf16", "seed")

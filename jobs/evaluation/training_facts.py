@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from callbacks.shared.journal import Entry, read_journal
 from jobs.history.progress import finished_step
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 PLACES = ("output_dir", "dataset_prepared_path", "auto_resume_from_checkpoints")
 """Keys of the resolved config that say where, not what."""

@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 from callbacks.shared.journal import Entry, JournalReader, attempt_of
 from jobs.spec.errors import ConfigError
-from jobs.spec.resolve import RunSpec
+from jobs.spec.find import typed_name
+from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
 
 POLL_SECONDS = 0.5
@@ -78,7 +79,7 @@ def print_log(spec: RunSpec, wanted: Wanted, output: BinaryIO, say: Callable[[st
     """
     fitting = [log for log in attempt_logs(JournalReader(spec.paths.journal).new_entries()) if wanted.fits(log)]
     if not fitting:
-        raise ConfigError(f"{spec.name}: nothing has started yet of: {wanted}; see regrow status {spec.typed}")
+        raise ConfigError(f"{spec.name}: nothing has started yet of: {wanted}; see regrow status {typed_name(spec)}")
     say(str(fitting[-1]))
     output.write(fitting[-1].path.read_bytes() if fitting[-1].path.exists() else b"")
 

@@ -1,7 +1,7 @@
 """What of a run is done, by its journal."""
 
 from callbacks.shared.journal import Entry
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
 
 

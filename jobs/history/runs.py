@@ -14,11 +14,11 @@ import msgspec
 
 from callbacks.shared.journal import Entry, JournalReader
 from callbacks.shared.mlflow_process import MLFLOW_WRITER
+from jobs.history.status import ENDED, RunStatus, ended_status, newest_jobs, run_status
 from jobs.slurm import commands as slurm
 from jobs.spec.errors import ConfigError
 from jobs.spec.paths import RunPaths
-from jobs.spec.resolve import RunSpec
-from jobs.history.status import ENDED, RunStatus, ended_status, newest_jobs, run_status
+from jobs.spec.run_spec import RunSpec
 
 REMEMBERED = frozenset({"finished", "failed", "cancelled"})
 ASK_SECONDS = 3.0

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from callbacks.shared.journal import Entry, attempt_of
-from jobs.slurm import commands as slurm
-from jobs.history.time_spent import AttemptTimes, attempt_times, main_stage, steps_lost, total
 from jobs.history.pace import Pace, pace
 from jobs.history.progress import stages_finished
-from jobs.spec.resolve import RunSpec
-from jobs.spec.stages import Stage
 from jobs.history.submissions import current, is_typed
+from jobs.history.time_spent import AttemptTimes, attempt_times, main_stage, steps_lost, total
+from jobs.slurm import commands as slurm
+from jobs.spec.find import typed_name
+from jobs.spec.run_spec import RunSpec
+from jobs.spec.stages import Stage
 
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
 """States of jobs that have no node; those on hold wait for somebody's hand."""
@@ -124,7 +125,7 @@ def run_status(spec: RunSpec, entries: list[Entry], job: Callable[[str | None, s
         goodput=total(attempts, main_stage(attempts)).goodput,
         steps_lost=steps_lost(attempts),
         message="" if state == "finished" else _message(entries, jobs, state),
-        to_go_on=f"regrow resume {spec.typed}" if state in STOPPED else "",
+        to_go_on=f"regrow resume {typed_name(spec)}" if state in STOPPED else "",
         jobs=jobs,
         attempts=tuple(attempts),
     )

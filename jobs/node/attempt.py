@@ -10,16 +10,15 @@ from pathlib import Path
 import submitit
 
 from callbacks.shared.journal import Journal, read_journal
-from jobs.slurm import commands as slurm
 from jobs.node.children import Children, next_signal, pending_stop
 from jobs.node.commands import Command
 from jobs.node.lease import HEARTBEAT_SECONDS, Lease
 from jobs.node.requeue_policy import FINAL, Cause, stop_cause
-from jobs.spec.resolve import RunSpec
+from jobs.slurm import commands as slurm
+from jobs.spec.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_TEMPORARY
+from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage, StageJob
 
-EXIT_FAILED, EXIT_CONFIG, EXIT_TEMPORARY = 1, 2, 75
-"""The work failed; the config is wrong, so that another attempt would fail as well; not finished, come back."""
 ENVIRONMENT = {
     "job_id": "SLURM_JOB_ID",
     "array_job_id": "SLURM_ARRAY_JOB_ID",

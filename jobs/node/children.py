@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 
-from jobs.node.commands import Command, child_environment
-from jobs.spec.paths import REPO_ROOT
+from jobs.node.commands import Command
+from jobs.spec.paths import REPO_ROOT, child_environment
 
 STOP_SIGNALS = frozenset({signal.SIGUSR2, signal.SIGTERM})
 WATCHED = STOP_SIGNALS | {signal.SIGCHLD}

@@ -1,7 +1,5 @@
 """Pure: the command and the environment of each process that a stage starts."""
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,16 +7,10 @@ from typing import Any
 from callbacks.shared.journal import JOURNAL_ENV
 from callbacks.shared.stop_file import STOP_FILE_ENV
 from callbacks.shared.tracking import TRACKED_RUN_ENV
-from jobs.spec.paths import REPO_ROOT
+from jobs.spec.paths import from_root
 from jobs.spec.profile import load_yaml
-from jobs.spec.resolve import RunSpec, from_root
+from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
-
-ACCELERATE_KEYS = {
-    "compute_environment", "distributed_type", "num_machines", "num_processes", "machine_rank", "mixed_precision",
-    "use_cpu", "main_training_function", "debug",
-}  # fmt: skip
-"""Keys of an accelerate config that a job can honour, or that mean nothing to it."""
 
 
 @dataclass(frozen=True)
@@ -27,16 +19,6 @@ class Command:
 
     arguments: list[str]
     environment: dict[str, str]
-
-
-def python_of(spec: RunSpec, here: str) -> str:
-    """The node's Python; `here`: the one that is running."""
-    return str(from_root(spec.profile.python)) if spec.profile.python else here
-
-
-def cpus_of(spec: RunSpec, stage: Stage) -> int:
-    """What a stage's job may use of its node; without a `cpus_per_task`, what this process may."""
-    return int(spec.profile.parameters(stage).get("cpus_per_task") or len(os.sched_getaffinity(0)))
 
 
 def stage_environment(spec: RunSpec, stem: str) -> dict[str, str]:
@@ -110,31 +92,3 @@ def _distributed(spec: RunSpec, rank: int, port: int) -> dict[str, str]:
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-
-
-def accelerate_problems(spec: RunSpec) -> list[str]:
-    """What the profile's accelerate config says that a job would not do; each as a sentence."""
-    if not spec.profile.accelerate_config:
-        return []
-    path = from_root(spec.profile.accelerate_config)
-    content = load_yaml(path)
-    problems = [f"{key}: a job cannot honour it; remove it" for key in sorted(set(content) - ACCELERATE_KEYS)]
-    precision, bf16 = content.get("mixed_precision", "no"), bool(spec.axolotl.get("bf16"))
-    if (precision == "bf16") != bf16:
-        problems.append(f"mixed_precision: {precision} beside `bf16: {spec.axolotl.get('bf16')}` in the Axolotl config")
-    return [f"{path.relative_to(REPO_ROOT) if path.is_relative_to(REPO_ROOT) else path}: {text}" for text in problems]
-
-
-def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with `extra`, and the repo root where Python looks for packages."""
-    path = os.pathsep.join(filter(None, [str(REPO_ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path, **extra}
-
-
-def own_environment(name: str) -> str:
-    """A variable that a stage sets for its children.
-
-    Raises:
-        KeyError: this process was not started by a stage.
-    """
-    return os.environ[name]

@@ -3,12 +3,14 @@
 import sys
 
 from callbacks.shared.journal import read_journal
-from jobs.node.attempt import EXIT_TEMPORARY, Attempt, StageFailed
 from jobs.evaluation.parts import part_of_evaluation, records_file
 from jobs.evaluation.shard_file import ShardFile
-from jobs.node.commands import generate_command, python_of
-from jobs.node.lease import Lease
 from jobs.history.progress import finished_step
+from jobs.node.attempt import Attempt, StageFailed
+from jobs.node.commands import generate_command
+from jobs.node.lease import Lease
+from jobs.spec.errors import EXIT_TEMPORARY
+from jobs.spec.run_spec import python_of
 
 
 def evaluate(attempt: Attempt) -> None:

@@ -3,15 +3,15 @@
 from time import monotonic
 
 from callbacks.shared.journal import Entry, read_journal
-from jobs.slurm import commands as slurm
+from jobs.history.progress import reached
+from jobs.history.submissions import awaited, current, has_successor, is_cancelled, since_typed, submissions
 from jobs.node.attempt import Attempt, Stopped
 from jobs.node.children import next_signal
-from jobs.spec.errors import ConfigError
-from jobs.slurm.sbatch import submit_to_slurm
-from jobs.history.progress import reached
 from jobs.node.requeue_policy import FINAL, OWN_FAULT, Cause, Decision, Situation, decide
+from jobs.slurm import commands as slurm
+from jobs.slurm.sbatch import submit_to_slurm
+from jobs.spec.errors import ConfigError
 from jobs.spec.stages import dependency
-from jobs.history.submissions import awaited, current, has_successor, is_cancelled, since_typed, submissions
 
 STAY_SECONDS = 600
 

@@ -1,22 +1,22 @@
-"""`python -m jobs.node.last_word RUN_DIR STAGE CODE`: the batch script's last word, when the stage was killed and could say none."""
+"""`python -m jobs.node.last_word RUN_DIR STAGE CODE`: what the batch script does last, where the stage was killed unheard."""
 
 import sys
 from pathlib import Path
 
 from callbacks.shared.journal import read_journal
+from jobs.history.submissions import part_of
 from jobs.node.attempt import current_attempt, own_job_id
 from jobs.node.handover import leave
-from jobs.spec.paths import RunPaths
 from jobs.node.requeue_policy import Cause
+from jobs.spec.paths import RunPaths
 from jobs.spec.stages import STAGES, StageJob
-from jobs.history.submissions import part_of
 
 
 def main() -> None:
     run_dir, name, code = sys.argv[1:]
     stage = next(stage for stage in STAGES if stage == name)
     part = part_of(read_journal(RunPaths(Path(run_dir)).journal), own_job_id())
-    attempt = current_attempt(StageJob(run_dir, stage, part), writer="aftermath")
+    attempt = current_attempt(StageJob(run_dir, stage, part), writer="last_word")
     events = {entry["event"] for entry in read_journal(attempt.spec.paths.journal, of=attempt.name)}
     if events & {"left", "stage_finished"}:
         return

@@ -13,10 +13,11 @@ from callbacks.shared.args import SourceSection
 from callbacks.shared.manifest import write_atomically
 from data_prep.audit import audit
 from data_prep.curriculum import Merged, Source, input_bytes, merge
-from jobs.node.attempt import EXIT_CONFIG, Attempt, StageFailed
-from jobs.node.commands import cpus_of, preprocess_command, python_of
-from jobs.spec.paths import PreparedPaths
-from jobs.spec.resolve import RunSpec, from_root
+from jobs.node.attempt import Attempt, StageFailed
+from jobs.node.commands import preprocess_command
+from jobs.spec.errors import EXIT_CONFIG
+from jobs.spec.paths import PreparedPaths, from_root
+from jobs.spec.run_spec import RunSpec, cpus_of, python_of
 
 LOCK_POLL_SECONDS = 0.5
 

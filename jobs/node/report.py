@@ -1,19 +1,16 @@
 """The report stage: the metrics step by step, and the end of the MLflow run. It runs however the stages before it ended."""
 
-from pathlib import Path
-
-from callbacks.shared.journal import Entry, Journal, read_journal
-from callbacks.shared.manifest import write_atomically
+from callbacks.shared.journal import Entry, read_journal
 from callbacks.shared.predictions import prediction_metrics
-from jobs.history.time_spent import attempt_times, total
-from jobs.node.attempt import EXIT_CONFIG, Attempt, StageFailed
 from jobs.evaluation.parts import evaluated_models
-from jobs.evaluation.results import ModelResult, Results, evaluation_results
+from jobs.evaluation.results import ModelResult
 from jobs.history.progress import finished_step, stages_finished
+from jobs.history.time_spent import attempt_times, total
+from jobs.node.attempt import Attempt, StageFailed
 from jobs.report.facts import run_facts
-from jobs.report.metrics_markdown import markdown
-from jobs.report.summary import summary
-from jobs.spec.resolve import RunSpec
+from jobs.report.write import results_so_far, write_report
+from jobs.spec.errors import EXIT_CONFIG
+from jobs.spec.run_spec import RunSpec
 
 
 def report(attempt: Attempt) -> None:
@@ -34,35 +31,6 @@ def report(attempt: Attempt) -> None:
     write_report(spec, results, attempt.journal)
     if results.broken:
         raise StageFailed("the answers cannot be merged: " + "\n".join(results.broken), EXIT_CONFIG)
-
-
-def write_report(spec: RunSpec, results: Results, journal: Journal) -> Path:
-    """Write the report as the journal has it now; the path of its page. `journal`: where its files are named for MLflow."""
-    from jobs.report.figures import generation_intervals
-    from jobs.report.page import page  # templates are nothing that a submission should wait for
-
-    entries, paths = read_journal(spec.paths.journal), spec.paths
-    paths.report.parent.mkdir(exist_ok=True)
-    texts = {
-        paths.report: markdown(spec, entries, results),
-        paths.report_summary: summary(spec, entries, results),
-        paths.report_page: page(spec, entries, results, generation_intervals(spec, entries)),
-    }
-    for path, text in texts.items():
-        write_atomically(path, text)
-        journal.event("artifact", path=str(path), folder="report")
-    journal.event("reported", summary=texts[paths.report_summary])
-    return paths.report_page
-
-
-def results_so_far(spec: RunSpec, entries: list[Entry]) -> Results:
-    """What was evaluated, merged and scored; nothing, as long as there is no model."""
-    return evaluation_results(spec) if can_be_evaluated(spec, entries) else Results([], [], [])
-
-
-def can_be_evaluated(spec: RunSpec, entries: list[Entry]) -> bool:
-    """Whether there is a model: one that was named, or the run's own, once it is trained."""
-    return spec.evaluation is not None or finished_step(entries) is not None
 
 
 def _say_final_metrics(attempt: Attempt, result: ModelResult) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from callbacks.shared.mlflow_process import MlflowProcess
 from data_prep.records import RecordError
-from jobs.node.attempt import EXIT_CONFIG, EXIT_FAILED, EXIT_TEMPORARY, Attempt, StageFailed, Stopped, current_attempt
+from jobs.node.attempt import Attempt, StageFailed, Stopped, current_attempt
 from jobs.node.children import watch_signals
-from jobs.spec.errors import ConfigError
 from jobs.node.handover import leave, prepare_to_leave, rejoin
 from jobs.node.requeue_policy import Cause
+from jobs.spec.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_TEMPORARY, ConfigError
+from jobs.spec.find import typed_name
 from jobs.spec.stages import Stage, StageJob
 from jobs.tracking.sync import start_sync
 
@@ -92,7 +93,7 @@ def _start_sync(attempt: Attempt) -> MlflowProcess | None:
 
 def _close(attempt: Attempt, mlflow: MlflowProcess | None) -> None:
     if mlflow and not mlflow.close(MLFLOW_SECONDS[attempt.stage] + 5):
-        print(f"MLflow has not taken everything; type: regrow sync {attempt.spec.typed}", flush=True)
+        print(f"MLflow has not taken everything; type: regrow sync {typed_name(attempt.spec)}", flush=True)
 
 
 def _leave(attempt: Attempt, mlflow: MlflowProcess | None, cause: Cause, exit_code: int, message: str = "") -> None:

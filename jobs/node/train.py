@@ -10,11 +10,12 @@ from pathlib import Path
 
 from callbacks.shared.journal import read_journal
 from callbacks.shared.manifest import checkpoint_step, checkpoints, torn_reason
-from jobs.node.attempt import EXIT_TEMPORARY, Attempt, StageFailed
-from jobs.node.commands import cpus_of, python_of, rank_commands
-from jobs.node.lease import Lease
 from jobs.history.progress import finished_step
-from jobs.spec.resolve import RunSpec
+from jobs.node.attempt import Attempt, StageFailed
+from jobs.node.commands import rank_commands
+from jobs.node.lease import Lease
+from jobs.spec.errors import EXIT_TEMPORARY
+from jobs.spec.run_spec import RunSpec, cpus_of, python_of
 
 
 def train(attempt: Attempt) -> None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from callbacks.shared.journal import Entry
 from callbacks.shared.projection import Projection
-from jobs.history.time_spent import AttemptTimes, gpu_hours, main_stage, steps_lost, total
 from jobs.history.progress import finished_step
+from jobs.history.time_spent import AttemptTimes, gpu_hours, main_stage, steps_lost, total
 from jobs.report.endings import PREEMPTED, with_running
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 from callbacks.shared.args import Target
 from callbacks.shared.journal import Entry, metric_rows
 from callbacks.shared.predictions import read_rows
-from jobs.history.time_spent import AttemptTimes
 from jobs.evaluation.scores import RULE, judge, metric_ratios
 from jobs.evaluation.statistics import intervals
+from jobs.history.time_spent import AttemptTimes
 from jobs.report.charts import Chart, Mark, Point, Series
 from jobs.report.endings import ENDINGS, with_running
 from jobs.report.labels import GENERATION
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 THROUGHPUT = "tokens/train_per_sec_per_gpu"
 FIELD = "gen_field_match_rate/"

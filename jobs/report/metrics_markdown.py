@@ -5,12 +5,12 @@ from dataclasses import fields
 from typing import Any
 
 from callbacks.shared.journal import Entry, metric_rows
-from jobs.history.time_spent import Spent, attempt_times, main_stage, total
 from jobs.evaluation.markdown import evaluation_section, markdown_table
 from jobs.evaluation.results import Results
+from jobs.history.time_spent import Spent, attempt_times, main_stage, total
 from jobs.report.facts import run_facts
 from jobs.report.labels import COLUMNS
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 
 def metric_table(entries: list[Entry]) -> list[list[str]]:

@@ -10,12 +10,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from callbacks.shared.journal import Entry
-from jobs.history.time_spent import AttemptTimes, attempt_times, main_stage, total
 from jobs.evaluation.comparison import Comparison, compare
 from jobs.evaluation.markdown import interval_text, signed_text
 from jobs.evaluation.markdown import number as digits
 from jobs.evaluation.results import ModelResult, Results, best_of
 from jobs.evaluation.scores import RULE, metric_values
+from jobs.history.status import duration
+from jobs.history.time_spent import AttemptTimes, attempt_times, main_stage, total
 from jobs.report.charts import Chart
 from jobs.report.drawing import svg
 from jobs.report.facts import RunFacts, run_facts
@@ -23,8 +24,7 @@ from jobs.report.figures import Intervals, generation_charts, interruptions, tra
 from jobs.report.memory import peaks, system_charts
 from jobs.report.scale import number as short
 from jobs.report.timeline import KINDS, clock, part_names, shares, timeline
-from jobs.spec.resolve import RunSpec, axolotl_document
-from jobs.history.status import duration
+from jobs.spec.run_spec import RunSpec, axolotl_document
 
 TEMPLATES = Path(__file__).parent
 MOST_ROWS = 200

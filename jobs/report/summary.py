@@ -1,14 +1,14 @@
 """A run in a few lines of Markdown, for a chat or an issue: figures alone, no text of an article or a model. Pure."""
 
 from callbacks.shared.journal import Entry
-from jobs.history.time_spent import attempt_times
 from jobs.evaluation.markdown import interval_text
 from jobs.evaluation.results import Results, best_of
 from jobs.evaluation.scores import RULE, metric_values
+from jobs.history.status import duration
+from jobs.history.time_spent import attempt_times
 from jobs.report.facts import RunFacts, run_facts
 from jobs.report.labels import GENERATION
-from jobs.spec.resolve import RunSpec
-from jobs.history.status import duration
+from jobs.spec.run_spec import RunSpec
 
 
 def summary(spec: RunSpec, entries: list[Entry], results: Results) -> str:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from callbacks.shared.journal import Entry
+from jobs.history.status import duration
 from jobs.history.time_spent import AttemptTimes, Spent
 from jobs.report.endings import ENDINGS, Look, with_running
 from jobs.spec.stages import Stage
-from jobs.history.status import duration
 
 KINDS = {
     "queued": "waiting to be started, not allocated",

@@ -12,10 +12,10 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
 
+from jobs.spec.entry_points import LAST_WORD, SHIELD
 from jobs.spec.errors import ConfigError, nearest
-from jobs.node.commands import python_of
 from jobs.spec.paths import REPO_ROOT
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec, python_of
 from jobs.spec.stages import STAGES, Stage
 
 SHARED_PARAMETERS = frozenset(submitit.AutoExecutor._typed_parameters())
@@ -37,15 +37,6 @@ class SbatchFile(SlurmExecutor):
     @classmethod
     def affinity(cls) -> int:
         return 2
-
-
-def local_executor(spec: RunSpec, stage: Stage, here: str) -> submitit.LocalExecutor:
-    """One stage on this machine."""
-    executor = submitit.LocalExecutor(spec.paths.slurm, python=python_of(spec, here))
-    parameters = {key: value for key, value in spec.profile.parameters(stage).items() if key in SHARED_PARAMETERS}
-    setup = {"setup": list(spec.profile.setup)} if spec.profile.setup else {}
-    executor.update_parameters(**parameters, **setup, stderr_to_stdout=True)
-    return executor
 
 
 def sbatch_text(spec: RunSpec, stage: Stage, here: str) -> str:
@@ -101,7 +92,7 @@ def _submit_array(spec: RunSpec, stage: Stage, jobs: Sequence[Callable[[], None]
 def shielded_python(spec: RunSpec, here: str) -> str:
     """The node's Python, behind the shield: a shell command."""
     python = python_of(spec, here)
-    return shlex.join([python, "-I", "-S", str(REPO_ROOT / "jobs" / "node" / "shield.py"), python])
+    return shlex.join([python, "-I", "-S", str(SHIELD), python])
 
 
 def _slurm_parameters(spec: RunSpec, stage: Stage, here: str, dependency: str | None) -> dict[str, Any]:
@@ -130,11 +121,11 @@ def _srun_arguments(parameters: Mapping[str, Any]) -> list[str]:
 
 def _own_setup(spec: RunSpec, stage: Stage, here: str) -> list[str]:
     """Shell lines: this checkout's packages and no others; and who speaks when the stage could not (75: it has spoken)."""
-    aftermath = shlex.join([python_of(spec, here), "-m", "jobs.node.last_word", str(spec.paths.run_dir), stage])
+    last_word = shlex.join([python_of(spec, here), "-m", LAST_WORD, str(spec.paths.run_dir), stage])
     return [
         f"export PYTHONPATH={shlex.quote(str(REPO_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
-        f"regrow_aftermath() {{ code=$?; case $code in 0|75) ;; *) {aftermath} $code;; esac; }}",
-        "trap regrow_aftermath EXIT",
+        f"regrow_last_word() {{ code=$?; case $code in 0|75) ;; *) {last_word} $code;; esac; }}",
+        "trap regrow_last_word EXIT",
     ]
 
 

@@ -13,3 +13,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     words = sorted(known)
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     return f"did you mean `{close[0]}`?" if close else f"valid here: {', '.join(words)}"
+
+
+EXIT_FAILED, EXIT_CONFIG, EXIT_TEMPORARY = 1, 2, 75
+"""The work failed; the config is wrong, so that another attempt would fail as well; not finished, come back."""

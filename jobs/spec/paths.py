@@ -1,5 +1,7 @@
 """The only place that spells a path at run time."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,3 +131,14 @@ class PreparedPaths:
     def audit(self) -> Path:
         """Written last: it exists only when all the rest does."""
         return self.folder / "prepared.json"
+
+
+def from_root(path: str) -> Path:
+    """A path of a config, absolute: relative ones count from the repo root."""
+    return REPO_ROOT / Path(path).expanduser()
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with `extra`, and the repo root where Python looks for packages."""
+    path = os.pathsep.join(filter(None, [str(REPO_ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, **extra}

@@ -1,5 +1,7 @@
 """The cluster profile: where a run goes. One YAML file a site, in `slurm/`."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -7,7 +9,8 @@ import yaml
 from pydantic import Field, ValidationError
 
 from jobs.spec.errors import ConfigError, nearest
-from jobs.spec.paths import REPO_ROOT
+from jobs.spec.paths import REPO_ROOT, from_root
+from jobs.spec.settings import apply_setting, parse_setting
 from jobs.spec.stages import STAGES, Stage
 from jobs.spec.strict import Strict, explained
 
@@ -110,3 +113,22 @@ def parse_profile(content: dict[str, Any], place: str) -> ClusterProfile:
             if key in NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
                 raise ConfigError(f"{place}: {stage}.{key}: found {value!r}; write a number")
     return profile
+
+
+def load_profile(cluster: str, settings: Sequence[str] = ()) -> ClusterProfile:
+    """A cluster profile with its settings applied and its paths made absolute; ConfigError as in `load_run_spec`."""
+    content = load_yaml(profile_path(cluster))
+    for key, value in map(parse_setting, settings):
+        if key[0] in ClusterProfile.model_fields:
+            apply_setting(content, key, value)
+    return _resolved_profile(parse_profile(content, str(profile_path(cluster))))
+
+
+def _resolved_profile(profile: ClusterProfile) -> ClusterProfile:
+    sqlite = re.fullmatch(r"sqlite:///(?!/)(.+)", profile.tracking_uri)
+    uri = f"sqlite:///{from_root(sqlite[1])}" if sqlite else profile.tracking_uri
+    if re.match(r"\w+://[^/@]+@", uri):
+        raise ConfigError("tracking_uri: it holds credentials; put them into MLFLOW_TRACKING_USERNAME and _PASSWORD")
+    conf = str(from_root(profile.slurm_conf)) if profile.slurm_conf else None
+    resolved = {"runs_root": str(from_root(profile.runs_root)), "tracking_uri": uri, "slurm_conf": conf}
+    return profile.model_copy(update=resolved)

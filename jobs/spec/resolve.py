@@ -8,131 +8,23 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from callbacks.shared.args import Prepare, Regrow, SourceSection
-from callbacks.shared.tracking import TrackedRun
 from jobs.spec.errors import ConfigError
-from jobs.spec.paths import REPO_ROOT, PreparedPaths, RunPaths
-from jobs.spec.profile import ClusterProfile, load_yaml, parse_profile, profile_path
-from jobs.spec.site_facts import SiteFacts
-from jobs.spec.stages import STAGES, Stage
-from jobs.spec.strict import Strict, explained
+from jobs.spec.paths import PreparedPaths, RunPaths, from_root
+from jobs.spec.profile import ClusterProfile, load_profile, load_yaml
+from jobs.spec.run_spec import RunSpec, is_folder_name, mappings
+from jobs.spec.settings import apply_setting, parse_setting
+from jobs.spec.strict import explained
 
-PLUGIN = "callbacks.plugin.RegrowPlugin"
 TOKEN_KEYS = (
     "base_model", "tokenizer_config", "chat_template", "datasets", "test_datasets", "sequence_len", "sample_packing",
     "eval_sample_packing", "group_by_length", "train_on_inputs", "seed", "special_tokens", "tokens", "shuffle_merged_datasets",
 )  # fmt: skip
 """Keys of the Axolotl config on which the prepared tokens depend."""
-
-
-class EvaluatedModel(Strict):
-    """A model to be evaluated."""
-
-    name: str
-    """Names its folder and its MLflow run."""
-    path: str
-    """A checkpoint, an adapter, or a whole model."""
-    run_dir: str | None = None
-    """The run that trained it: its prompts, its precision, its MLflow run. None: as the evaluation's own config says."""
-    step: int | None = None
-    """The optimizer step of a checkpoint; None: not known."""
-
-
-class Evaluation(Strict):
-    """What `regrow evaluate` was asked for, resolved."""
-
-    models: tuple[EvaluatedModel, ...]
-    baseline: str | None = None
-    """Name of the model that the others are compared with."""
-    changed: dict[str, Any] = Field(default={})
-    """Keys of the Axolotl configs that were set on the command line, for every model."""
-
-
-class RunSpec(Strict):
-    """All that a run is, resolved: written to run.json at submit, and never changed."""
-
-    name: str
-    run_uuid: str
-    submitted_at: float
-    """Seconds since the epoch."""
-    config: str
-    """The hand-written config that the run was submitted with."""
-    cluster: str
-    profile: ClusterProfile
-    regrow: Regrow
-    axolotl: dict[str, Any]
-    """The Axolotl config, resolved: absolute paths, `--set` applied, without `regrow:`."""
-    prepared: str | None
-    """Folder of the merged records and tokens; None: the data sets of the config are used as they stand, or the source
-    files are not there yet."""
-    stages: tuple[Stage, ...] = STAGES
-    """What the run goes through."""
-    evaluation: Evaluation | None = None
-    """What `regrow evaluate` was asked for; None: the evaluate stage evaluates what the run itself has trained."""
-    site: SiteFacts | None = None
-    """What Slurm does with jobs there; None: the run is for this machine, or was not submitted yet."""
-
-    @property
-    def paths(self) -> RunPaths:
-        return RunPaths(Path(self.profile.runs_root) / self.name)
-
-    @property
-    def typed(self) -> str:
-        """What to type for the run in another command: its name, or its folder where that command looks elsewhere."""
-        run_dir = self.paths.run_dir
-        return self.name if run_dir.parent == Path(load_profile("local").runs_root) else str(run_dir)
-
-    @property
-    def prepared_paths(self) -> PreparedPaths | None:
-        return PreparedPaths(Path(self.prepared)) if self.prepared else None
-
-    @property
-    def world_size(self) -> int:
-        """Ranks of the training: one for each GPU, one without."""
-        return max(1, self.gpus("train"))
-
-    def gpus(self, stage: Stage) -> int:
-        """Of one job of the stage."""
-        return int(self.profile.parameters(stage).get("gpus_per_node") or 0)
-
-    def parts(self, stage: Stage) -> int:
-        """Into how many jobs a stage is split: the evaluation into one for each shard of each model."""
-        if stage != "evaluate" or not self.axolotl.get("test_datasets"):
-            return 1
-        own = 1 if self.regrow.evaluate.checkpoints == "last" else self.regrow.evaluate.checkpoints
-        return (len(self.evaluation.models) if self.evaluation else own) * self.regrow.evaluate.shards
-
-    @property
-    def has_own_mlflow_run(self) -> bool:
-        """Whether something of it stands in an MLflow run of its own: an evaluation's only if a model is nobody's run."""
-        return self.evaluation is None or any(model.run_dir is None for model in self.evaluation.models)
-
-    @property
-    def tracked_run(self) -> TrackedRun:
-        return TrackedRun(
-            self.profile.tracking_uri, self.regrow.mlflow.experiment, self.run_uuid, self.name, self.submitted_at
-        )
-
-    @classmethod
-    def load(cls, run_dir: Path) -> Self:
-        """The spec of a run folder.
-
-        Raises:
-            ConfigError: the folder holds no run, or one that this version cannot read.
-        """
-        path = RunPaths(run_dir).run_json
-        if not path.exists():
-            raise ConfigError(f"{run_dir} is no run folder: it holds no {path.name}")
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            wrong = ".".join(map(str, error.errors()[0]["loc"])) or "JSON"
-            raise ConfigError(f"{path} was written by another version of regrow, or changed: see {wrong}") from None
 
 
 def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name: str | None = None) -> RunSpec:
@@ -165,86 +57,6 @@ def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name
         axolotl=_for_run(axolotl, Path(profile.runs_root) / name, prepared),
         prepared=str(prepared) if prepared else None,
     )
-
-
-def load_profile(cluster: str, settings: Sequence[str] = ()) -> ClusterProfile:
-    """A cluster profile with its settings applied and its paths made absolute; ConfigError as in `load_run_spec`."""
-    content = load_yaml(profile_path(cluster))
-    for key, value in map(parse_setting, settings):
-        if key[0] in ClusterProfile.model_fields:
-            apply_setting(content, key, value)
-    return _resolved_profile(parse_profile(content, str(profile_path(cluster))))
-
-
-def parse_setting(setting: str) -> tuple[list[str], Any]:
-    """`a.b=c` as its key's parts and its value, read as YAML (and 1e-4 as the number that it means)."""
-    key, equals, text = setting.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {setting}: write key=value, e.g. --set max_steps=50 or --set train.gpus_per_node=1")
-    if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", text):
-        return key.split("."), float(text)
-    try:
-        return key.split("."), yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {setting}: the value is not YAML; quote it, e.g. --set 'key=\"text\"'") from None
-
-
-def apply_setting(content: dict[str, Any], key: Sequence[str], value: Any) -> None:
-    """Set a dotted key in nested mappings and lists; mappings that are missing on the way are made."""
-    place: Any = content
-    for depth, part in enumerate(key):
-        index: Any = int(part) if isinstance(place, list) and part.isdigit() else part
-        if not isinstance(place, dict | list) or (
-            isinstance(place, list) and not (isinstance(index, int) and index < len(place))
-        ):
-            raise ConfigError(
-                f"--set {'.'.join(key)}: there is no {part!r} in {'.'.join(key[:depth])}, found {place!r}"
-            )
-        if depth == len(key) - 1:
-            place[index] = value
-        else:
-            place = place.setdefault(index, {}) if isinstance(place, dict) else place[index]
-
-
-def axolotl_document(spec: RunSpec) -> dict[str, Any]:
-    """What axolotl.yml of the run folder says."""
-    return spec.axolotl | {"regrow": spec.regrow.model_dump(mode="json")}
-
-
-def write_run(spec: RunSpec) -> None:
-    """Make the run folder with run.json and axolotl.yml.
-
-    Raises:
-        ConfigError: the run folder is used already.
-    """
-    try:
-        spec.paths.create()
-    except FileExistsError:
-        raise ConfigError(f"{spec.paths.run_dir} is there already; choose another --name") from None
-    spec.paths.axolotl_yml.write_text(
-        yaml.safe_dump(axolotl_document(spec), allow_unicode=True, sort_keys=False), encoding="utf-8"
-    )
-    spec.paths.run_json.write_text(spec.model_dump_json(indent=1), encoding="utf-8")
-
-
-def from_root(path: str) -> Path:
-    """A path of a config, absolute: relative ones count from the repo root."""
-    return REPO_ROOT / Path(path).expanduser()
-
-
-def is_folder_name(base_model: str) -> bool:
-    """Whether `base_model` names a folder and not a model of the hub (`owner/name`)."""
-    return base_model.startswith((".", "/", "~")) or base_model.count("/") != 1 or from_root(base_model).exists()
-
-
-def _resolved_profile(profile: ClusterProfile) -> ClusterProfile:
-    sqlite = re.fullmatch(r"sqlite:///(?!/)(.+)", profile.tracking_uri)
-    uri = f"sqlite:///{from_root(sqlite[1])}" if sqlite else profile.tracking_uri
-    if re.match(r"\w+://[^/@]+@", uri):
-        raise ConfigError("tracking_uri: it holds credentials; put them into MLFLOW_TRACKING_USERNAME and _PASSWORD")
-    conf = str(from_root(profile.slurm_conf)) if profile.slurm_conf else None
-    resolved = {"runs_root": str(from_root(profile.runs_root)), "tracking_uri": uri, "slurm_conf": conf}
-    return profile.model_copy(update=resolved)
 
 
 def parse_regrow(section: Any, config: Path) -> Regrow:
@@ -302,8 +114,3 @@ def _for_run(axolotl: dict[str, Any], run_dir: Path, prepared: Path | None) -> d
                 first, *rest = axolotl[role]
                 replaced[role] = [{**first, "path": str(path)}, *rest]
     return replaced
-
-
-def mappings(value: Any) -> list[dict[str, Any]]:
-    """The value, if it is a list of mappings as it should be; else none."""
-    return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else []

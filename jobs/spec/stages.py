@@ -1,8 +1,11 @@
 """The stages of a run in their order, which waits for which, and what is pickled of a stage's job."""
 
+import pkgutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from jobs.spec.entry_points import RUN_STAGE
 
 Stage = Literal["prepare", "train", "evaluate", "report"]
 STAGES: tuple[Stage, ...] = ("prepare", "train", "evaluate", "report")
@@ -17,13 +20,11 @@ def dependency(stage: Stage, previous_job_ids: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class StageJob:
-    """What submitit pickles, and nothing else. What the stage does is imported on the node: who submits does not need it."""
+    """What submitit pickles: plain data. What it calls is found on the node, by its name."""
 
     run_dir: str
     stage: Stage
     part: int = 0
 
     def __call__(self) -> None:
-        from jobs.node.run_stage import run_stage
-
-        run_stage(self)
+        pkgutil.resolve_name(RUN_STAGE)(self)

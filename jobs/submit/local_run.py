@@ -12,9 +12,9 @@ from types import FrameType
 import submitit
 
 from callbacks.shared.journal import Entry, Journal, read_journal
-from jobs.slurm.sbatch import local_executor
-from jobs.spec.resolve import RunSpec
-from jobs.spec.stages import StageJob
+from jobs.slurm.sbatch import SHARED_PARAMETERS
+from jobs.spec.run_spec import RunSpec, python_of
+from jobs.spec.stages import Stage, StageJob
 
 POLL_SECONDS = 0.2
 ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -122,3 +122,12 @@ def _children(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
     except OSError:
         return []
+
+
+def local_executor(spec: RunSpec, stage: Stage, here: str) -> submitit.LocalExecutor:
+    """One stage on this machine."""
+    executor = submitit.LocalExecutor(spec.paths.slurm, python=python_of(spec, here))
+    parameters = {key: value for key, value in spec.profile.parameters(stage).items() if key in SHARED_PARAMETERS}
+    setup = {"setup": list(spec.profile.setup)} if spec.profile.setup else {}
+    executor.update_parameters(**parameters, **setup, stderr_to_stdout=True)
+    return executor

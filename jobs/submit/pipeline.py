@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from callbacks.shared.journal import Entry, Journal, JournalReader, read_journal
-from jobs.slurm import commands as slurm
-from jobs.node.attempt import EXIT_FAILED
-from jobs.slurm.sbatch import submit_to_slurm
-from jobs.submit.local_run import run_job
 from jobs.history.progress import parts_left
-from jobs.spec.resolve import RunSpec
-from jobs.spec.stages import AFTER_ANY, Stage, StageJob, dependency
 from jobs.history.submissions import Submission, job_ids, since_typed, submissions
+from jobs.slurm import commands as slurm
+from jobs.slurm.sbatch import submit_to_slurm
+from jobs.spec.errors import EXIT_FAILED
+from jobs.spec.run_spec import RunSpec
+from jobs.spec.stages import AFTER_ANY, Stage, StageJob, dependency
+from jobs.submit.local_run import run_job
 
 POLL_SECONDS = 0.2
 QUEUE_SECONDS = 3.0

@@ -1,38 +1,14 @@
-"""What is typed about a run that is there: find it, cancel it, resume it."""
-
-from pathlib import Path
+"""Commands on an existing run: cancel it, resume it."""
 
 from callbacks.shared.journal import read_journal
+from jobs.history.progress import stages_finished
+from jobs.history.submissions import job_ids
 from jobs.slurm import commands as slurm
 from jobs.spec.errors import ConfigError
-from jobs.spec.paths import RunPaths
-from jobs.submit.pipeline import has_active_jobs, login_journal
-from jobs.history.progress import stages_finished
-from jobs.spec.resolve import RunSpec
+from jobs.spec.find import typed_name
+from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
-from jobs.history.submissions import job_ids
-from jobs.submit.start import run_in_foreground, start_jobs
-
-
-def find_run(run: str, runs_root: Path) -> RunSpec:
-    """The run of a name, or of a run folder's path.
-
-    Raises:
-        ConfigError: there is none, or it cannot be read.
-    """
-    return RunSpec.load(find_run_dir(run, runs_root))
-
-
-def find_run_dir(run: str, runs_root: Path) -> Path:
-    """The folder of a run.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    for run_dir in (runs_root / run, Path(run)):
-        if RunPaths(run_dir).run_json.exists():
-            return run_dir.resolve()
-    raise ConfigError(f"{run}: no such run in {runs_root}; `regrow status` lists them")
+from jobs.submit.pipeline import has_active_jobs, login_journal
 
 
 def cancel_run(spec: RunSpec) -> list[str]:
@@ -71,8 +47,8 @@ def active_job_ids(spec: RunSpec) -> list[str]:
     return [job_id for job_id in ids if job_id in jobs and jobs[job_id].state in slurm.ACTIVE_STATES]
 
 
-def resume_run(spec: RunSpec, wait: bool) -> int:
-    """Submit what a run has not done: the same run, the same MLflow run, new jobs; the exit code as of `submit_run`.
+def stages_to_resume(spec: RunSpec) -> list[Stage]:
+    """What a run has not done, and may be submitted now.
 
     Raises:
         ConfigError: its jobs have not ended, or there is nothing left to do.
@@ -80,14 +56,14 @@ def resume_run(spec: RunSpec, wait: bool) -> int:
     stages = stages_left(spec)
     if not stages:
         raise ConfigError(f"{spec.name} has finished; there is nothing to resume")
-    if spec.profile.executor == "local":
-        return run_in_foreground(spec, stages)
-    slurm.use_cluster(spec.profile.slurm_conf)
-    if has_active_jobs(spec):
-        raise ConfigError(
-            f"{spec.name} has jobs in the queue; see `regrow status {spec.typed}`, or `regrow cancel` it first"
-        )
-    return start_jobs(spec, stages, wait)
+    if spec.profile.executor == "slurm":
+        slurm.use_cluster(spec.profile.slurm_conf)
+        if has_active_jobs(spec):
+            name = typed_name(spec)
+            raise ConfigError(
+                f"{spec.name} has jobs in the queue\nhint: `regrow status {name}`, or `regrow cancel {name}` first"
+            )
+    return stages
 
 
 def stages_left(spec: RunSpec) -> list[Stage]:

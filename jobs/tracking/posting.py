@@ -11,7 +11,7 @@ from jobs.evaluation.parts import records_file, spec_of_model, with_settings_of
 from jobs.evaluation.results import ModelResult, best_of
 from jobs.evaluation.scores import judge
 from jobs.spec.paths import EvaluationPaths
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

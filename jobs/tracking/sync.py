@@ -1,4 +1,4 @@
-"""What of a run stands in MLflow: its journal, its evaluation. `python -m jobs.tracking.sync RUN_DIR SECONDS` keeps it up to date."""
+"""What of a run stands in MLflow. `python -m jobs.tracking.sync RUN_DIR SECONDS` keeps it up to date."""
 
 import os
 import subprocess
@@ -12,12 +12,11 @@ from callbacks.shared.interpreter import run_to_the_end
 from callbacks.shared.journal import JOURNAL_ENV, Entry, Journal, JournalReader
 from callbacks.shared.mlflow_process import MLFLOW_WRITER, MlflowProcess, keep_posting, keep_sampling
 from callbacks.shared.mlflow_sync import MlflowSync
-from jobs.history.time_spent import AttemptTimes, attempt_times, main_stage, steps_lost
-from jobs.tracking.posting import post_results
 from jobs.evaluation.results import written_results
-from jobs.node.commands import child_environment
-from jobs.spec.paths import REPO_ROOT
-from jobs.spec.resolve import RunSpec
+from jobs.history.time_spent import AttemptTimes, attempt_times, main_stage, steps_lost
+from jobs.spec.paths import REPO_ROOT, child_environment
+from jobs.spec.run_spec import RunSpec
+from jobs.tracking.posting import post_results
 
 SAMPLED = "train"
 """The stage whose machine is watched."""

@@ -15,11 +15,11 @@ from typer.main import get_command
 from world import REPO_ROOT
 
 from callbacks.shared.args import Regrow
-from jobs.history.time_spent import AttemptTimes, Spent
 from jobs.cli.main import app
+from jobs.history.status import JobStatus, RunStatus
+from jobs.history.time_spent import AttemptTimes, Spent
 from jobs.slurm.sbatch import SHARED_PARAMETERS, SLURM_PARAMETERS
 from jobs.spec.profile import ClusterProfile
-from jobs.history.status import JobStatus, RunStatus
 
 
 @pytest.fixture(scope="module")

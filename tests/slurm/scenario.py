@@ -18,7 +18,7 @@ from callbacks.shared.journal import Entry, metric_rows, read_journal
 from callbacks.shared.tracking import RUN_UUID_TAG
 from jobs.history.time_spent import attempt_times, steps_lost
 from jobs.spec.paths import RunPaths
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 STEPS, SAVE_STEPS = 24, 8
 SETTINGS = {

@@ -15,11 +15,11 @@ from world import REGROW, REPO_ROOT, World
 from callbacks.shared.journal import read_journal
 from callbacks.shared.manifest import torn_reason
 from callbacks.shared.tracking import RUN_UUID_TAG
-from jobs.history.time_spent import attempt_times
-from jobs.tracking.posting import EVALUATION_TAG, post_results
 from jobs.evaluation.results import evaluation_results
+from jobs.history.time_spent import attempt_times
 from jobs.spec.paths import RunPaths
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
+from jobs.tracking.posting import EVALUATION_TAG, post_results
 
 SCORES = {"gen_json_parse_rate", "gen_offender_presence_f1", "gen_offender_name_set_f1", "gen_keyword_rule_presence_f1"}
 
@@ -157,7 +157,9 @@ def test_resume_of_an_evaluation_runs_what_is_missing_alone(world: World, run: R
         for line in submission.stdout:
             if line.rstrip().endswith("model, shard 1 of 1: 12 records"):
                 break
-        (generator,) = [pid for pid in _processes_of(world.runs_root / "halved") if _runs_module(pid, "jobs.evaluation.generate")]
+        (generator,) = [
+            pid for pid in _processes_of(world.runs_root / "halved") if _runs_module(pid, "jobs.evaluation.generate")
+        ]
         os.kill(generator, signal.SIGKILL)
         printed = submission.stdout.read()
     assert submission.returncode == 1, printed

@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callbacks.shared.args import Target
-from callbacks.shared.extraction import METRICS, case_verdict, keyword_rule_f1, normalise, parse_answer, score, to_csv_fields
+from callbacks.shared.extraction import (
+    METRICS,
+    case_verdict,
+    keyword_rule_f1,
+    normalise,
+    parse_answer,
+    score,
+    to_csv_fields,
+)
 
 TARGET = Target()
 NOBODY = '{"offenders": []}'

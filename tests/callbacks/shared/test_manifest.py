@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.shared.manifest import MANIFEST, checkpoints, owes_evaluation, set_owes_evaluation, torn_reason, write_atomically, write_manifest
+from callbacks.shared.manifest import (
+    MANIFEST,
+    checkpoints,
+    owes_evaluation,
+    set_owes_evaluation,
+    torn_reason,
+    write_atomically,
+    write_manifest,
+)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The shipped configs, spoiled by a seeded generator: `python tests/jobs/check/mutations.py FOLDER [SEED]` prints each mutation and
+"""The shipped configs, spoiled by a seeded generator: `python tests/jobs/check/mutations.py FOLDER [SEED]` prints mutations, and
 what the check says. All in one process: Axolotl is imported once.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from jobs.check import report
-from jobs.check.probe import answer
+from jobs.check.shared.probe import answer
 from jobs.spec.errors import ConfigError
 from jobs.spec.resolve import load_run_spec
 

@@ -8,7 +8,7 @@ import pytest
 from world import REPO_ROOT
 
 from jobs.check.deepspeed import deepspeed_findings
-from jobs.check.places import Places
+from jobs.check.shared.places import Places
 from jobs.spec.resolve import load_run_spec
 
 ZERO = "zero_optimization"

@@ -14,7 +14,8 @@ from world import REPO_ROOT, World
 from jobs.check.deepspeed import deepspeed_file
 from jobs.check.report import check_run
 from jobs.node.commands import rank_commands
-from jobs.spec.resolve import RunSpec, load_run_spec, write_run
+from jobs.spec.resolve import load_run_spec
+from jobs.spec.run_spec import RunSpec, write_run
 
 TERMS = ("weights", "gradients", "optimizer", "master copies")
 

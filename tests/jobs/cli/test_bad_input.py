@@ -10,7 +10,7 @@ import pytest
 from world import World
 
 from callbacks.shared.journal import read_journal
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 GOOD = {"instruction": "x", "input": "y", "output": '{"offenders": []}'}
 

@@ -8,7 +8,8 @@ import pytest
 from world import REPO_ROOT, World
 
 from jobs.evaluation.engine import TransformersEngine, token_batches
-from jobs.spec.resolve import RunSpec, load_run_spec
+from jobs.spec.resolve import load_run_spec
+from jobs.spec.run_spec import RunSpec
 
 PROMPTS = [f"{'警察は容疑者を逮捕した。' * (1 + number % 5)}{number}" for number in range(20)]
 

@@ -8,10 +8,11 @@ from world import REPO_ROOT, World
 
 from callbacks.shared.journal import Journal
 from callbacks.shared.manifest import write_manifest
-from jobs.spec.errors import ConfigError
 from jobs.evaluation.parts import Part, part_of_evaluation, prompt_format, with_settings_of
 from jobs.evaluation.request import Request, evaluation_spec
-from jobs.spec.resolve import RunSpec, load_run_spec, write_run
+from jobs.spec.errors import ConfigError
+from jobs.spec.resolve import load_run_spec
+from jobs.spec.run_spec import RunSpec, write_run
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from answers import NAMES, TARGET, answer, record, row, rows
 from sklearn.metrics import confusion_matrix, f1_score
 
-from jobs.spec.errors import ConfigError
 from jobs.evaluation.comparison import compare
 from jobs.evaluation.scores import judge, score_predictions
+from jobs.spec.errors import ConfigError
 
 
 def test_scores_of_1000_random_cases_agree_with_sklearn() -> None:

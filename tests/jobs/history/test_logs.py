@@ -12,9 +12,10 @@ import pytest
 from world import REGROW, REPO_ROOT
 
 from callbacks.shared.journal import Journal
-from jobs.spec.errors import ConfigError
 from jobs.history.logs import LogFollower, Wanted, print_log
-from jobs.spec.resolve import RunSpec, load_run_spec, write_run
+from jobs.spec.errors import ConfigError
+from jobs.spec.resolve import load_run_spec
+from jobs.spec.run_spec import RunSpec, write_run
 from jobs.spec.stages import Stage
 
 

@@ -15,9 +15,11 @@ from world import REGROW, REPO_ROOT
 from callbacks.shared.journal import Entry, Journal
 from jobs.history.pace import Pace, pace
 from jobs.history.runs import Runs, may_go_on
-from jobs.slurm.commands import NO_ANSWER, QueuedJob
-from jobs.spec.resolve import RunSpec, load_run_spec, write_run
 from jobs.history.status import RunStatus, duration, run_status
+from jobs.slurm.commands import NO_ANSWER, QueuedJob
+from jobs.spec.find import typed_name
+from jobs.spec.resolve import load_run_spec
+from jobs.spec.run_spec import RunSpec, write_run
 
 TINY = REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml"
 SUBMITTED = {"prepare": "1", "train": "2", "evaluate": "3", "report": "4"}
@@ -149,7 +151,7 @@ def test_finished_stage_is_completed_where_slurm_says_nothing(spec: RunSpec) -> 
 
 def test_run_that_has_ended_unfinished_says_what_to_type(spec: RunSpec) -> None:
     cancelled = seen(spec, [*submitted(**SUBMITTED), entry(1, "cancel_requested")])
-    assert cancelled.to_go_on == f"regrow resume {spec.typed}"
+    assert cancelled.to_go_on == f"regrow resume {typed_name(spec)}"
     assert not seen(spec, submitted(**SUBMITTED), train="RUNNING").to_go_on
 
 

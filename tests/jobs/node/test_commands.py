@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.node.commands import accelerate_problems, preprocess_command, rank_commands
+from jobs.check.accelerate import accelerate_problems
+from jobs.node.commands import preprocess_command, rank_commands
 from jobs.spec.paths import REPO_ROOT
-from jobs.spec.resolve import RunSpec, load_run_spec
+from jobs.spec.resolve import load_run_spec
+from jobs.spec.run_spec import RunSpec
 
 QWEN = REPO_ROOT / "axolotl_configs" / "qwen_finetune.yml"
 

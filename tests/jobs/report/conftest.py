@@ -12,7 +12,8 @@ from answers import TARGET, rows
 from callbacks.shared.journal import Entry
 from jobs.evaluation.results import ModelResult, Results
 from jobs.evaluation.scores import score_predictions
-from jobs.spec.resolve import EvaluatedModel, Evaluation, RunSpec, load_run_spec
+from jobs.spec.resolve import load_run_spec
+from jobs.spec.run_spec import EvaluatedModel, Evaluation, RunSpec
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

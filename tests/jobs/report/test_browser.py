@@ -10,7 +10,7 @@ import pytest
 from callbacks.shared.journal import Entry
 from jobs.evaluation.results import ModelResult, Results
 from jobs.report.page import page
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -16,7 +16,7 @@ from callbacks.shared.predictions import write_rows
 from jobs.evaluation.results import ModelResult, Results
 from jobs.report.figures import MOST_INTERVALS, generation_charts, generation_intervals
 from jobs.report.page import page
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 RESUME = "final: shard-0-of-2.jsonl not finished; type: regrow resume looked-at"

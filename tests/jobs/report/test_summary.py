@@ -6,7 +6,7 @@ from typing import Any
 from callbacks.shared.journal import Entry
 from jobs.evaluation.results import ModelResult, Results
 from jobs.report.summary import summary
-from jobs.spec.resolve import RunSpec
+from jobs.spec.run_spec import RunSpec
 
 
 def test_summary_says_what_became_of_the_run(

@@ -6,9 +6,9 @@ import pytest
 
 from callbacks.shared.journal import Entry
 from jobs.history.time_spent import attempt_times, total
+from jobs.node.requeue_policy import Cause
 from jobs.report.endings import ENDINGS
 from jobs.report.timeline import LAST_TICK, MOST_ROWS, MOST_TICKS, Timeline, part_names, shares, timeline
-from jobs.node.requeue_policy import Cause
 
 
 def seen(entries: list[Entry], status: str = "FINISHED") -> Timeline:

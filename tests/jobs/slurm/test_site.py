@@ -2,9 +2,9 @@
 
 import pytest
 
+from jobs.slurm.site import Partition, SlurmSite
 from jobs.spec.errors import ConfigError
 from jobs.spec.site_facts import PartitionFacts
-from jobs.slurm.site import Partition, SlurmSite
 
 CONFIG = {"SLURM_VERSION": "22.05.8", "KillWait": "30 sec", "JobRequeue": "1", "MaxArraySize": "1001",
           "AccountingStorageType": "accounting_storage/slurmdbd"}  # fmt: skip

@@ -8,7 +8,9 @@ import yaml
 
 from jobs.spec.errors import ConfigError
 from jobs.spec.paths import REPO_ROOT
-from jobs.spec.resolve import RunSpec, apply_setting, load_run_spec, parse_setting, write_run
+from jobs.spec.resolve import load_run_spec
+from jobs.spec.run_spec import RunSpec, write_run
+from jobs.spec.settings import apply_setting, parse_setting
 
 TINY = REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml"
 QWEN = REPO_ROOT / "axolotl_configs" / "qwen_finetune.yml"

@@ -8,14 +8,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from jobs.check.cache import CachedAnswer
-from jobs.node.commands import child_environment, python_of
-from jobs.spec.paths import REPO_ROOT
-from jobs.spec.resolve import RunSpec
+from jobs.check.shared.cache import CachedAnswer
+from jobs.spec.paths import REPO_ROOT, child_environment
+from jobs.spec.run_spec import RunSpec, python_of
 
 PACKAGES = ("axolotl", "transformers", "peft", "torch")
-PROBE = ("jobs/check/probe.py", "jobs/check/axolotl_keys.py", "jobs/check/axolotl_values.py", "jobs/check/model_counts.py",
-         "callbacks/shared/token_report.py")  # fmt: skip
+PROBE = (
+    *(f"jobs/check/shared/{name}.py" for name in ("probe", "axolotl_keys", "axolotl_values", "model_counts")),
+    "callbacks/shared/token_report.py",
+)
 """The modules that answer: another version of them answers anew."""
 
 
@@ -24,7 +25,7 @@ class NoAxolotl(RuntimeError):
 
 
 def ask(spec: RunSpec, questions: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The answers of `jobs.check.probe`, each from the cache if the same was asked before.
+    """The answers of `jobs.check.shared.probe`, each from the cache if the same was asked before.
 
     Raises:
         NoAxolotl: nobody can answer here.
@@ -61,7 +62,7 @@ def _versions(python: str) -> str:
 def _probe(python: str, questions: dict[str, dict[str, Any]]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="regrow-") as folder:
         answers = Path(folder) / "answers.json"
-        done = _run([python, "-m", "jobs.check.probe", str(answers)], json.dumps(questions))
+        done = _run([python, "-m", "jobs.check.shared.probe", str(answers)], json.dumps(questions))
         if done is None or done.returncode:
             raise NoAxolotl(
                 f"{python} cannot use its Axolotl: {done.stderr.strip()[-500:] if done else 'it does not start'}"

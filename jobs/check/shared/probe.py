@@ -1,4 +1,4 @@
-"""`python -m jobs.check.probe ANSWERS < QUESTIONS`: what only the node's Python can tell, with Axolotl and torch in it.
+"""`python -m jobs.check.shared.probe ANSWERS < QUESTIONS`: what only the node's Python can tell, with Axolotl and torch in it.
 
 Questions and answers are JSON objects, question by question; an answer that fails says `error`.
 """
@@ -13,8 +13,8 @@ from callbacks.shared.interpreter import run_to_the_end, uncollected
 
 
 def schema(question: dict[str, Any]) -> dict[str, Any]:
-    from jobs.check.axolotl_keys import known_keys
-    from jobs.check.axolotl_values import rejected_values
+    from jobs.check.shared.axolotl_keys import known_keys
+    from jobs.check.shared.axolotl_values import rejected_values
 
     keys, failed = known_keys(question["plugins"])
     values = rejected_values(question["config"], keys["tree"], question["gpus"], question["plugins"])
@@ -22,7 +22,7 @@ def schema(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def model(question: dict[str, Any]) -> dict[str, Any]:
-    from jobs.check.model_counts import counts
+    from jobs.check.shared.model_counts import counts
 
     return counts(question)
 

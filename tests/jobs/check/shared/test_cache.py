@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.check.cache import CachedAnswer, file_stamp
+from jobs.check.shared.cache import CachedAnswer, file_stamp
 
-MODULES = ["jobs/check/cache.py"]
+MODULES = ["jobs/check/shared/cache.py"]
 
 
 def test_answer_stands_for_its_question_and_modules_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,7 +17,7 @@ def test_answer_stands_for_its_question_and_modules_alone(tmp_path: Path, monkey
     place.put('{"そう": 1}'.encode())
     assert CachedAnswer("data", {"of": [1, 2]}, MODULES).get() == '{"そう": 1}'.encode()
     assert CachedAnswer("data", {"of": [2, 1]}, MODULES).get() is None
-    assert CachedAnswer("data", {"of": [1, 2]}, [*MODULES, "jobs/check/ask.py"]).get() is None
+    assert CachedAnswer("data", {"of": [1, 2]}, [*MODULES, "jobs/check/shared/ask.py"]).get() is None
 
 
 def test_stamp_changes_with_the_file(tmp_path: Path) -> None:

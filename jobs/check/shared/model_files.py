@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from jobs.spec.resolve import RunSpec, is_folder_name
+from jobs.spec.run_spec import RunSpec, is_folder_name
 
 SHIPPED = Path(__file__).parent / "model_configs"
 """config.json of public models, so that a run is checked before 60 GB are downloaded: <owner>--<name>.json."""

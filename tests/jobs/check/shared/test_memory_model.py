@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from jobs.check.memory import nearest_fit
-from jobs.check.memory_model import Model, Settings, checkpoint_bytes, host_bytes_at_load, memory_table
+from jobs.check.shared.memory_model import Model, Settings, checkpoint_bytes, host_bytes_at_load, memory_table
 
 A100 = 80 * 2**30
 QWEN = Model(

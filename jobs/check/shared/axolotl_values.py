@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from jobs.check.axolotl_keys import Tree, plugin_arguments, unknown_keys
+from jobs.check.shared.axolotl_keys import Tree, plugin_arguments, unknown_keys
 
 MAX_ROUNDS = 20
 """A value that is rejected hides others: it is taken out, and the rest is looked at again."""

@@ -44,7 +44,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Model:
-    """A model and its adapter, as `jobs.check.model_counts` has counted them: parameters, not bytes."""
+    """A model and its adapter, as `jobs.check.shared.model_counts` has counted them: parameters, not bytes."""
 
     parameters: int
     trainable: int
@@ -68,7 +68,7 @@ class Model:
 
     @classmethod
     def from_counts(cls, counts: dict[str, Any]) -> Self:
-        """From an answer of `jobs.check.probe`."""
+        """From an answer of `jobs.check.shared.probe`."""
         size = counts["dimensions"]
         heads = size["heads"] or 1
         experts = size["experts_per_token"] if counts["has_experts"] else None

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import yaml
 
-from jobs.check.finding import Place
-from jobs.spec.paths import REPO_ROOT
+from jobs.check.shared.finding import Place
+from jobs.spec.paths import REPO_ROOT, from_root
 from jobs.spec.profile import profile_path
-from jobs.spec.resolve import RunSpec, from_root
+from jobs.spec.run_spec import RunSpec
 
 Key = tuple[str, ...]
 

@@ -1,0 +1,24 @@
+"""`regrow compare`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.cli.options import AsJson, Cluster, Settings
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A run, or RUN/MODEL of an evaluation of several.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
+    cluster: Cluster = "local",
+    settings: Settings = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Compare two evaluated models. Differences with intervals, tests, speed, memory, and the criteria of success."""
+    from jobs.evaluation.compare_runs import compare_runs
+    from jobs.spec.profile import load_profile
+
+    found = compare_runs(a, b, Path(load_profile(cluster, settings).runs_root))
+    typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if as_json else str(found))

@@ -1,0 +1,40 @@
+"""`regrow evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.cli.options import Cluster, DryRun, Settings, Wait
+
+
+def evaluate(
+    models: Annotated[list[str], typer.Argument(metavar="RUN|CHECKPOINT...", help="Runs, checkpoints, model folders.")],
+    data: Annotated[Path, typer.Option(help="The records: a JSON array or JSON lines.")],
+    shards: Annotated[int | None, typer.Option(min=1, help="Jobs per model. Default: as the config says.")] = None,
+    checkpoints: Annotated[str, typer.Option(help="Which of a run's: last, all, or how many of the newest.")] = "last",
+    baseline: Annotated[
+        str | None, typer.Option(metavar="RUN|CHECKPOINT", help="Compare the others with this one.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Config with the prompts. Default: the first run's config.")
+    ] = None,
+    cluster: Cluster = "local",
+    name: Annotated[str | None, typer.Option(help="Name of the evaluation. Default: evaluate and time.")] = None,
+    settings: Settings = [],  # noqa: B006
+    dry_run: DryRun = False,
+    wait: Wait = False,
+) -> None:
+    """Let models answer the records of a file. One array of jobs; then scores, comparisons, MLflow."""
+    from jobs.cli.dry_run import job_texts
+    from jobs.cli.start import start_run
+    from jobs.evaluation.request import Request, evaluation_spec
+    from jobs.submit.start import create_run
+
+    request = Request(models, data, cluster, settings, name, config, checkpoints, shards, baseline)
+    spec = evaluation_spec(request)
+    if dry_run:
+        typer.echo("\n".join(job_texts(spec)))
+        return
+    spec = create_run(spec)
+    raise typer.Exit(start_run(spec, spec.stages, wait))

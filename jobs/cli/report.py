@@ -1,0 +1,16 @@
+"""`regrow report`."""
+
+import typer
+
+from jobs.cli.options import Cluster, Run, Settings
+
+
+def report(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:  # noqa: B006
+    """Write a run's report anew, as far as the run has come."""
+    from callbacks.shared.journal import read_journal
+    from jobs.report.write import results_so_far, write_report
+    from jobs.spec.find import typed_run
+    from jobs.submit.pipeline import login_journal
+
+    spec = typed_run(run, cluster, settings)
+    typer.echo(write_report(spec, results_so_far(spec, read_journal(spec.paths.journal)), login_journal(spec)))

@@ -1,0 +1,15 @@
+"""`regrow resume`."""
+
+import typer
+
+from jobs.cli.options import Cluster, Run, Settings, Wait
+
+
+def resume(run: Run, cluster: Cluster = "local", settings: Settings = [], wait: Wait = False) -> None:  # noqa: B006
+    """Submit what a run has not done, from where it stopped. The same run, the same MLflow run, new jobs."""
+    from jobs.cli.start import start_run
+    from jobs.spec.find import typed_run
+    from jobs.submit.resume import stages_to_resume
+
+    spec = typed_run(run, cluster, settings)
+    raise typer.Exit(start_run(spec, stages_to_resume(spec), wait))

@@ -1,0 +1,40 @@
+"""Writes the report's files, as far as the run has come."""
+
+from pathlib import Path
+
+from callbacks.shared.journal import Entry, Journal, read_journal
+from callbacks.shared.manifest import write_atomically
+from jobs.evaluation.results import Results, evaluation_results
+from jobs.history.progress import finished_step
+from jobs.report.metrics_markdown import markdown
+from jobs.report.summary import summary
+from jobs.spec.run_spec import RunSpec
+
+
+def write_report(spec: RunSpec, results: Results, journal: Journal) -> Path:
+    """Write the report as the journal has it now; the path of its page. `journal`: where its files are named for MLflow."""
+    from jobs.report.figures import generation_intervals
+    from jobs.report.page import page  # templates are nothing that a submission should wait for
+
+    entries, paths = read_journal(spec.paths.journal), spec.paths
+    paths.report.parent.mkdir(exist_ok=True)
+    texts = {
+        paths.report: markdown(spec, entries, results),
+        paths.report_summary: summary(spec, entries, results),
+        paths.report_page: page(spec, entries, results, generation_intervals(spec, entries)),
+    }
+    for path, text in texts.items():
+        write_atomically(path, text)
+        journal.event("artifact", path=str(path), folder="report")
+    journal.event("reported", summary=texts[paths.report_summary])
+    return paths.report_page
+
+
+def results_so_far(spec: RunSpec, entries: list[Entry]) -> Results:
+    """What was evaluated, merged and scored; nothing, as long as there is no model."""
+    return evaluation_results(spec) if can_be_evaluated(spec, entries) else Results([], [], [])
+
+
+def can_be_evaluated(spec: RunSpec, entries: list[Entry]) -> bool:
+    """Whether there is a model: one that was named, or the run's own, once it is trained."""
+    return spec.evaluation is not None or finished_step(entries) is not None
