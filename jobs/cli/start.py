@@ -12,7 +12,7 @@ from jobs.spec.find import typed_name
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
 from jobs.submit.pipeline import login_journal, run_locally, submit_jobs, wait_for_jobs
-from jobs.submit.start import checked, create_run, from_saved_step, interrupted_stages
+from jobs.submit.start import checked, create_run, from_saved_step, interrupted_stages, note_check
 
 MLFLOW_SECONDS = 15.0
 """How long a run that was interrupted waits for MLflow to be told."""
@@ -32,7 +32,8 @@ def submit_run(spec: RunSpec, wait: bool = False, check: bool = True, force: boo
     for finding in found or []:
         if finding.level != "note":
             typer.echo(str(finding), err=True)
-    spec = create_run(spec, found)
+    spec = create_run(spec)
+    note_check(spec, found)
     return start_run(spec, spec.stages, wait)
 
 

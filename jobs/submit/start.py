@@ -31,11 +31,8 @@ def checked(spec: RunSpec, force: bool) -> list[Finding]:
     return found
 
 
-def create_run(spec: RunSpec, found: list[Finding] | None = None) -> RunSpec:
-    """Write the run folder, and say in its journal what the check found; the spec with the facts of its site.
-
-    Args:
-        found: what the check found and was overruled in; None: there was no check.
+def create_run(spec: RunSpec) -> RunSpec:
+    """Write the run folder; the spec with the facts of its site.
 
     Raises:
         ConfigError: the run folder is used already, or Slurm does not answer.
@@ -43,10 +40,14 @@ def create_run(spec: RunSpec, found: list[Finding] | None = None) -> RunSpec:
     if spec.profile.executor == "slurm":
         spec = _with_site(spec)
     write_run(spec)
+    return spec
+
+
+def note_check(spec: RunSpec, found: list[Finding] | None) -> None:
+    """Say in the journal what the check found and was overruled in. None: there was no check."""
     levels = {} if found is None else {"errors": [f.code for f in found if f.level == "error"],
                                        "warnings": [f.code for f in found if f.level == "warning"]}  # fmt: skip
     login_journal(spec).event("checked" if found is not None else "check_skipped", **levels)
-    return spec
 
 
 def _with_site(spec: RunSpec) -> RunSpec:

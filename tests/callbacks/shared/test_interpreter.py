@@ -42,7 +42,7 @@ def test_collector_is_back_after_an_import_that_fails() -> None:
 
 PROGRAM = """
 import atexit, sys, threading, time
-from callbacks.interpreter import run_to_the_end
+from callbacks.shared.interpreter import run_to_the_end
 
 class Global:
     def __del__(self):
