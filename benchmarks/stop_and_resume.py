@@ -27,6 +27,7 @@ from measure import machine
 from scenario import Run, submit
 from world import REPO_ROOT
 
+from callbacks.shared import events
 from callbacks.shared.journal import JOURNAL_ENV, Entry, read_journal
 from callbacks.shared.manifest import checkpoints
 
@@ -78,13 +79,13 @@ def measure(run: Run, number: int, folder: Path) -> Times:
     run.cluster.preempt(HOLD_SECONDS)
     wait_until(lambda: not any(map(is_alive, pids)), 60, "the job's end")
     ended = time.time()
-    (stopped,) = [e for e in attempt_entries(run, number) if e["event"] == "stop_requested"]
-    saved = [e for e in attempt_entries(run, number) if e["event"] == "saved"][-1]
+    (stopped,) = [e for e in attempt_entries(run, number) if isinstance(e, events.StopRequested)]
+    saved = [e for e in attempt_entries(run, number) if isinstance(e, events.Saved)][-1]
     by_hand = resume_by_hand(run, folder / f"by_hand-{number}")
     first = steps_of(run, number + 1)[0]
     started = min(psutil.Process(pid).create_time() for pid in tasks(run.cluster.folder))
-    micro_batch = statistics.median(b["time"] - a["time"] for a, b in pairwise(losses)) / 2  # two to a step
-    return Times(ended - stopped["came"], micro_batch, saved["seconds"], first["time"] - started, by_hand)
+    micro_batch = statistics.median(b.time - a.time for a, b in pairwise(losses)) / 2  # two to a step
+    return Times(ended - stopped.came, micro_batch, saved.seconds, first.time - started, by_hand)
 
 
 def resume_by_hand(run: Run, folder: Path) -> float:
@@ -131,7 +132,7 @@ def attempt_entries(run: Run, number: int) -> list[Entry]:
 
 
 def losses_in(entries: list[Entry]) -> list[Entry]:
-    return [entry for entry in entries if entry["event"] == "metrics" and "loss" in entry["values"]]
+    return [entry for entry in entries if isinstance(entry, events.Metrics) and "loss" in entry.values]
 
 
 def is_alive(pid: int) -> bool:

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from safetensors import SafetensorError
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from callbacks.shared import events
 from callbacks.shared.journal import Journal
 from callbacks.shared.manifest import write_manifest
 
@@ -52,7 +53,7 @@ class CheckpointManifest(TrainerCallback):
         except OSError as error:
             raise self._set_aside(checkpoint, error) from error
         seconds = time.monotonic() - self._began
-        self.journal.event("saved", step=state.global_step, checkpoint=checkpoint.name, seconds=seconds)
+        self.journal.write(events.Saved(step=state.global_step, checkpoint=checkpoint.name, seconds=seconds))
 
     def _save_or_set_aside(self, model: Any, trial: Any) -> None:
         self._began = time.monotonic()
@@ -67,8 +68,8 @@ class CheckpointManifest(TrainerCallback):
             if checkpoint.exists():
                 checkpoint.rename(aside)
             full = is_full(error, aside.parent)
-            said = {"checkpoint": checkpoint.name, "renamed": aside.name, "error": str(error), "is_full": full}
-            self.journal.event("save_failed", **said)
+            said = events.SaveFailed(checkpoint=checkpoint.name, renamed=aside.name, error=str(error), is_full=full)
+            self.journal.write(said)
         return SaveFailed(f"{checkpoint} could not be written: {error}")
 
 

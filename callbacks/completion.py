@@ -5,6 +5,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from callbacks.shared import events
 from callbacks.shared.journal import Journal
 
 
@@ -20,13 +21,13 @@ class Completion(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self.target_step = state.max_steps
-        self.journal.event("training_began", step=state.global_step, target_step=state.max_steps)
+        self.journal.write(events.TrainingBegan(step=state.global_step, target_step=state.max_steps))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self.step = state.global_step
-        self.journal.event("training_ended", step=state.global_step, target_step=state.max_steps)
+        self.journal.write(events.TrainingEnded(step=state.global_step, target_step=state.max_steps))
 
     def adapter_saved(self, output_dir: Path) -> None:
         """Called when Axolotl is through with saving the final model."""
@@ -34,6 +35,5 @@ class Completion(TrainerCallback):
             output_dir.glob("model*.safetensors")
         )
         if self.step == self.target_step and adapters:
-            self.journal.event(
-                "finished", step=self.step, target_step=self.target_step, files=[p.name for p in adapters]
-            )
+            files = [path.name for path in adapters]
+            self.journal.write(events.Finished(step=self.step, target_step=self.target_step, files=files))

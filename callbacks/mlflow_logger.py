@@ -8,6 +8,7 @@ import yaml
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.environment import environment_facts
+from callbacks.shared import events
 from callbacks.shared.journal import Journal
 from callbacks.shared.projection import flat_params
 
@@ -27,9 +28,10 @@ class MLflowLogger(TrainerCallback):
     ) -> None:
         self._is_resumed = state.global_step > 0
         params = flat_params(yaml.safe_load(self.config.read_text(encoding="utf-8")))
-        self.journal.event("params", values={key: str(value) for key, value in params.items()})
-        self.journal.event("environment", values=environment_facts() | {"regrow.world_size": str(args.world_size)})
-        self.journal.event("artifact", path=str(self.config.resolve()), folder="config")
+        self.journal.write(events.Params(values={key: str(value) for key, value in params.items()}))
+        facts = environment_facts() | {"regrow.world_size": str(args.world_size)}
+        self.journal.write(events.Environment(values=facts))
+        self.journal.write(events.Artifact(path=str(self.config.resolve()), folder="config"))
 
     def on_log(
         self,
@@ -45,7 +47,7 @@ class MLflowLogger(TrainerCallback):
             for name, value in (logs or {}).items()
             if isinstance(value, int | float) and name not in left_out
         }
-        self.journal.metrics(state.global_step, values)
+        self.journal.write(events.Metrics(step=state.global_step, values=values))
 
 
 def metric_name(name: str) -> str:

@@ -19,6 +19,7 @@ from callbacks.completion import Completion
 from callbacks.cpu_ranks import are_on_cpu, prepare_ddp_resume, prepare_deepspeed
 from callbacks.generation_eval import GenerationEval
 from callbacks.mlflow_logger import MLflowLogger
+from callbacks.shared import events
 from callbacks.shared.args import Regrow
 from callbacks.shared.journal import JOURNAL_ENV, Journal
 from callbacks.shared.manifest import owes_evaluation
@@ -91,7 +92,7 @@ class RegrowPlugin(BasePlugin):
         if self.completion is not None:
             self.completion.adapter_saved(Path(cfg.output_dir))
         if self.mlflow is not None and self.completion is not None:
-            self.completion.journal.event("run_ended", status="FINISHED")
+            self.completion.journal.write(events.RunEnded(status="FINISHED"))
             self.mlflow.close(MLFLOW_SECONDS + 5)
 
 

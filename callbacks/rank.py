@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from callbacks.shared import events
 from callbacks.shared.interpreter import run_to_the_end, uncollected
 from callbacks.shared.journal import JOURNAL_ENV, Journal
 
@@ -53,7 +54,7 @@ def check_tokens(config: Mapping[str, Any]) -> None:
 
     processes = int(config.get("dataset_num_proc") or get_default_process_count())
     report = token_report(config, [(file, None) for file in files], processes=processes)
-    Journal.of_writer(stem, "tokens").event("tokens_checked", **report)
+    Journal.of_writer(stem, "tokens").write(events.TokensChecked(**report))
     if fault := token_fault(report):
         raise ValueError(f"{files[0]}: {fault}")
 
@@ -85,9 +86,8 @@ def main() -> None:
     except Exception as error:
         if stem := os.environ.get(JOURNAL_ENV):
             rank = os.environ.get("RANK", "0")
-            Journal.of_writer(stem, f"error{rank}").event(
-                "error", rank=int(rank), type=type(error).__name__, message=str(error)
-            )
+            said = events.Error(rank=int(rank), type=type(error).__name__, message=str(error))
+            Journal.of_writer(stem, f"error{rank}").write(said)
         traceback.print_exc()
         raise SystemExit(EXIT_CONFIG if isinstance(error, CONFIG_ERRORS) else 1) from None
 

@@ -1,6 +1,5 @@
 """GracefulStop: when the stage asks for it, save the last completed step at once, and leave."""
 
-import os
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -9,6 +8,8 @@ import torch.distributed as dist
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.rng import RngState
+from callbacks.shared import events
+from callbacks.shared.interpreter import leave_now
 from callbacks.shared.journal import Journal
 from callbacks.shared.manifest import set_owes_evaluation, torn_reason
 from callbacks.shared.stop_file import EXIT_STOPPED
@@ -119,9 +120,10 @@ class GracefulStop(TrainerCallback):
         elif self.is_evaluating:
             self._note_evaluation(owed=True)
         if self.journal:
-            self.journal.event("stopped", step=state.global_step, phase=phase, evaluation_owed=self.is_evaluating)
+            owed = self.is_evaluating
+            self.journal.write(events.Stopped(step=state.global_step, phase=phase, evaluation_owed=owed))
         self.request.wait_for_all()
-        os._exit(EXIT_STOPPED)  # the interpreter's and CUDA's own end take seconds
+        leave_now(EXIT_STOPPED)
 
     def _note_evaluation(self, owed: bool) -> None:
         checkpoint = Path(str(self.trainer.args.output_dir)) / f"checkpoint-{self.trainer.state.global_step}"

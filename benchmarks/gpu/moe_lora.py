@@ -30,6 +30,8 @@ from step_log import STEP_LOG_ENV, logged_attempts
 from training_plugins import MEMORY_FILE
 from world import REGROW, REPO_ROOT, World, build_world
 
+from callbacks.shared import events
+
 LAYERS, SETTLING = 6, 5
 KERNELS = "axolotl.integrations.kernels.KernelsPlugin"
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
@@ -179,9 +181,9 @@ class Bench:
         from callbacks.shared.journal import read_journal
 
         (start,) = [
-            entry["time"]
+            entry.time
             for entry in read_journal(folder / "runs" / "run" / "journal")
-            if entry["event"] == "stage_started" and entry["stage"] == "train"
+            if isinstance(entry, events.StageStarted) and entry.stage == "train"
         ]
         return float(start), time.time()
 

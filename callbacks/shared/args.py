@@ -65,6 +65,9 @@ class Evaluate(Section):
     """last: the final adapter; a number: so many of the newest checkpoints, each in a job of its own."""
     shards: PositiveInt = 4
     """Into how many jobs the records are split."""
+    engine: str = "transformers"
+    """What generates: transformers, or the dotted path of a class of your own, `my_package.MyEngine`, that the nodes can import;
+    its protocol is `Engine` in jobs/evaluation/engine.py."""
     token_budget: PositiveInt = 32768
     """Most tokens of a batch, padding and new ones included; what does not fit into memory is halved."""
     max_new_tokens: PositiveInt = 256

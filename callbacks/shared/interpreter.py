@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 
 @contextmanager
@@ -27,6 +28,17 @@ def uncollected() -> Iterator[None]:
             atexit.register(gc.unfreeze)  # bindings still there at the end are reported as leaks, on stderr (nanobind)
 
 
+def leave_now(code: int) -> NoReturn:
+    """End this process at once, from whatever thread: output is flushed, exit handlers do not run, nothing is taken apart.
+
+    The only place that ends a process without the interpreter, whose own end takes seconds once torch or CUDA is there: time
+    that a grace period may not have, and that other ranks would wait for.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def run_to_the_end(main: Callable[[], None]) -> None:
     """Run a process's `main`; when it returns or exits, its threads are waited for, its exit handlers run, and there it ends.
 
@@ -38,9 +50,7 @@ def run_to_the_end(main: Callable[[], None]) -> None:
 
     def end() -> None:
         if code is not None:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+            leave_now(code)
 
     atexit.register(end)
     try:

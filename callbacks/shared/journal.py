@@ -6,18 +6,22 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
-from operator import itemgetter
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Union
 
 import msgspec
+
+from callbacks.shared.events import KINDS, E, Event, Metrics, TornLine, only
 
 JOURNAL_ENV = "REGROW_JOURNAL"
 """Environment variable: path of a stage's journal without the writer, `<run>/journal/train-4711-0`."""
 
-Entry = dict[str, Any]
-"""One line: `time` (seconds since the epoch), `event` (a name), `writer`, and the event's own fields."""
+Entry = Event
+"""One line of a journal."""
+_ANY_EVENT: Any = Union[tuple(KINDS.values())]  # noqa: UP007 (made at run time)
+_DECODER: "msgspec.json.Decoder[Event]" = msgspec.json.Decoder(_ANY_EVENT)
 
 
 class Journal:
@@ -37,19 +41,20 @@ class Journal:
         """The journal of one writer of a stage: `<stem>-<writer>.jsonl`."""
         return cls(Path(f"{stem}-{writer}.jsonl"))
 
-    def event(self, event: str, **fields: Any) -> Entry:
-        """Append an event; it is on disk when this returns."""
-        return self._append({"time": time.time(), "event": event, **fields}, sync=True)
+    def write(self, entry: E) -> E:
+        """Append an event, at this moment; it is on disk when this returns.
 
-    def metrics(self, step: int, values: Mapping[str, float]) -> Entry:
-        """Append the values of one step; not synced: a process that is killed loses none, a node that dies may.
+        Metrics are not synced: a process that is killed loses none, a node that dies may. Another node of a network file
+        system may see them seconds later, with the next event at the latest.
 
-        Another node of a network file system may see them seconds later, with the next event at the latest.
+        Returns:
+            The event, with its time.
+
+        Raises:
+            OSError: it could not be written; the next one begins a line of its own.
         """
-        return self._append({"time": time.time(), "event": "metrics", "step": step, "values": dict(values)}, sync=False)
-
-    def _append(self, entry: Entry, *, sync: bool) -> Entry:
-        text = json.dumps(entry, ensure_ascii=False) + "\n"
+        entry.time = time.time()
+        text = _line(entry)
         with self._lock:
             fd = self._opened()
             line = ("\n" * self._is_torn + text).encode("utf-8", "replace")
@@ -57,7 +62,7 @@ class Journal:
             if os.write(fd, line) != len(line):  # one write a line
                 raise OSError(errno.ENOSPC, "the disk is full", str(self.path))
             self._is_torn = False
-            if sync:
+            if entry.is_synced:
                 os.fsync(fd)
         return entry
 
@@ -85,7 +90,7 @@ class JournalReader:
         paths = sorted(self._folder.glob(self._files))
         read = [path for path in paths if not self._without or path.stem.rpartition("-")[2] != self._without]
         entries = [entry for path in read for entry in self._new_of(path)]
-        return sorted(entries, key=itemgetter("time"))
+        return sorted(entries, key=attrgetter("time"))
 
     def _new_of(self, path: Path) -> Iterator[Entry]:
         start, writer = self._read.get(path, 0), path.stem
@@ -96,10 +101,13 @@ class JournalReader:
             whole, newline, _ = file.read().rpartition(b"\n")  # the rest is an entry that is still being written
         self._read[path] = start + len(whole) + len(newline)
         for line in whole.split(b"\n") if newline else ():
-            entry = _parsed(line) or {"time": self._times.get(path, path.stat().st_mtime), "event": "torn_line"}
-            self._times[path] = entry["time"]
-            entry["writer"] = writer
-            yield entry
+            try:
+                entry = _parsed(line)
+            except ValueError:
+                entry = TornLine(time=self._times.get(path, path.stat().st_mtime))
+            if entry is not None:
+                self._times[path], entry.writer = entry.time, writer
+                yield entry
 
 
 def read_journal(folder: Path, of: str | None = None) -> list[Entry]:
@@ -111,27 +119,35 @@ def read_journal(folder: Path, of: str | None = None) -> list[Entry]:
     return JournalReader(folder, of).new_entries()
 
 
-def attempt_of(entry: Entry) -> str:
-    """The attempt whose writer wrote it, `train-4711-0`."""
-    return str(entry["writer"]).rpartition("-")[0]
+def metric_rows(entries: Iterable[Entry]) -> dict[int, dict[str, float]]:
+    """step -> metric -> value over all `metrics` events; where a step was repeated, the newest event counts."""
+    rows: dict[int, dict[str, float]] = {}
+    for entry in only(entries, Metrics):
+        rows.setdefault(entry.step, {}).update(entry.values)
+    return rows
+
+
+def _line(entry: Entry) -> str:
+    """As JSON; msgspec's own encoder would write NaN as null."""
+    fields = msgspec.to_builtins(entry)
+    del fields["writer"]  # the file's name says it
+    return json.dumps({"time": entry.time, **fields}, ensure_ascii=False) + "\n"
 
 
 def _parsed(line: bytes) -> Entry | None:
-    """The entry of a line; None: a full disk has cut it off."""
+    """The event of a line; None: another version of regrow wrote it, and this one does not know it.
+
+    Raises:
+        ValueError: a full disk has cut the line off.
+    """
     try:
-        entry: Entry = msgspec.json.decode(line)  # ten times as fast as json, which alone knows NaN
+        return _DECODER.decode(line)
+    except msgspec.ValidationError:
+        return None
     except msgspec.DecodeError:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            return None
+        content = json.loads(line)  # which alone knows NaN
+    try:
+        entry: Event = msgspec.convert(content, type=_ANY_EVENT)
+    except msgspec.ValidationError:
+        return None
     return entry
-
-
-def metric_rows(entries: list[Entry]) -> dict[int, dict[str, float]]:
-    """step -> metric -> value over all `metrics` entries; where a step was repeated, the newest entry counts."""
-    rows: dict[int, dict[str, float]] = {}
-    for entry in entries:
-        if entry["event"] == "metrics":
-            rows.setdefault(entry["step"], {}).update(entry["values"])
-    return rows

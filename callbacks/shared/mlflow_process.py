@@ -4,7 +4,6 @@ A server that is slow, hangs or is away keeps this process waiting alone. It end
 which is closed by whoever started it, or by that one's death.
 """
 
-import os
 import subprocess
 import sys
 import threading
@@ -14,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from callbacks.shared import events
+from callbacks.shared.interpreter import leave_now
 from callbacks.shared.journal import Journal
 
 MLFLOW_WRITER = "mlflow"
@@ -74,9 +75,10 @@ def keep_posting(post: Callable[[], object], journal: Journal, last_seconds: flo
         said, failure = failure, _failure(post)
         if failure != said:
             with suppress(OSError):  # a full disk
-                journal.event("mlflow_failed", error=failure) if failure else journal.event("mlflow_caught_up")
+                journal.write(events.MlflowFailed(error=failure) if failure else events.MlflowCaughtUp())
         if is_last and (not failure or time.monotonic() >= last_try_at):
-            sys.exit(EXIT_BEHIND) if failure else None
+            if failure:
+                sys.exit(EXIT_BEHIND)
             return
         pause = min(2 * pause, MOST_SECONDS) if failure else POST_SECONDS
         time.sleep(1) if is_last else ended.wait(pause)
@@ -96,7 +98,7 @@ def _end_with_input(ended: threading.Event, last_seconds: float) -> None:
     sys.stdin.buffer.read()
     ended.set()
     time.sleep(last_seconds)
-    os._exit(EXIT_BEHIND)
+    leave_now(EXIT_BEHIND)
 
 
 def keep_sampling(journal: Journal, since: float) -> None:
@@ -115,7 +117,7 @@ def _sample(journal: Journal, since: float) -> None:
             values = {f"system/{key}": value for key, value in monitor.aggregate_metrics().items()}
             for each in monitor.monitors:
                 each.clear_metrics()
-            journal.event("system", second=int(time.time() - since), values=values)
+            journal.write(events.System(second=int(time.time() - since), values=values))
         except Exception as error:  # whatever a driver has to say: the next sample may succeed
             print(f"no system metrics: {type(error).__name__}: {error}", flush=True)
         time.sleep(SAMPLE_SECONDS)

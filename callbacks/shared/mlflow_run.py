@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from callbacks.shared.projection import Artifact, DatasetFacts, PointId, Projection, mlflow_key
+from callbacks.shared.projection import ArtifactFile, DatasetFacts, PointId, Projection, mlflow_key
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,7 +32,7 @@ class MlflowRun:
         self._datasets = {(each.dataset.name, each.dataset.digest) for each in run.inputs.dataset_inputs}
         self._looked_at = 0
         """How many of the projection's points stand there for sure: they come in one order."""
-        self._files: dict[Artifact, tuple[int, int]] = {}
+        self._files: dict[ArtifactFile, tuple[int, int]] = {}
         """Time and size of each file when it was looked at last."""
         self._points: set[PointId] = set()
         for key in {point.key for point in projection.points} & set(run.data.metrics):
@@ -128,7 +128,7 @@ def _dataset_input(facts: DatasetFacts) -> "DatasetInput":
     return DatasetInput(dataset, [InputTag("mlflow.data.context", facts.role)])
 
 
-def _tag(artifact: Artifact) -> str:
+def _tag(artifact: ArtifactFile) -> str:
     return mlflow_key(f"artifact/{artifact.folder}/{artifact.path.name}")
 
 

@@ -7,9 +7,10 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 
+from callbacks.shared import events
 from callbacks.shared.interpreter import run_to_the_end
 from callbacks.shared.journal import JOURNAL_ENV, Entry, Journal, JournalReader
 from callbacks.shared.mlflow_process import MLFLOW_WRITER, keep_posting, keep_sampling
@@ -17,7 +18,7 @@ from callbacks.shared.mlflow_run import MlflowRun
 from callbacks.shared.projection import Projection
 from callbacks.shared.tracking import TrackedRun
 
-QUIET = frozenset({"metrics", "system", "mlflow_attached", "mlflow_failed", "mlflow_caught_up"})
+QUIET = (events.Metrics, events.System, events.MlflowAttached, events.MlflowFailed, events.MlflowCaughtUp)
 """Events that change no tag."""
 
 
@@ -58,15 +59,15 @@ class MlflowSync:
     def _read(self) -> None:
         new = self._reader.new_entries()
         self._projection.add(new)
-        self._entries += [entry for entry in new if entry["event"] != "system"]
-        if any(entry["event"] not in QUIET for entry in new):
-            self._projection.tags |= self._tags(sorted(self._entries, key=itemgetter("time")))
+        self._entries += [entry for entry in new if not isinstance(entry, events.System)]
+        if any(not isinstance(entry, QUIET) for entry in new):
+            self._projection.tags |= self._tags(sorted(self._entries, key=attrgetter("time")))
 
     def _attach(self) -> MlflowRun:
         client, run_id = self._run.attach()
         target = MlflowRun(client, run_id, self._projection)
-        if not any(entry["event"] == "mlflow_attached" and entry["run_id"] == run_id for entry in self._entries):
-            self._journal.event("mlflow_attached", run_id=run_id, experiment_id=target.experiment_id)
+        if not any(entry.run_id == run_id for entry in events.only(self._entries, events.MlflowAttached)):
+            self._journal.write(events.MlflowAttached(run_id=run_id, experiment_id=target.experiment_id))
         return target
 
 
@@ -79,7 +80,7 @@ def main() -> None:
     keep_sampling(journal, run.submitted_at)
     keep_posting(sync.post, journal, float(sys.argv[1]))
     if sync.status == "RUNNING":  # nobody else can say so: the training has ended without a word
-        journal.event("run_ended", status="FAILED")
+        journal.write(events.RunEnded(status="FAILED"))
         sync.post()
 
 

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from callbacks.shared.journal import Entry, attempt_of
+from callbacks.shared import events
+from callbacks.shared.journal import Entry
 
 MAX_KEY_LENGTH = 250
 MAX_PARAM_LENGTH = 6000
@@ -26,7 +27,7 @@ class PointId:
 
 
 @dataclass(frozen=True)
-class Artifact:
+class ArtifactFile:
     """A file, and the folder of the run's artifacts that it goes to; empty: none."""
 
     path: Path
@@ -37,8 +38,7 @@ class Artifact:
 class DatasetFacts:
     """A file of records that the run uses."""
 
-    role: str
-    """train or validation."""
+    role: events.Role
     path: str
     sha256: str
     records: int
@@ -52,10 +52,10 @@ class Projection:
     """Time (seconds since the epoch) and value."""
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
-    artifacts: dict[Artifact, float] = field(default_factory=dict)
+    artifacts: dict[ArtifactFile, float] = field(default_factory=dict)
     """When it was written last, seconds since the epoch."""
     datasets: dict[str, DatasetFacts] = field(default_factory=dict)
-    status: str = "RUNNING"
+    status: events.RunEnd | Literal["RUNNING"] = "RUNNING"
     ended_at: float = 0.0
     _newest: dict[str, str] = field(default_factory=dict)
     """Of each param and fact of the environment, what the newest attempt has."""
@@ -66,45 +66,45 @@ class Projection:
             self._add(entry)
 
     def _add(self, entry: Entry) -> None:
-        match entry["event"]:
-            case "metrics":
-                self._add_points(entry, entry["step"], None)
-            case "summary":
-                self._add_points(entry, entry["step"], entry["time"])
-            case "system":
-                self._add_points(entry, entry["second"], None)
-            case "params":
-                self._add_once(self.params, entry, MAX_PARAM_LENGTH)
-            case "environment":
-                self._add_once(self.tags, entry, MAX_TAG_LENGTH)
-            case "artifact":
-                self.artifacts[Artifact(Path(entry["path"]), entry["folder"])] = entry["time"]
-            case "dataset":
-                facts = DatasetFacts(entry["role"], entry["path"], entry["sha256"], entry["records"])
-                self.datasets[facts.role] = facts
-                self.tags[f"data.sha256.{facts.role}"] = facts.sha256
-            case "reported":
-                self.tags["mlflow.note.content"] = entry["summary"]  # the run's description
-            case "run_ended":
-                self.status, self.ended_at = entry["status"], entry["time"]
-            case "cancel_requested":
-                self.status, self.ended_at, self._is_cancelled = "KILLED", entry["time"], True
-            case "submitted" | "foreground" if "successor_of" not in entry:
+        match entry:
+            case events.Metrics():
+                self._add_points(entry.values, entry.step, entry.time)
+            case events.Summary():
+                self._add_points(entry.values, entry.step, entry.time, is_series=False)
+            case events.System():
+                self._add_points(entry.values, entry.second, entry.time)
+            case events.Params():
+                self._add_once(self.params, entry.values, entry.attempt_name, MAX_PARAM_LENGTH)
+            case events.Environment():
+                self._add_once(self.tags, entry.values, entry.attempt_name, MAX_TAG_LENGTH)
+            case events.Artifact():
+                self.artifacts[ArtifactFile(Path(entry.path), entry.folder)] = entry.time
+            case events.Dataset():
+                self.datasets[entry.role] = DatasetFacts(entry.role, entry.path, entry.sha256, entry.records)
+                self.tags[f"data.sha256.{entry.role}"] = entry.sha256
+            case events.Reported():
+                self.tags["mlflow.note.content"] = entry.summary  # the run's description
+            case events.RunEnded():
+                self.status, self.ended_at = entry.status, entry.time
+            case events.CancelRequested():
+                self.status, self.ended_at, self._is_cancelled = "KILLED", entry.time, True
+            case events.Foreground() | events.Submitted(successor_of=None):
                 self.status, self._is_cancelled = "RUNNING", False
-            case "stage_started" if not self._is_cancelled:
+            case events.StageStarted() if not self._is_cancelled:
                 self.status = "RUNNING"
 
-    def _add_points(self, entry: Entry, step: int, time: float | None) -> None:
-        for key, value in entry["values"].items():
-            self.points.setdefault(PointId(mlflow_key(key), step, time), (entry["time"], float(value)))
+    def _add_points(self, values: Mapping[str, float], step: int, time: float, is_series: bool = True) -> None:
+        for key, value in values.items():
+            point = PointId(mlflow_key(key), step, None if is_series else time)
+            self.points.setdefault(point, (time, float(value)))
 
-    def _add_once(self, known: dict[str, str], entry: Entry, most: int) -> None:
+    def _add_once(self, known: dict[str, str], values: Mapping[str, str], attempt: str, most: int) -> None:
         """The first attempt's values stand; what a later one has instead is drift, and said in a tag."""
-        for name, value in entry["values"].items():
-            key, text = mlflow_key(name), str(value)[:most]
+        for name, value in values.items():
+            key, text = mlflow_key(name), value[:most]
             first = known.setdefault(key, text)
             if self._newest.setdefault(key, first) != text:
-                drift = f"{self.tags.get(f'drift/{key}', first)} → {text} ({attempt_of(entry)})"
+                drift = f"{self.tags.get(f'drift/{key}', first)} → {text} ({attempt})"
                 self.tags[f"drift/{key}"] = drift[-MAX_TAG_LENGTH:]
             self._newest[key] = text
 

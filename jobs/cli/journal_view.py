@@ -3,11 +3,13 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import singledispatchmethod
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from callbacks.shared import events
 from callbacks.shared.journal import Entry
 from jobs.evaluation.markdown import interval_text
 from jobs.evaluation.results import ModelResult, written_results
@@ -27,7 +29,7 @@ LEFT = {
 
 
 class Follower:
-    """Shows entries as they come."""
+    """Shows events as they come: a line or a bar for each kind that matters, nothing for the others."""
 
     def __init__(self, console: Console, progress: Progress) -> None:
         self._console, self._progress = console, progress
@@ -40,80 +42,106 @@ class Follower:
         for entry in entries:
             self._show(entry)
 
+    @singledispatchmethod
     def _show(self, entry: Entry) -> None:
-        match entry["event"]:
-            case "stage_started":
-                self._say(entry, f"[bold]{entry['stage']}[/] starts; its output: {entry['log']}")
-            case "stop_requested":
-                how = entry["signal"] or "Slurm's record"
-                self._say(entry, f"[yellow]{entry['cause'].replace('_', ' ')}[/] ({how}, {entry['phase']})")
-            case "stopped":
-                self._say(entry, f"step {entry['step']} is saved; the ranks leave")
-            case "left":
-                self._remove_bars()
-                self._say(entry, f"[bold]{entry['stage']}[/] {LEFT[entry['action']]}: {entry['reason']}")
-            case "save_failed":
-                self._say(entry, f"[red]{entry['checkpoint']} could not be written[/]: ", plain=entry["error"])
-            case "stage_finished":
-                self._remove_bars()
-                self._say(entry, f"[bold]{entry['stage']}[/] has finished{self._answered(entry)}")
-            case "stage_failed":
-                self._remove_bars()
-                self._say(entry, f"[bold red]{entry['stage']} failed[/]: ", plain=entry["message"])
-            case "prepared":
-                counts = (
-                    f"{entry['records']:,} records ({entry['positives']:,} positive, {entry['negatives']:,} negative)"
-                )
-                self._say(entry, f"{counts}, {entry['validation_records']:,} for validation")
-                if entry["leaked_validation_records"]:
-                    self._say(
-                        entry,
-                        f"[yellow]{entry['leaked_validation_records']:,} validation records stand in train too[/]",
-                    )
-            case "tokens_checked" if entry["too_long"]:
-                looked_at = f"of {entry['records']:,} records are longer than sequence_len, and are left out"
-                self._say(
-                    entry, f"[yellow]{entry['too_long']:,} {looked_at}[/] (the longest: {entry['longest']:,} tokens)"
-                )
-            case "training_began":
-                self._bar("train", entry["step"], entry["target_step"])
-                if entry["step"]:
-                    self._say(entry, f"goes on from step {entry['step']:,} of {entry['target_step']:,}")
-            case "progress":
-                self._bar(entry["what"], entry["done"], entry["total"])
-            case "part_began":
-                self._parts[entry["part"]] = (entry["done"], entry["records"])
-                which = f"[bold]{entry['model']}[/], shard {entry['shard'] + 1} of {entry['shards']}"
-                already = f", {entry['done']:,} of them answered already" if entry["done"] else ""
-                self._say(entry, f"{which}: {entry['records']:,} records{already}")
-                self._show_parts()
-            case "generated" if entry["seconds"] is not None:
-                done, records = self._parts.get(entry["part"], (0, entry["records"]))
-                self._parts[entry["part"]] = (done + entry["records"], records)
-                self._show_parts()
-            case "metrics":
-                self._show_metrics(entry)
-            case "checkpoint_torn":
-                self._say(
-                    entry, f"[yellow]{entry['checkpoint']} is torn[/] ({entry['reason']}): renamed {entry['renamed']}"
-                )
-            case "mlflow_failed":
-                self._say(entry, "[yellow]MLflow[/] does not answer, nothing is lost: ", plain=entry["error"])
-            case "mlflow_caught_up":
-                self._say(entry, "MLflow has everything again")
+        """Events of other kinds show nothing."""
 
-    def _show_metrics(self, entry: Entry) -> None:
-        values = entry["values"]
-        if "gen_json_parse_rate" in values:
-            scores = [f"{label} {values[name]:.3f}" for name, label in COLUMNS.items() if name in values]
-            self._say(entry, f"step {entry['step']}: {', '.join(scores)}")
+    @_show.register
+    def _(self, entry: events.StageStarted) -> None:
+        self._say(entry, f"[bold]{entry.stage}[/] starts; its output: {entry.log}")
+
+    @_show.register
+    def _(self, entry: events.StopRequested) -> None:
+        how = entry.signal or "Slurm's record"
+        self._say(entry, f"[yellow]{entry.cause.replace('_', ' ')}[/] ({how}, {entry.phase})")
+
+    @_show.register
+    def _(self, entry: events.Stopped) -> None:
+        self._say(entry, f"step {entry.step} is saved; the ranks leave")
+
+    @_show.register
+    def _(self, entry: events.Left) -> None:
+        self._remove_bars()
+        self._say(entry, f"[bold]{entry.stage}[/] {LEFT[entry.action]}: {entry.reason}")
+
+    @_show.register
+    def _(self, entry: events.SaveFailed) -> None:
+        self._say(entry, f"[red]{entry.checkpoint} could not be written[/]: ", plain=entry.error)
+
+    @_show.register
+    def _(self, entry: events.StageFinished) -> None:
+        self._remove_bars()
+        self._say(entry, f"[bold]{entry.stage}[/] has finished{self._answered(entry)}")
+
+    @_show.register
+    def _(self, entry: events.StageFailed) -> None:
+        self._remove_bars()
+        self._say(entry, f"[bold red]{entry.stage} failed[/]: ", plain=entry.message)
+
+    @_show.register
+    def _(self, entry: events.Prepared) -> None:
+        counts = f"{entry.records:,} records ({entry.positives:,} positive, {entry.negatives:,} negative)"
+        self._say(entry, f"{counts}, {entry.validation_records:,} for validation")
+        if leaked := entry.leaked_validation_records:
+            self._say(entry, f"[yellow]{leaked:,} validation records stand in train too[/]")
+
+    @_show.register
+    def _(self, entry: events.TokensChecked) -> None:
+        if entry.too_long:
+            looked_at = f"of {entry.records:,} records are longer than sequence_len, and are left out"
+            longest = f"(the longest: {entry.longest:,} tokens)"
+            self._say(entry, f"[yellow]{entry.too_long:,} {looked_at}[/] {longest}")
+
+    @_show.register
+    def _(self, entry: events.TrainingBegan) -> None:
+        self._bar("train", entry.step, entry.target_step)
+        if entry.step:
+            self._say(entry, f"goes on from step {entry.step:,} of {entry.target_step:,}")
+
+    @_show.register
+    def _(self, entry: events.Progress) -> None:
+        self._bar(entry.what, entry.done, entry.total)
+
+    @_show.register
+    def _(self, entry: events.PartBegan) -> None:
+        self._parts[entry.part] = (entry.done, entry.records)
+        which = f"[bold]{entry.model}[/], shard {entry.shard + 1} of {entry.shards}"
+        already = f", {entry.done:,} of them answered already" if entry.done else ""
+        self._say(entry, f"{which}: {entry.records:,} records{already}")
+        self._show_parts()
+
+    @_show.register
+    def _(self, entry: events.Generated) -> None:
+        if entry.seconds is None:  # `PartBegan` has counted them
+            return
+        done, records = self._parts.get(entry.part, (0, entry.records))
+        self._parts[entry.part] = (done + entry.records, records)
+        self._show_parts()
+
+    @_show.register
+    def _(self, entry: events.Metrics) -> None:
+        if "gen_json_parse_rate" in entry.values:
+            scores = [f"{label} {entry.values[name]:.3f}" for name, label in COLUMNS.items() if name in entry.values]
+            self._say(entry, f"step {entry.step}: {', '.join(scores)}")
         if "train" in self._bars:
-            self._loss = f"loss {values['loss']:.3f}" if "loss" in values else self._loss
-            self._progress.update(self._bars["train"], completed=entry["step"], note=self._loss)
+            self._loss = f"loss {entry.values['loss']:.3f}" if "loss" in entry.values else self._loss
+            self._progress.update(self._bars["train"], completed=entry.step, note=self._loss)
 
-    def _answered(self, entry: Entry) -> str:
+    @_show.register
+    def _(self, entry: events.CheckpointTorn) -> None:
+        self._say(entry, f"[yellow]{entry.checkpoint} is torn[/] ({entry.reason}): renamed {entry.renamed}")
+
+    @_show.register
+    def _(self, entry: events.MlflowFailed) -> None:
+        self._say(entry, "[yellow]MLflow[/] does not answer, nothing is lost: ", plain=entry.error)
+
+    @_show.register
+    def _(self, entry: events.MlflowCaughtUp) -> None:
+        self._say(entry, "MLflow has everything again")
+
+    def _answered(self, entry: events.StageFinished) -> str:
         """How many records a part that has finished has answered."""
-        done, records = self._parts.get(entry["part"], (0, 0)) if entry["stage"] == "evaluate" else (0, 0)
+        done, records = self._parts.get(entry.part, (0, 0)) if entry.stage == "evaluate" else (0, 0)
         return f": {done:,} of {records:,} records are answered" if records else ""
 
     def _show_parts(self) -> None:
@@ -131,9 +159,8 @@ class Follower:
         self._bars.clear()
 
     def _say(self, entry: Entry, text: str, plain: str = "") -> None:
-        self._console.print(
-            f"[dim]{time.strftime('%H:%M:%S', time.localtime(entry['time']))}[/] {text}", end="" if plain else "\n"
-        )
+        clock = time.strftime("%H:%M:%S", time.localtime(entry.time))
+        self._console.print(f"[dim]{clock}[/] {text}", end="" if plain else "\n")
         if plain:
             self._console.print(plain, markup=False, highlight=False)
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import typer
 
+from callbacks.shared import events
+from callbacks.shared.events import newest
 from callbacks.shared.journal import Entry, read_journal
 from jobs.slurm import commands as slurm
 from jobs.spec.errors import EXIT_TEMPORARY
@@ -68,7 +70,7 @@ def _run_in_foreground(spec: RunSpec, stages: Sequence[Stage]) -> int:
     from jobs.cli.journal_view import following
 
     typer.echo(f"run folder: {spec.paths.run_dir}")
-    login_journal(spec).event("foreground", host=os.uname().nodename, pid=os.getpid())
+    login_journal(spec).write(events.Foreground(host=os.uname().nodename, pid=os.getpid()))
     try:
         with following() as follow:
             exit_code = run_locally(spec, stages, follow)
@@ -114,7 +116,7 @@ def _where_to_look(spec: RunSpec, entries: list[Entry]) -> str:
 def _mlflow_place(spec: RunSpec, entries: list[Entry]) -> str:
     """Where to look; a run that is not there yet has no page of its own."""
     uri = spec.profile.tracking_uri
-    attached = [entry for entry in entries if entry["event"] == "mlflow_attached"]
+    attached = newest(entries, events.MlflowAttached)
     if uri.startswith("http") and attached:
-        return f"{uri}/#/experiments/{attached[-1]['experiment_id']}/runs/{attached[-1]['run_id']}"
+        return f"{uri}/#/experiments/{attached.experiment_id}/runs/{attached.run_id}"
     return f"{uri}/#/experiments" if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"

@@ -1,8 +1,9 @@
 """What generates: prompts in, answers out. One small protocol, and transformers behind it; needs torch."""
 
 import hashlib
+import pkgutil
 import resource
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +25,10 @@ class Engine(Protocol):
     pieces: int
     """Into how many pieces a batch is cut so that it fits into memory; an attempt that goes on begins with what was found."""
 
+    def __init__(self, spec: RunSpec, model: Path) -> None:
+        """Load the model of a folder, by the settings of `regrow.evaluate`."""
+        ...
+
     def batches(self, prompts: Sequence[str]) -> list[list[int]]:
         """Indices of the prompts in the batches in which they are best given to `generate`."""
         ...
@@ -34,6 +39,11 @@ class Engine(Protocol):
 
     def peak_memory_gib(self) -> float:
         """The most memory that was in use at once: of the GPU, or without one, of the process."""
+        ...
+
+    @property
+    def sampling(self) -> Mapping[str, Any] | None:
+        """What the answers are drawn with; None: greedy."""
         ...
 
 
@@ -106,6 +116,28 @@ def token_batches(lengths: Sequence[int], max_new_tokens: int, budget: int) -> l
             most = max(1, budget // (lengths[index] + max_new_tokens))
         batches[-1].append(index)
     return batches
+
+
+ENGINES: dict[str, type[Engine]] = {"transformers": TransformersEngine}
+
+
+def engine_class(name: str) -> type[Engine]:
+    """The engine that `regrow.evaluate.engine` names.
+
+    Raises:
+        ValueError: there is no such engine, and no class of that dotted path.
+    """
+    if name in ENGINES:
+        return ENGINES[name]
+    try:
+        found: type[Engine] = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        known = ", ".join(ENGINES)
+        raise ValueError(
+            f"regrow.evaluate.engine: {name} cannot be imported: {error}\n"
+            f"hint: write {known}, or the dotted path of a class that the nodes can import"
+        ) from None
+    return found
 
 
 def sampling_of(spec: RunSpec) -> dict[str, Any] | None:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.interpreter import run_to_the_end, uncollected
-from callbacks.shared.journal import JOURNAL_ENV, Entry, Journal, read_journal
+from callbacks.shared.journal import JOURNAL_ENV, Journal, read_journal
 from callbacks.shared.prompts import load_records
 from jobs.evaluation.parts import (
     Part,
@@ -32,9 +34,8 @@ def main() -> None:
     try:
         generate_part()
     except Exception as error:
-        Journal.of_writer(own_environment(JOURNAL_ENV), "error").event(
-            "error", type=type(error).__name__, message=str(error)
-        )
+        said = events.Error(type=type(error).__name__, message=str(error))
+        Journal.of_writer(own_environment(JOURNAL_ENV), "error").write(said)
         traceback.print_exc()
         raise SystemExit(
             EXIT_CONFIG if isinstance(error, ValueError | KeyError | FileNotFoundError) else EXIT_FAILED
@@ -44,7 +45,7 @@ def main() -> None:
 def generate_part() -> None:
     """Load what the arguments name, and generate."""
     with uncollected():
-        from jobs.evaluation.engine import TransformersEngine
+        from jobs.evaluation.engine import engine_class
 
     spec = RunSpec.load(Path(sys.argv[1]))
     part, records = part_of_evaluation(spec, int(sys.argv[2])), records_file(spec)
@@ -52,9 +53,10 @@ def generate_part() -> None:
     trained_by = spec_of_model(spec, part.model)
     template = prompt_format(trained_by)
     prompts = [template.prompt(record) for record in load_records(records)]
-    engine = TransformersEngine(with_settings_of(trained_by, spec), Path(part.model.path))
+    make_engine = engine_class(spec.regrow.evaluate.engine)
+    engine = make_engine(with_settings_of(trained_by, spec), Path(part.model.path))
     journal = Journal.of_writer(own_environment(JOURNAL_ENV), "generate")
-    said = [e for e in read_journal(spec.paths.journal) if e["event"] == "generated" and e["part"] == part.number]
+    said = [entry for entry in only(read_journal(spec.paths.journal), events.Generated) if entry.part == part.number]
     settings = {"max_new_tokens": spec.regrow.evaluate.max_new_tokens, "sampling": engine.sampling or "greedy"}
     generate(part, prompts, engine, journal, said, settings)
 
@@ -64,7 +66,7 @@ def generate(
     prompts: Sequence[str],
     engine: "Engine",
     journal: Journal,
-    said: Sequence[Entry],
+    said: Sequence[events.Generated],
     settings: dict[str, Any],
 ) -> None:
     """Answer what is not answered yet, batch by batch; each batch is on disk before the journal says so.
@@ -76,11 +78,19 @@ def generate(
     """
     file, mine = ShardFile(part.file), shard_of([len(prompt) for prompt in prompts], part.shard, part.shards)
     batches = [[mine[index] for index in batch] for batch in engine.batches([prompts[index] for index in mine])]
-    engine.pieces = max((int(entry["pieces"]) for entry in said), default=1)
+    engine.pieces = max((entry.pieces for entry in said), default=1)
     with file.resumed(batches, prompts) as (found, writer):
-        journal.event("part_began", part=part.number, model=part.model.name, shard=part.shard, shards=part.shards,
-                      records=len(mine), done=sum(map(len, found)))  # fmt: skip
-        for number in sorted(set(range(len(found))) - {entry["batch"] for entry in said}):
+        journal.write(
+            events.PartBegan(
+                part=part.number,
+                model=part.model.name,
+                shard=part.shard,
+                shards=part.shards,
+                records=len(mine),
+                done=sum(map(len, found)),
+            )
+        )
+        for number in sorted(set(range(len(found))) - {entry.batch for entry in said}):
             _say(journal, part, number, [line["tokens"] for line in found[number]], None, engine)
         for number, batch in list(enumerate(batches))[len(found) :]:
             started = time.monotonic()
@@ -89,14 +99,22 @@ def generate(
             writer.append(batch, answers)
             _say(journal, part, number, [answer.tokens for answer in answers], seconds, engine)
     file.finish(batches, prompts, settings)
-    journal.event("part_generated", part=part.number, peak_memory_gib=engine.peak_memory_gib())
+    journal.write(events.PartGenerated(part=part.number, peak_memory_gib=engine.peak_memory_gib()))
 
 
 def _say(
     journal: Journal, part: Part, batch: int, tokens: Sequence[int], seconds: float | None, engine: "Engine"
 ) -> None:
-    journal.event("generated", part=part.number, batch=batch, records=len(tokens), tokens=sum(tokens), seconds=seconds,
-                  pieces=engine.pieces)  # fmt: skip
+    journal.write(
+        events.Generated(
+            part=part.number,
+            batch=batch,
+            records=len(tokens),
+            tokens=sum(tokens),
+            seconds=seconds,
+            pieces=engine.pieces,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.journal import Entry, read_journal
 from callbacks.shared.manifest import write_atomically
 from callbacks.shared.predictions import Row, json_text, prediction_row, read_rows, write_rows
@@ -72,9 +74,8 @@ def written_results(spec: RunSpec) -> list[ModelResult]:
 def _result(spec: RunSpec, model: EvaluatedModel, parts: list[Part], entries: list[Entry]) -> ModelResult:
     rows, paths = merged_rows(spec, model, parts), spec.paths.evaluation(model.name)
     numbers = {part.number for part in parts}
-    finished = [entry["time"] for entry in entries if entry["event"] == "stage_finished" and entry["stage"] == "evaluate"
-                and entry["part"] in numbers]  # fmt: skip
-    finished_at = float(max(finished, default=0.0))
+    finished = [entry for entry in only(entries, events.StageFinished) if entry.stage == "evaluate"]
+    finished_at = max((entry.time for entry in finished if entry.part in numbers), default=0.0)
     scores = {"model": model.model_dump(), "finished_at": finished_at} | score_predictions(rows, spec.regrow.target)
     scores["speed"] = generation_speed(entries, numbers)
     write_rows(paths.predictions, rows)
@@ -101,13 +102,13 @@ def merged_rows(spec: RunSpec, model: EvaluatedModel, parts: list[Part]) -> list
 
 def generation_speed(entries: list[Entry], parts: set[int]) -> dict[str, float | None]:
     """Tokens and records a second of one job, and the most memory that one had in use, by the journal."""
-    mine = [entry for entry in entries if entry.get("part") in parts]
-    batches = [entry for entry in mine if entry["event"] == "generated" and entry["seconds"]]
-    seconds = sum(entry["seconds"] for entry in batches)
-    peaks = [entry["peak_memory_gib"] for entry in mine if entry["event"] == "part_generated"]
+    batches = [entry for entry in only(entries, events.Generated) if entry.part in parts and entry.seconds]
+    seconds = sum(entry.seconds or 0.0 for entry in batches)
+    ended = [entry for entry in only(entries, events.PartGenerated) if entry.part in parts]
+    peaks = [entry.peak_memory_gib for entry in ended if entry.peak_memory_gib is not None]
     return {
-        "tokens_per_second": sum(entry["tokens"] for entry in batches) / seconds if seconds else None,
-        "records_per_second": sum(entry["records"] for entry in batches) / seconds if seconds else None,
+        "tokens_per_second": sum(entry.tokens for entry in batches) / seconds if seconds else None,
+        "records_per_second": sum(entry.records for entry in batches) / seconds if seconds else None,
         "peak_memory_gib": max(peaks, default=None),
     }
 

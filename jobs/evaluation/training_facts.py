@@ -5,13 +5,18 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeGuard
 
+from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.journal import Entry, read_journal
 from jobs.history.progress import finished_step
 from jobs.spec.run_spec import RunSpec
 
 PLACES = ("output_dir", "dataset_prepared_path", "auto_resume_from_checkpoints")
 """Keys of the resolved config that say where, not what."""
+
+LOGGED = (events.Metrics, events.Saved)
 
 
 @dataclass(frozen=True)
@@ -41,16 +46,16 @@ class TrainingFacts:
 def training_facts(spec: RunSpec) -> TrainingFacts:
     """Read a run's journal and its final weights."""
     entries = read_journal(spec.paths.journal)
-    sizes = [int(entry["world_size"]) for entry in entries if entry["event"] == "ranks_started"]
-    peaks = [entry["values"].get("memory/max_allocated_GiB") for entry in entries if entry["event"] == "metrics"]
+    sizes = [entry.world_size for entry in only(entries, events.RanksStarted)]
+    peaks = [entry.values.get("memory/max_allocated_GiB") for entry in only(entries, events.Metrics)]
     return TrainingFacts(
         run_uuid=spec.run_uuid,
         has_trained=bool(sizes),
         finished_step=finished_step(entries),
-        has_failed=any(entry["event"] == "stage_failed" and entry["stage"] == "train" for entry in entries),
+        has_failed=any(entry.stage == "train" for entry in only(entries, events.StageFailed)),
         world_size=sizes[-1] if sizes else None,
-        steps_per_second=_rate(entries, lambda entry: float(entry["step"])),
-        tokens_per_second=_rate(entries, lambda entry: float(entry["values"].get("tokens/total", 0))),
+        steps_per_second=_rate(entries, lambda entry: entry.step),
+        tokens_per_second=_rate(entries, lambda entry: entry.values.get("tokens/total", 0.0)),
         peak_memory_gib=max(filter(None, peaks), default=None),
         gpu=spec.profile.gpu.name if spec.profile.gpu else None,
         config=_config_digest(spec),
@@ -58,16 +63,20 @@ def training_facts(spec: RunSpec) -> TrainingFacts:
     )
 
 
-def _rate(entries: list[Entry], amount: Callable[[Entry], float]) -> float | None:
+def _rate(entries: list[Entry], amount: Callable[[events.Metrics], float]) -> float | None:
     """How much an amount grew a second, over neighbouring logs of one process that have only training between them."""
     grown = seconds = 0.0
-    for writer in dict.fromkeys(entry["writer"] for entry in entries if entry["event"] == "training_began"):
-        mine = [entry for entry in entries if entry["writer"] == writer and entry["event"] in ("metrics", "saved")]
+    for writer in dict.fromkeys(entry.writer for entry in only(entries, events.TrainingBegan)):
+        mine = [entry for entry in entries if entry.writer == writer and isinstance(entry, LOGGED)]
         for before, after in pairwise(mine):
-            if all("loss" in entry.get("values", ()) for entry in (before, after)):
+            if _has_loss(before) and _has_loss(after):
                 grown += amount(after) - amount(before)
-                seconds += after["time"] - before["time"]
+                seconds += after.time - before.time
     return grown / seconds if grown > 0 and seconds > 0 else None
+
+
+def _has_loss(entry: Entry) -> TypeGuard[events.Metrics]:
+    return isinstance(entry, events.Metrics) and "loss" in entry.values
 
 
 def _config_digest(spec: RunSpec) -> str:

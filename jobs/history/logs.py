@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from callbacks.shared.journal import Entry, JournalReader, attempt_of
+from callbacks.shared import events
+from callbacks.shared.events import only
+from callbacks.shared.journal import Entry, JournalReader
 from jobs.spec.errors import ConfigError
 from jobs.spec.find import typed_name
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
 
 POLL_SECONDS = 0.5
-LEFT = frozenset({"left", "stage_finished", "stage_failed"})
+LEFT = (events.Left, events.StageFinished, events.StageFailed)
 """Events with which an attempt ends."""
 
 
@@ -62,12 +64,10 @@ def attempt_logs(entries: Sequence[Entry]) -> list[AttemptLog]:
     """Of every attempt, oldest first."""
     found: list[AttemptLog] = []
     counted: Counter[tuple[Stage, int]] = Counter()
-    for entry in entries:
-        if entry["event"] == "stage_started":
-            stage, part = entry["stage"], entry["part"]
-            counted[stage, part] += 1
-            log = Path(entry["log"])
-            found.append(AttemptLog(stage, part, counted[stage, part], entry["job_id"], entry["host"], log))
+    for entry in only(entries, events.StageStarted):
+        counted[entry.stage, entry.part] += 1
+        number = counted[entry.stage, entry.part]
+        found.append(AttemptLog(entry.stage, entry.part, number, entry.job_id, entry.host, Path(entry.log)))
     return found
 
 
@@ -132,23 +132,24 @@ class LogFollower:
         """Whether what is wanted has come to its end: the attempt, every part of the stage, or the report, which is the last."""
         if self._wanted.attempt is not None:
             names = {log.path.stem for log in attempt_logs(self._entries) if self._wanted.fits(log)}
-            return any(attempt_of(entry) in names and entry["event"] in LEFT for entry in self._entries)
+            return any(entry.attempt_name in names and isinstance(entry, LEFT) for entry in self._entries)
         stage = self._wanted.stage or "report"
         wanted = range(self._spec.parts(stage)) if self._wanted.array_task is None else [self._wanted.array_task]
         newest = _newest_marks(self._entries, stage)
-        return all(newest.get(part) in ("stage_finished", "stage_failed") for part in wanted)
+        return all(isinstance(newest.get(part), events.StageFinished | events.StageFailed) for part in wanted)
 
 
-def _newest_marks(entries: Sequence[Entry], stage: Stage) -> dict[int, str]:
+def _newest_marks(entries: Sequence[Entry], stage: Stage) -> dict[int, Entry]:
     """Of each part of the stage, what was last heard: that it was submitted, started, finished, failed."""
-    newest: dict[int, str] = {}
+    newest: dict[int, Entry] = {}
     for entry in entries:
-        if entry["event"] == "foreground":  # the stages that are not done begin again; the report always does
-            newest = {part: mark for part, mark in newest.items() if mark == "stage_finished" and stage != "report"}
-        elif (
-            entry["event"] in ("submitted", "stage_started", "stage_finished", "stage_failed")
-            and entry["stage"] == stage
-        ):
-            parts = entry.get("parts", [0]) if entry["event"] == "submitted" else [entry["part"]]
-            newest |= dict.fromkeys(parts, entry["event"])
+        match entry:
+            case events.Foreground():  # the stages that are not done begin again; the report always does
+                is_kept = stage != "report"
+                newest = {part: mark for part, mark in newest.items()
+                          if is_kept and isinstance(mark, events.StageFinished)}  # fmt: skip
+            case events.Submitted() if entry.stage == stage:
+                newest |= dict.fromkeys(entry.parts, entry)
+            case events.StageStarted() | events.StageFinished() | events.StageFailed() if entry.stage == stage:
+                newest[entry.part] = entry
     return newest

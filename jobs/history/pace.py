@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from callbacks.shared.journal import Entry, attempt_of
+from callbacks.shared import events
+from callbacks.shared.events import newest, only
+from callbacks.shared.journal import Entry
 
 RECENT = 50
 """Logged steps, or batches, that make up the pace."""
@@ -31,27 +33,26 @@ def pace(entries: list[Entry], stage: str) -> Pace:
 
 def _of_training(entries: list[Entry]) -> Pace:
     """At the pace of the newest attempt, evaluations and saves included."""
-    began = [entry for entry in entries if entry["event"] == "training_began"]
+    began = newest(entries, events.TrainingBegan)
     if not began:
         return Pace(None, None, None)
-    attempt, target = attempt_of(began[-1]), int(began[-1]["target_step"])
-    logged = [entry for entry in entries if entry["event"] == "metrics" and attempt_of(entry) == attempt]
-    marks = [(float(entry["time"]), int(entry["step"])) for entry in [began[-1], *logged][-RECENT:]]
-    return _pace(marks, marks[-1][1], target)
+    logged = [entry for entry in only(entries, events.Metrics) if entry.attempt_name == began.attempt_name]
+    known = [(began.time, began.step), *((entry.time, entry.step) for entry in logged)]
+    marks = known[-RECENT:]
+    return _pace(marks, marks[-1][1], began.target_step)
 
 
 def _of_evaluation(entries: list[Entry]) -> Pace:
     """All jobs of the evaluation together."""
-    parts = {entry["part"]: entry for entry in entries if entry["event"] == "part_began"}
+    parts = {entry.part: entry for entry in only(entries, events.PartBegan)}
     if not parts:
         return Pace(None, None, None)
-    done, marks = sum(int(entry["done"]) for entry in parts.values()), []
-    began_at = {part: float(entry["time"]) for part, entry in parts.items()}
-    for entry in entries:
-        if entry["event"] == "generated" and entry["time"] >= began_at.get(entry["part"], 0.0):
-            done += int(entry["records"])
-            marks.append((float(entry["time"]), done))
-    return _pace(marks[-RECENT:], done, sum(int(entry["records"]) for entry in parts.values()))
+    done, marks = sum(entry.done for entry in parts.values()), []
+    for entry in only(entries, events.Generated):
+        if entry.part not in parts or entry.time >= parts[entry.part].time:
+            done += entry.records
+            marks.append((entry.time, done))
+    return _pace(marks[-RECENT:], done, sum(entry.records for entry in parts.values()))
 
 
 def _pace(marks: list[tuple[float, int]], done: int, target: int) -> Pace:

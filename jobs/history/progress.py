@@ -1,5 +1,7 @@
 """What of a run is done, by its journal."""
 
+from callbacks.shared import events
+from callbacks.shared.events import newest, only
 from callbacks.shared.journal import Entry
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
@@ -7,11 +9,11 @@ from jobs.spec.stages import Stage
 
 def finished_parts(entries: list[Entry], stage: Stage) -> set[int]:
     """The parts of a stage that are done; a report is, until something else was done after it."""
-    finished = [entry for entry in entries if entry["event"] == "stage_finished"]
+    finished = only(entries, events.StageFinished)
     if stage == "report":
-        others = [index for index, entry in enumerate(finished) if entry["stage"] != stage]
+        others = [index for index, entry in enumerate(finished) if entry.stage != stage]
         finished = finished[others[-1] + 1 :] if others else finished
-    return {int(entry["part"]) for entry in finished if entry["stage"] == stage}
+    return {entry.part for entry in finished if entry.stage == stage}
 
 
 def parts_left(spec: RunSpec, entries: list[Entry], stage: Stage) -> list[int]:
@@ -27,18 +29,18 @@ def stages_finished(spec: RunSpec, entries: list[Entry]) -> list[Stage]:
 
 def finished_step(entries: list[Entry]) -> int | None:
     """The step at which training finished; None: it has not."""
-    steps = [int(entry["step"]) for entry in entries if entry["event"] == "finished"]
-    return steps[-1] if steps else None
+    finished = newest(entries, events.Finished)
+    return finished.step if finished else None
 
 
 def saved_step(entries: list[Entry]) -> int | None:
     """The newest step that was saved; None: none yet."""
-    return max((int(entry["step"]) for entry in entries if entry["event"] == "saved"), default=None)
+    return max((entry.step for entry in only(entries, events.Saved)), default=None)
 
 
 def generated_records(entries: list[Entry], part: int) -> int:
     """How many records of a part of the evaluation have their answer on disk."""
-    return sum(int(entry["records"]) for entry in entries if entry["event"] == "generated" and entry["part"] == part)
+    return sum(entry.records for entry in only(entries, events.Generated) if entry.part == part)
 
 
 def reached(entries: list[Entry], stage: Stage, part: int) -> int | None:

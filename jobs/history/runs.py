@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
 
 from callbacks.shared.journal import Entry, JournalReader
 from callbacks.shared.mlflow_process import MLFLOW_WRITER
-from jobs.history.status import ENDED, RunStatus, ended_status, newest_jobs, run_status
+from jobs.history.run_state import ended_status, newest_jobs, run_status
+from jobs.history.status import ENDED, RunStatus
 from jobs.slurm import commands as slurm
 from jobs.spec.errors import ConfigError
 from jobs.spec.paths import RunPaths
@@ -36,7 +37,7 @@ class _Known:
     def read(self) -> None:
         new = self.reader.new_entries()
         if self.entries and new:
-            new = sorted([*self.entries, *new], key=itemgetter("time"))
+            new = sorted([*self.entries, *new], key=attrgetter("time"))
         self.entries = new or self.entries
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.journal import Entry
 from jobs.spec.stages import Stage
 
@@ -31,22 +33,22 @@ class Submission:
 
 def submissions(entries: list[Entry]) -> list[Submission]:
     """Everything that was submitted, oldest first."""
-    return [_submission(entry) for entry in entries if entry["event"] == "submitted"]
+    return [_submission(entry) for entry in only(entries, events.Submitted)]
 
 
 def current(entries: list[Entry], stage: Stage) -> list[Submission]:
     """A stage's submissions since somebody last typed submit or resume."""
-    return [_submission(entry) for entry in since_typed(entries, stage)
-            if entry["event"] == "submitted" and entry["stage"] == stage]  # fmt: skip
+    since = only(since_typed(entries, stage), events.Submitted)
+    return [_submission(entry) for entry in since if entry.stage == stage]
 
 
 def since_typed(entries: list[Entry], stage: Stage) -> list[Entry]:
     """The entries since somebody last submitted or resumed the stage: budgets start anew there."""
-    typed = [entry for entry in entries if is_typed(entry) and entry.get("stage", stage) == stage]
+    typed = [index for index, entry in enumerate(entries) if is_typed(entry) and _concerns(entry, stage)]
     if not typed:
         return entries
-    first = next(entry for entry in typed if entry.get("writer") == typed[-1].get("writer"))
-    return entries[entries.index(first) :]
+    first = next(index for index in typed if entries[index].writer == entries[typed[-1]].writer)
+    return entries[first:]
 
 
 def job_ids(entries: list[Entry]) -> list[str]:
@@ -67,21 +69,30 @@ def has_successor(entries: list[Entry], job_id: str) -> bool:
 
 def part_of(entries: list[Entry], job_id: str) -> int:
     """The part that a job does, as it has said itself, or who submitted it."""
-    said = [entry["part"] for entry in entries if entry["event"] == "stage_started" and entry["job_id"] == job_id]
+    said = [entry.part for entry in only(entries, events.StageStarted) if entry.job_id == job_id]
     submitted = [found.job_parts[job_id] for found in submissions(entries) if job_id in found.job_parts]
-    return int([*said, *submitted, 0][0])
+    return [*said, *submitted, 0][0]
 
 
 def is_cancelled(entries: list[Entry]) -> bool:
     """Whether `regrow cancel` was typed, or Ctrl-C where it runs, and neither submit nor resume since."""
-    typed = [entry for entry in entries if entry["event"] == "cancel_requested" or is_typed(entry)]
-    return bool(typed) and typed[-1]["event"] == "cancel_requested"
+    typed = [entry for entry in entries if isinstance(entry, events.CancelRequested) or is_typed(entry)]
+    return bool(typed) and isinstance(typed[-1], events.CancelRequested)
 
 
 def is_typed(entry: Entry) -> bool:
     """Whether somebody has submitted or resumed: to Slurm, stage by stage, or in the foreground of this machine, all at once."""
-    return entry["event"] == "foreground" or (entry["event"] == "submitted" and "successor_of" not in entry)
+    match entry:
+        case events.Foreground() | events.Submitted(successor_of=None):
+            return True
+        case _:
+            return False
 
 
-def _submission(entry: Entry) -> Submission:
-    return Submission(entry["stage"], entry["job_id"], tuple(entry.get("parts", [0])), entry.get("successor_of"))
+def _concerns(entry: Entry, stage: Stage) -> bool:
+    """Whether what somebody has typed starts the stage; in the foreground, all stages that are not done."""
+    return not isinstance(entry, events.Submitted) or entry.stage == stage
+
+
+def _submission(entry: events.Submitted) -> Submission:
+    return Submission(entry.stage, entry.job_id, entry.parts, entry.successor_of)

@@ -4,9 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 
-from callbacks.shared.journal import Entry, attempt_of
+from callbacks.shared import events
+from callbacks.shared.events import only
+from callbacks.shared.journal import Entry
 from callbacks.shared.mlflow_process import MLFLOW_WRITER
 from jobs.spec.stages import STAGES, Stage
+
+ENDS = (events.StageFinished, events.Left)
+"""With which an attempt ends that can still speak."""
+STEPPING = (events.Metrics, events.Saved, events.Stopped, events.TrainingEnded)
+"""What a training says from its first step to its last."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +78,13 @@ def attempt_times(entries: list[Entry]) -> list[AttemptTimes]:
     """All attempts, in the order of their start."""
     of_attempt = _by_attempt(entries)
     ready = _Ready(of_attempt)
-    began = [(attempt_of(entry), entry) for entry in entries if entry["event"] == "training_began"]
+    began = only(entries, events.TrainingBegan)
     found = []
     for entry in entries:
-        if entry["event"] == "stage_started":
-            mine = of_attempt[_name(entry)]
-            later = [
-                int(other["step"]) for name, other in began if name != _name(entry) and other["time"] > entry["time"]
-            ]
-            found.append(_times(entry, mine, ready.since(entry), later[:1]))
+        if isinstance(entry, events.StageStarted):
+            name = _name(entry)
+            later = [other.step for other in began if other.attempt_name != name and other.time > entry.time]
+            found.append(_times(entry, of_attempt[name], ready.since(entry), later[:1]))
         ready.note(entry)
     return found
 
@@ -89,13 +94,11 @@ def _by_attempt(entries: list[Entry]) -> dict[str, list[Entry]]:
     found: dict[str, list[Entry]] = {}
     of_writer: dict[str, list[Entry]] = {}
     for entry in entries:
-        writer = entry["writer"]
-        if writer not in of_writer:
-            attempt, _, name = writer.rpartition("-")
-            of_writer[writer] = (
-                [] if name == MLFLOW_WRITER else found.setdefault(attempt, [])
-            )  # it outlives its attempt
-        of_writer[writer].append(entry)
+        if entry.writer not in of_writer:
+            attempt, _, name = entry.writer.rpartition("-")
+            is_mlflow = name == MLFLOW_WRITER  # it outlives its attempt
+            of_writer[entry.writer] = [] if is_mlflow else found.setdefault(attempt, [])
+        of_writer[entry.writer].append(entry)
     return found
 
 
@@ -130,80 +133,85 @@ class _Ready:
         self._newest: dict[tuple[str, int], str] = {}
 
     def note(self, entry: Entry) -> None:
-        match entry["event"]:
-            case "submitted":
-                self._submitted[entry["stage"]] = entry["time"]
-            case "stage_finished":
-                self._finished[entry["stage"]] = entry["time"]
-            case "stage_started":
-                self._newest[entry["stage"], entry["part"]] = _name(entry)
+        match entry:
+            case events.Submitted():
+                self._submitted[entry.stage] = entry.time
+            case events.StageFinished():
+                self._finished[entry.stage] = entry.time
+            case events.StageStarted():
+                self._newest[entry.stage, entry.part] = _name(entry)
 
-    def since(self, start: Entry) -> float:
+    def since(self, start: events.StageStarted) -> float:
         """Its submission, the end of the stage that it waited for, or of the attempt before: the last of these."""
-        stage = start["stage"]
-        waited_for = STAGES[: STAGES.index(stage)][-1:]
-        times = [self._submitted.get(stage), *(self._finished.get(other) for other in waited_for)]
-        before = self._newest.get((stage, start["part"]))
-        times.append(self._of_attempt[before][-1]["time"] if before else None)
-        return max((time for time in times if time is not None), default=float(start["time"]))
+        waited_for = STAGES[: STAGES.index(start.stage)][-1:]
+        times = [self._submitted.get(start.stage), *(self._finished.get(other) for other in waited_for)]
+        before = self._newest.get((start.stage, start.part))
+        times.append(self._of_attempt[before][-1].time if before else None)
+        return max((time for time in times if time is not None), default=start.time)
 
 
-def _name(start: Entry) -> str:
-    return f"{start['stage']}-{start['job_id']}-{start['attempt']}"
+def _name(start: events.StageStarted) -> str:
+    return f"{start.stage}-{start.job_id}-{start.attempt}"
 
 
-def _times(start: Entry, mine: list[Entry], ready_since: float, following: list[int]) -> AttemptTimes:
+def _times(start: events.StageStarted, mine: list[Entry], ready_since: float, following: list[int]) -> AttemptTimes:
     """One attempt. `following`: the step at which the next training began, if there is one."""
-    last = next((entry for entry in reversed(mine) if entry["event"] in ("stage_finished", "left")), mine[-1])
-    endings = {"stage_finished": "finished", "left": last.get("cause", "")}
-    began = [entry for entry in mine if entry["event"] == "training_began"]
-    stepped = [entry for entry in mine if entry["event"] == "metrics" and "loss" in entry["values"]]
-    first = int(began[0]["step"]) if began else None
-    reached = max([int(entry["step"]) for entry in [*began, *stepped]], default=None) if began else None
-    allocated = _of_training(mine, last, _kept(first, reached, following)) if began else _of_others(start, mine, last)
+    last = next((entry for entry in reversed(mine) if isinstance(entry, ENDS)), mine[-1])
+    began = next(iter(only(mine, events.TrainingBegan)), None)
+    steps = [entry.step for entry in only(mine, events.Metrics) if "loss" in entry.values]
+    reached = max([began.step, *steps]) if began else None
+    kept = _kept(began.step if began else None, reached, following)
+    allocated = _of_training(mine, began, last, kept) if began else _of_others(start, mine, last)
     return AttemptTimes(
-        stage=start["stage"],
-        part=start["part"],
-        job_id=start["job_id"],
-        attempt=start["attempt"],
-        host=start["host"],
-        started_at=start["time"],
-        ended_at=last["time"],
-        ending=endings.get(last["event"], "unknown"),
-        first_step=first,
+        stage=start.stage,
+        part=start.part,
+        job_id=start.job_id,
+        attempt=start.attempt,
+        host=start.host,
+        started_at=start.time,
+        ended_at=last.time,
+        ending=_ending(last),
+        first_step=began.step if began else None,
         last_step=reached,
-        spent=Spent(queued=max(0.0, start["time"] - ready_since)) + allocated,
+        spent=Spent(queued=max(0.0, start.time - ready_since)) + allocated,
     )
 
 
-def _of_others(start: Entry, mine: list[Entry], last: Entry) -> Spent:
+def _ending(last: Entry) -> str:
+    match last:
+        case events.StageFinished():
+            return "finished"
+        case events.Left():
+            return last.cause
+        case _:
+            return "unknown"
+
+
+def _of_others(start: events.StageStarted, mine: list[Entry], last: Entry) -> Spent:
     """A stage that trains nothing: an evaluation's answers, or all of it."""
-    began = next((entry["time"] for entry in mine if entry["event"] == "part_began"), None)
-    if start["stage"] != "evaluate" and start["stage"] != "train":
-        return Spent(productive=last["time"] - start["time"])
+    began = next((entry.time for entry in only(mine, events.PartBegan)), None)
+    if start.stage not in ("evaluate", "train"):
+        return Spent(productive=last.time - start.time)
     if began is None:
-        return Spent(starting=last["time"] - start["time"])
-    batches = [entry for entry in mine if entry["event"] == "generated"]
-    productive = sum(entry["seconds"] or 0.0 for entry in batches)
-    return Spent(starting=began - start["time"], productive=productive, leaving=last["time"] - began - productive)
+        return Spent(starting=last.time - start.time)
+    productive = sum(entry.seconds or 0.0 for entry in only(mine, events.Generated))
+    return Spent(starting=began - start.time, productive=productive, leaving=last.time - began - productive)
 
 
-def _of_training(mine: list[Entry], last: Entry, kept: float) -> Spent:
+def _of_training(mine: list[Entry], began: events.TrainingBegan, last: Entry, kept: float) -> Spent:
     """A training. `kept`: the share of its steps that no later attempt has done again."""
-    started, began = mine[0]["time"], next(entry["time"] for entry in mine if entry["event"] == "training_began")
-    stepping = [entry["time"] for entry in mine if entry["event"] in ("metrics", "saved", "stopped", "training_ended")]
-    end = max(stepping, default=began)
-    values = [entry["values"] for entry in mine if entry["event"] == "metrics"]
+    end = max((entry.time for entry in mine if isinstance(entry, STEPPING)), default=began.time)
+    values = [entry.values for entry in only(mine, events.Metrics)]
     evaluating = float(sum(each.get("eval_runtime", 0) + each.get("gen_seconds", 0) for each in values))
-    saving = float(sum(entry["seconds"] for entry in mine if entry["event"] == "saved"))
-    stepped = max(0.0, end - began - evaluating - saving)
+    saving = float(sum(entry.seconds for entry in only(mine, events.Saved)))
+    stepped = max(0.0, end - began.time - evaluating - saving)
     return Spent(
-        starting=began - started,
+        starting=began.time - mine[0].time,
         productive=kept * stepped,
         replayed=(1 - kept) * stepped,
         evaluating=evaluating,
         saving=saving,
-        leaving=last["time"] - end,
+        leaving=last.time - end,
     )
 
 

@@ -6,15 +6,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import submitit
 
-from callbacks.shared.journal import Journal, read_journal
+from callbacks.shared import events
+from callbacks.shared.events import only
+from callbacks.shared.journal import Entry, Journal, read_journal
 from jobs.node.children import Children, next_signal, pending_stop
 from jobs.node.commands import Command
 from jobs.node.lease import HEARTBEAT_SECONDS, Lease
 from jobs.node.requeue_policy import FINAL, Cause, stop_cause
 from jobs.slurm import commands as slurm
+from jobs.slurm.commands import JobRecord
 from jobs.spec.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_TEMPORARY
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage, StageJob
@@ -85,6 +89,10 @@ class Attempt:
     def log(self) -> Path:
         return self.spec.paths.log(self.name)
 
+    def entries(self) -> list[Entry]:
+        """What the writers of this attempt have said so far."""
+        return read_journal(self.spec.paths.journal, of=self.name)
+
     def run(self, commands: Sequence[Command], stop_file: Path | None = None) -> None:
         """Start the commands together and wait; if one fails, the others are ended.
 
@@ -118,13 +126,16 @@ class Attempt:
 
     def look_for_preemption(self) -> None:
         """A signal that came before the job step was there has reached nobody: ask once."""
-        record = slurm.job_record(self.job_id) if self.in_slurm else None
+        record = self.record()
         if record and record.preempt_time and self.stop_cause is None:
             self._note_stop(None)
 
-    def cause_now(self, number: signal.Signals | None = None) -> Cause:
-        """Why the attempt must stop, by the job's record at this moment. `number`: the signal that came."""
-        record = slurm.job_record(self.job_id) if self.in_slurm else None
+    def record(self) -> JobRecord | None:
+        """What Slurm says of the job at this moment; None: it is not Slurm's, or nobody can be asked."""
+        return slurm.job_record(self.job_id) if self.in_slurm else None
+
+    def cause_by(self, record: JobRecord | None, number: signal.Signals | None = None) -> Cause:
+        """Why the attempt must stop, by the job's record. `number`: the signal that came."""
         parameters = self.spec.profile.parameters(self.stage)
         limit = parameters.get("timeout_min")
         return stop_cause(
@@ -160,21 +171,20 @@ class Attempt:
         if not has_begun:
             children.end()
 
-    def _note_stop(self, number: signal.Signals | None, phase: str = "starting") -> None:
-        came, cause = time.time(), self.cause_now(number)
+    def _note_stop(self, number: signal.Signals | None, phase: Literal["starting", "training"] = "starting") -> None:
+        came, cause = time.time(), self.cause_by(self.record(), number)
         if self.stop_cause is None or cause in FINAL:
             self.stop_cause = cause
-        self.journal.event("stop_requested", signal=number and number.name, came=came, cause=cause, phase=phase)
+        name = number.name if number else None
+        self.journal.write(events.StopRequested(signal=name, came=came, cause=cause, phase=phase))
         self.on_stop(self)
 
     def _has_begun(self) -> bool:
-        entries = read_journal(self.spec.paths.journal, of=self.name)
-        return any(entry["event"] == "training_began" for entry in entries)
+        return bool(only(self.entries(), events.TrainingBegan))
 
     def _failure_kind(self, code: int) -> tuple[int, Cause | None]:
         """The stage's exit code and cause for a child's exit code, and for what the attempt's writers have said."""
-        entries = read_journal(self.spec.paths.journal, of=self.name)
-        if any(entry["event"] == "save_failed" and entry["is_full"] for entry in entries):
+        if any(entry.is_full for entry in only(self.entries(), events.SaveFailed)):
             return EXIT_FAILED, "unsaved"
         is_config = code == EXIT_CONFIG and not self._has_begun()
         return (EXIT_CONFIG, "config") if is_config else (EXIT_FAILED, "crashed")
@@ -201,6 +211,6 @@ def _failure_text(rank: int, code: int, count: int, attempt: Attempt) -> str:
     who = f"rank {rank} of {count}" if count > 1 else "its process"
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
     memory = " (out of memory is the usual reason)" if code == -signal.SIGKILL else ""
-    errors = [entry for entry in read_journal(attempt.spec.paths.journal, of=attempt.name) if entry["event"] == "error"]
-    said = f": {errors[0]['type']}: {errors[0]['message']}" if errors else ""
+    errors = only(attempt.entries(), events.Error)
+    said = f": {errors[0].type}: {errors[0].message}" if errors else ""
     return f"{who} {how}{memory}{said}\nIts output: {attempt.log}"

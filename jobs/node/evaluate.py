@@ -2,6 +2,7 @@
 
 import sys
 
+from callbacks.shared import events
 from callbacks.shared.journal import read_journal
 from jobs.evaluation.parts import part_of_evaluation, records_file
 from jobs.evaluation.shard_file import ShardFile
@@ -28,7 +29,7 @@ def evaluate(attempt: Attempt) -> None:
     part = part_of_evaluation(spec, attempt.part)
     if not records_file(spec) or not part:
         reason = "the run has saved fewer checkpoints" if not part else "the config has no test_datasets"
-        attempt.journal.event("nothing_to_evaluate", part=attempt.part, reason=reason)
+        attempt.journal.write(events.NothingToEvaluate(part=attempt.part, reason=reason))
         return
     file = ShardFile(part.file)
     part.paths.folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,10 @@
-"""How an attempt leaves: why, by the job's own record; what follows, by the table; and that done."""
+"""How an attempt leaves: look once, decide by the table, act."""
 
+from dataclasses import dataclass
 from time import monotonic
 
+from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.journal import Entry, read_journal
 from jobs.history.progress import reached
 from jobs.history.submissions import awaited, current, has_successor, is_cancelled, since_typed, submissions
@@ -9,33 +12,123 @@ from jobs.node.attempt import Attempt, Stopped
 from jobs.node.children import next_signal
 from jobs.node.requeue_policy import FINAL, OWN_FAULT, Cause, Decision, Situation, decide
 from jobs.slurm import commands as slurm
+from jobs.slurm.commands import JobRecord
 from jobs.slurm.sbatch import submit_to_slurm
 from jobs.spec.errors import ConfigError
-from jobs.spec.stages import dependency
+from jobs.spec.run_spec import RunSpec
+from jobs.spec.stages import Stage, dependency
 
 STAY_SECONDS = 600
 
 
+@dataclass(frozen=True)
+class View:
+    """What is known at one moment: all that a decision looks at."""
+
+    spec: RunSpec
+    stage: Stage
+    part: int
+    job_id: str
+    entries: list[Entry]
+    """The run's journal."""
+    record: JobRecord | None
+    """Slurm's, of the own job; None: it is not Slurm's, or nobody can be asked."""
+    has_slurm: bool
+    can_ask: bool
+
+    @property
+    def mark(self) -> int | None:
+        """How far the stage has come, in what it does not lose."""
+        return reached(self.entries, self.stage, self.part)
+
+    @property
+    def has_successor(self) -> bool:
+        return has_successor(self.entries, self.job_id)
+
+    def situation(self, cause: Cause) -> Situation:
+        """What the decision depends on, beside the cause."""
+        left = [
+            entry
+            for entry in only(since_typed(self.entries, self.stage), events.Left)
+            if (entry.stage, entry.part) == (self.stage, self.part)
+        ]
+        partition = self.spec.site.partitions.get(self.stage) if self.spec.site else None
+        causes = [*(entry.cause for entry in left), cause]
+        limits = self.spec.regrow.requeue
+        return Situation(
+            crashes=causes.count("crashed"),
+            max_crashes=limits.max_crashes,
+            timeouts=causes.count("timed_out") + causes.count("expired"),
+            max_timeouts=limits.max_timeouts,
+            is_stuck=bool(left) and {left[-1].cause, cause} <= OWN_FAULT and left[-1].step == self.mark,
+            has_slurm=self.has_slurm,
+            can_ask=self.can_ask,
+            site_requeues=partition is not None and partition.preempt_mode == "REQUEUE",
+            requeueable=self.record.requeueable if self.record else True,
+            prefer_successor=limits.prefer == "successor",
+        )
+
+
+def look(attempt: Attempt) -> View:
+    """Read the journal and ask for the job's record: the last look before a job is brought back."""
+    return View(
+        spec=attempt.spec,
+        stage=attempt.stage,
+        part=attempt.part,
+        job_id=attempt.job_id,
+        entries=read_journal(attempt.spec.paths.journal),
+        record=attempt.record(),
+        has_slurm=attempt.in_slurm,
+        can_ask=slurm.is_reachable(),
+    )
+
+
 def leave(attempt: Attempt, cause: Cause, message: str = "") -> Decision:
     """Say in the journal why the attempt ends, and see to it that the work goes on, where it shall."""
-    entries = read_journal(attempt.spec.paths.journal)
-    cause = "cancelled" if is_cancelled(entries) and cause != "finished" else _overruled(attempt, cause)
-    decision = decide(cause, situation(attempt, cause, entries))
-    mark = reached(entries, attempt.stage, attempt.part)
-    attempt.journal.event("left", stage=attempt.stage, part=attempt.part, cause=cause, action=decision.action,
-                          reason=decision.reason, message=message, step=mark)  # fmt: skip
+    view = look(attempt)
+    cause = final_cause(attempt, cause, view)
+    situation = view.situation(cause)
+    decision = decide(cause, situation)
+    attempt.journal.write(
+        events.Left(
+            stage=view.stage,
+            part=view.part,
+            cause=cause,
+            action=decision.action,
+            reason=decision.reason,
+            message=message,
+            step=view.mark,
+        )
+    )
     if attempt.lease:
         attempt.lease.release()
-    if decision.action == "requeue" and (error := slurm.requeue(attempt.job_id)):
-        attempt.journal.event("requeue_failed", error=error)
-        may_stay = cause == "preempted" and situation(attempt, cause, entries).site_requeues
-        decision = Decision("stay" if may_stay else "successor", error)
-    elif decision.action == "requeue":
-        attempt.journal.event("requeued", job_id=attempt.job_id, by="stage")
-    if decision.action == "successor" and not has_successor(entries, attempt.job_id):
+    if decision.action == "requeue":
+        decision = _requeue(attempt, decision, may_stay=cause == "preempted" and situation.site_requeues)
+    if decision.action == "successor" and not view.has_successor:
         decision = submit_successor(attempt) or decision
     if decision.action == "stay":
         _stay()
+    return decision
+
+
+def final_cause(attempt: Attempt, cause: Cause, view: View) -> Cause:
+    """The cause, corrected by what was decided meanwhile: a job that was cancelled is not brought back."""
+    if cause == "finished":
+        return cause
+    if is_cancelled(view.entries):
+        return "cancelled"
+    if not view.has_slurm:
+        return cause
+    now = attempt.cause_by(view.record)
+    return now if now in FINAL or cause == "unknown" else cause
+
+
+def _requeue(attempt: Attempt, decision: Decision, may_stay: bool) -> Decision:
+    """Requeue the job; what else is to be done, where Slurm refuses. `may_stay`: Slurm requeues it when it kills it."""
+    if error := slurm.requeue(attempt.job_id):
+        attempt.journal.write(events.RequeueFailed(error=error))
+        return Decision("stay" if may_stay else "successor", error)
+    attempt.journal.write(events.Requeued(job_id=attempt.job_id, by="stage"))
     return decision
 
 
@@ -43,14 +136,14 @@ def prepare_to_leave(attempt: Attempt) -> None:
     """A job that is over has seconds left: its successor is submitted before the save, which may not get through."""
     if attempt.stop_cause not in ("evicted", "expired"):
         return
-    entries = read_journal(attempt.spec.paths.journal)
-    decision = decide(attempt.stop_cause, situation(attempt, attempt.stop_cause, entries))
-    if decision.action == "successor" and not has_successor(entries, attempt.job_id) and not is_cancelled(entries):
+    view = look(attempt)
+    decision = decide(attempt.stop_cause, view.situation(attempt.stop_cause))
+    if decision.action == "successor" and not view.has_successor and not is_cancelled(view.entries):
         submit_successor(attempt)
 
 
 def rejoin(attempt: Attempt) -> None:
-    """What a job does first: end if somebody has cancelled the run meanwhile; if it succeeds another job, see to it that what
+    """What a job does first: end if somebody has cancelled the run meanwhile; if it continues another job, see to it that what
     waited for that one waits for it, though that one may have been killed before it could.
 
     Raises:
@@ -74,10 +167,13 @@ def submit_successor(attempt: Attempt) -> Decision | None:
         after = f"afterany:{attempt.job_id}"
         ((job_id, _),) = submit_to_slurm(attempt.spec, attempt.stage, [attempt.job], after)
     except ConfigError as refusal:
-        attempt.journal.event("successor_failed", error=str(refusal))
+        attempt.journal.write(events.SuccessorFailed(error=str(refusal)))
         return Decision("fail", f"{refusal}; type: regrow resume")
-    attempt.journal.event("submitted", stage=attempt.stage, parts=[attempt.part], job_id=job_id, after=after,
-                          successor_of=attempt.job_id)  # fmt: skip
+    attempt.journal.write(
+        events.Submitted(
+            stage=attempt.stage, parts=(attempt.part,), job_id=job_id, after=after, successor_of=attempt.job_id
+        )
+    )
     move_dependents(attempt)
     return None
 
@@ -94,38 +190,8 @@ def move_dependents(attempt: Attempt) -> None:
         wait_for = now
         for dependent in current(entries, following):
             error = slurm.set_dependency(dependent.job_id, dependency(following, wait_for))
-            attempt.journal.event("dependent_moved", stage=following, job_id=dependent.job_id, to=wait_for, error=error)
-
-
-def situation(attempt: Attempt, cause: Cause, entries: list[Entry]) -> Situation:
-    """What the journal, the spec and the job's record say beside the cause."""
-    spec, record = attempt.spec, slurm.job_record(attempt.job_id) if attempt.in_slurm else None
-    left = [entry for entry in since_typed(entries, attempt.stage)
-            if entry["event"] == "left" and (entry["stage"], entry["part"]) == (attempt.stage, attempt.part)]  # fmt: skip
-    mark = reached(entries, attempt.stage, attempt.part)
-    partition = spec.site.partitions.get(attempt.stage) if spec.site else None
-    causes = [*(entry["cause"] for entry in left), cause]
-    limits = spec.regrow.requeue
-    return Situation(
-        crashes=causes.count("crashed"),
-        max_crashes=limits.max_crashes,
-        timeouts=causes.count("timed_out") + causes.count("expired"),
-        max_timeouts=limits.max_timeouts,
-        is_stuck=bool(left) and {left[-1]["cause"], cause} <= OWN_FAULT and left[-1]["step"] == mark,
-        has_slurm=attempt.in_slurm,
-        can_ask=slurm.is_reachable(),
-        site_requeues=partition is not None and partition.preempt_mode == "REQUEUE",
-        requeueable=record.requeueable if record else True,
-        prefer_successor=limits.prefer == "successor",
-    )
-
-
-def _overruled(attempt: Attempt, cause: Cause) -> Cause:
-    """The cause, after a last look at the record: a job that was cancelled meanwhile is not brought back."""
-    if cause == "finished" or not attempt.in_slurm:
-        return cause
-    now = attempt.cause_now()
-    return now if now in FINAL or cause == "unknown" else cause
+            moved = events.DependentMoved(stage=following, job_id=dependent.job_id, to=wait_for, error=error)
+            attempt.journal.write(moved)
 
 
 def _stay() -> None:

@@ -3,13 +3,18 @@
 import sys
 from pathlib import Path
 
+from callbacks.shared import events
 from callbacks.shared.journal import read_journal
 from jobs.history.submissions import part_of
 from jobs.node.attempt import current_attempt, own_job_id
 from jobs.node.handover import leave
 from jobs.node.requeue_policy import Cause
+from jobs.spec.errors import EXIT_FAILED
 from jobs.spec.paths import RunPaths
 from jobs.spec.stages import STAGES, StageJob
+
+SPOKEN = (events.Left, events.StageFinished)
+"""What a stage says last that could speak for itself."""
 
 
 def main() -> None:
@@ -17,14 +22,14 @@ def main() -> None:
     stage = next(stage for stage in STAGES if stage == name)
     part = part_of(read_journal(RunPaths(Path(run_dir)).journal), own_job_id())
     attempt = current_attempt(StageJob(run_dir, stage, part), writer="last_word")
-    events = {entry["event"] for entry in read_journal(attempt.spec.paths.journal, of=attempt.name)}
-    if events & {"left", "stage_finished"}:
+    if any(isinstance(entry, SPOKEN) for entry in attempt.entries()):
         return
-    now = attempt.cause_now()
+    now = attempt.cause_by(attempt.record())
     cause: Cause = now if now in ("preempted", "timed_out") else "crashed"
     decision = leave(attempt, cause, f"the stage's process ended without a word; its exit code was {code}")
     if decision.action == "fail":
-        attempt.journal.event("stage_failed", stage=stage, part=part, message=decision.reason, exit_code=1)
+        failed = events.StageFailed(stage=stage, part=part, message=decision.reason, exit_code=EXIT_FAILED)
+        attempt.journal.write(failed)
 
 
 if __name__ == "__main__":

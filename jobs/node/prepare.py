@@ -9,6 +9,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any, TextIO
 
+from callbacks.shared import events
 from callbacks.shared.args import SourceSection
 from callbacks.shared.manifest import write_atomically
 from data_prep.audit import audit
@@ -31,12 +32,12 @@ def prepare(attempt: Attempt) -> None:
         files.folder.mkdir(parents=True, exist_ok=True)
         with _locked(files.lock, attempt):
             facts = json.loads(files.audit.read_bytes()) if files.audit.exists() else _make(attempt, files)
-        attempt.journal.event("prepared", folder=str(files.folder), **_headline(facts))
-        for role, path in (("train", files.train), ("validation", files.validation)):
+        attempt.journal.write(events.Prepared(folder=str(files.folder), **_headline(facts)))
+        paths: dict[events.Role, Path] = {"train": files.train, "validation": files.validation}
+        for role, path in paths.items():
             if merged := facts[role]:
-                attempt.journal.event(
-                    "dataset", role=role, path=str(path), sha256=merged["sha256"], records=merged["records"]
-                )
+                digest, records = merged["sha256"], merged["records"]
+                attempt.journal.write(events.Dataset(role=role, path=str(path), sha256=digest, records=records))
 
 
 def tokenise(attempt: Attempt) -> None:
@@ -112,7 +113,7 @@ def progress(attempt: Attempt, what: str, total: int) -> Callable[[int], None]:
         done += amount
         if done - written >= max(1, total // 20) or done >= total > written:
             written = done
-            attempt.journal.event("progress", what=what, done=done, total=total)
+            attempt.journal.write(events.Progress(what=what, done=done, total=total))
 
     return advance
 

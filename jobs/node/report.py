@@ -1,5 +1,7 @@
 """The report stage: the metrics step by step, and the end of the MLflow run. It runs however the stages before it ended."""
 
+from callbacks.shared import events
+from callbacks.shared.events import newest
 from callbacks.shared.journal import Entry, read_journal
 from callbacks.shared.predictions import prediction_metrics
 from jobs.evaluation.parts import evaluated_models
@@ -22,12 +24,13 @@ def report(attempt: Attempt) -> None:
     spec, entries = attempt.spec, read_journal(attempt.spec.paths.journal)
     results = results_so_far(spec, entries)
     if results.models:
-        attempt.journal.event("evaluated", models=[result.model.name for result in results.models])
+        attempt.journal.write(events.Evaluated(models=[result.model.name for result in results.models]))
     if not spec.evaluation and results.models and results.models[0].model == evaluated_models(spec)[0]:
         _say_final_metrics(attempt, results.models[0])
     if not spec.evaluation:
-        attempt.journal.event("summary", step=finished_step(entries) or 0, values=_time_metrics(spec, entries))
-    attempt.journal.event("run_ended", status="FAILED" if results.broken else run_status(spec, entries))
+        values = _time_metrics(spec, entries)
+        attempt.journal.write(events.Summary(step=finished_step(entries) or 0, values=values))
+    attempt.journal.write(events.RunEnded(status="FAILED" if results.broken else run_end(spec, entries)))
     write_report(spec, results, attempt.journal)
     if results.broken:
         raise StageFailed("the answers cannot be merged: " + "\n".join(results.broken), EXIT_CONFIG)
@@ -36,9 +39,10 @@ def report(attempt: Attempt) -> None:
 def _say_final_metrics(attempt: Attempt, result: ModelResult) -> None:
     """The scores of the run's last model, among the run's own metrics."""
     scores = prediction_metrics(result.rows, attempt.spec.regrow.target)
-    attempt.journal.metrics(result.model.step or 0, {f"evaluate/{name}": value for name, value in scores.items()})
+    values = {f"evaluate/{name}": value for name, value in scores.items()}
+    attempt.journal.write(events.Metrics(step=result.model.step or 0, values=values))
     predictions = attempt.spec.paths.evaluation(result.model.name).predictions
-    attempt.journal.event("artifact", path=str(predictions), folder="evaluate")
+    attempt.journal.write(events.Artifact(path=str(predictions), folder="evaluate"))
 
 
 def _time_metrics(spec: RunSpec, entries: list[Entry]) -> dict[str, float]:
@@ -54,9 +58,9 @@ def _time_metrics(spec: RunSpec, entries: list[Entry]) -> dict[str, float]:
     }
 
 
-def run_status(spec: RunSpec, entries: list[Entry]) -> str:
-    """MLflow's word for what became of the run."""
+def run_end(spec: RunSpec, entries: list[Entry]) -> events.RunEnd:
+    """MLflow's word for how the run has ended."""
     if set(spec.stages) - {"report"} <= set(stages_finished(spec, entries)):
         return "FINISHED"
-    left = [entry for entry in entries if entry["event"] == "left"]
-    return "KILLED" if left and left[-1]["cause"] == "cancelled" else "FAILED"
+    left = newest(entries, events.Left)
+    return "KILLED" if left and left.cause == "cancelled" else "FAILED"

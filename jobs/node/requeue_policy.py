@@ -1,27 +1,11 @@
 """Who brings a job back, and whether at all: a table. Pure."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
+from callbacks.shared.events import Action as Action
+from callbacks.shared.events import Cause as Cause
 from jobs.slurm.commands import JobRecord
 
-Cause = Literal[
-    "finished",  # the work is done
-    "config",  # the same again would fail as well
-    "unsaved",  # a checkpoint could not be written
-    "crashed",  # by its own fault, or killed from outside without a word
-    "cancelled",  # by somebody: never brought back
-    "requeued",  # Slurm has put it back already
-    "preempted",  # with some grace left
-    "evicted",  # preempted without (more) grace, where the site cancels: this job is over
-    "superseded",  # another attempt works on this run
-    "timed_out",  # its time limit is near
-    "expired",  # its time limit is reached: this job is over
-    "signalled",  # by somebody, who wants it to save and come back
-    "unknown",  # a signal, and no scontrol here to ask what it means
-]
-Action = Literal["exit", "requeue", "successor", "stay", "fail"]
 OWN_FAULT: frozenset[Cause] = frozenset({"crashed", "timed_out", "expired"})
 FINAL: frozenset[Cause] = frozenset({"cancelled", "requeued", "evicted", "expired"})
 """What Slurm has decided about the job already: it counts more than what was known before, or how the attempt ended."""
@@ -59,58 +43,60 @@ class Decision:
     reason: str
 
 
-@dataclass(frozen=True)
-class _Row:
-    causes: frozenset[Cause] | None
-    """None: any."""
-    when: Callable[[Situation], bool]
-    action: Action
-    reason: str
+def decide(cause: Cause, s: Situation) -> Decision:
+    """What an attempt does that ends for this cause: the first case that fits."""
+    match cause:
+        case "finished":
+            return Decision("exit", "the work is done")
+        case "cancelled":
+            return Decision("exit", "the job was cancelled, and is not brought back")
+        case "superseded":
+            return Decision("exit", "another attempt works on this run")
+        case "requeued":
+            return Decision("exit", "Slurm has requeued the job already")
+        case "config":
+            return Decision("fail", "another attempt would fail as well")
+        case "unsaved":
+            return Decision("fail", "a checkpoint could not be written; make room, then type: regrow resume")
+        case "crashed" if s.crashes > s.max_crashes:
+            limit = f"regrow.requeue.max_crashes: {s.max_crashes}"
+            return Decision("fail", f"{limit}, and it has crashed {s.crashes} times")
+        case "timed_out" | "expired" if s.timeouts > s.max_timeouts:
+            limit = f"regrow.requeue.max_timeouts: {s.max_timeouts}"
+            return Decision("fail", f"{limit}, and it has timed out {s.timeouts} times")
+        case "crashed" | "timed_out" | "expired" if s.is_stuck:
+            return Decision("fail", "two attempts in a row ended without a new step")
+        case "crashed" if not s.has_slurm:
+            return Decision("fail", "the process on this machine failed")
+        case _ if not s.has_slurm:
+            return Decision("fail", "stopped; `regrow resume` goes on from here")
+        case "unknown" if s.site_requeues:
+            return Decision(
+                "stay", "Slurm does not say what the signal means: it requeues the job itself when it kills it"
+            )
+        case "unknown":
+            return Decision("fail", "Slurm does not say what the signal means; type: regrow resume")
+        case _:
+            return _brought_back(cause, s)
 
 
-def _row(causes: str, when: Callable[[Situation], bool], action: Action, reason: str) -> _Row:
-    return _Row(frozenset(causes.split()) if causes != "*" else None, when, action, reason)  # type: ignore[arg-type]
-
-
-def _always(situation: Situation) -> bool:
-    return True
-
-
-TABLE: tuple[_Row, ...] = (
-    _row("finished", _always, "exit", "the work is done"),
-    _row("cancelled", _always, "exit", "the job was cancelled, and is not brought back"),
-    _row("superseded", _always, "exit", "another attempt works on this run"),
-    _row("requeued", _always, "exit", "Slurm has requeued the job already"),
-    _row("config", _always, "fail", "another attempt would fail as well"),
-    _row("unsaved", _always, "fail", "a checkpoint could not be written; make room, then type: regrow resume"),
-    _row("crashed", lambda s: s.crashes > s.max_crashes, "fail",
-         "regrow.requeue.max_crashes: {max_crashes}, and it has crashed {crashes} times"),
-    _row("timed_out expired", lambda s: s.timeouts > s.max_timeouts, "fail",
-         "regrow.requeue.max_timeouts: {max_timeouts}, and it has timed out {timeouts} times"),
-    _row("crashed timed_out expired", lambda s: s.is_stuck, "fail", "two attempts in a row ended without a new step"),
-    _row("crashed", lambda s: not s.has_slurm, "fail", "the process on this machine failed"),
-    _row("*", lambda s: not s.has_slurm, "fail", "stopped; `regrow resume` goes on from here"),
-    _row("unknown", lambda s: s.site_requeues, "stay",
-         "Slurm does not say what the signal means: it requeues the job itself when it kills it"),
-    _row("unknown", _always, "fail", "Slurm does not say what the signal means; type: regrow resume"),
-    _row("preempted", lambda s: not s.can_ask and s.site_requeues, "stay",
-         "no scontrol on the node: Slurm requeues the job when it kills it"),
-    _row("*", lambda s: not s.can_ask, "fail", "no scontrol on the node to requeue the job with; type: regrow resume"),
-    _row("evicted", _always, "successor", "preempted without grace, where the site cancels: this job is over"),
-    _row("expired", _always, "successor", "its time limit is reached: this job is over"),
-    _row("*", lambda s: not s.requeueable, "successor", "the job may not be requeued"),
-    _row("*", lambda s: s.prefer_successor, "successor", "regrow.requeue.prefer: successor"),
-    _row("*", _always, "requeue", "the work is not done"),
-)  # fmt: skip
-"""The first row that fits decides."""
-
-
-def decide(cause: Cause, situation: Situation) -> Decision:
-    """What an attempt does that ends for this cause."""
-    for row in TABLE:
-        if (row.causes is None or cause in row.causes) and row.when(situation):
-            return Decision(row.action, row.reason.format(**vars(situation)))
-    raise AssertionError("the last row fits always")
+def _brought_back(cause: Cause, s: Situation) -> Decision:
+    """How a job comes back that shall: the first case that fits."""
+    match cause:
+        case "preempted" if not s.can_ask and s.site_requeues:
+            return Decision("stay", "no scontrol on the node: Slurm requeues the job when it kills it")
+        case _ if not s.can_ask:
+            return Decision("fail", "no scontrol on the node to requeue the job with; type: regrow resume")
+        case "evicted":
+            return Decision("successor", "preempted without grace, where the site cancels: this job is over")
+        case "expired":
+            return Decision("successor", "its time limit is reached: this job is over")
+        case _ if not s.requeueable:
+            return Decision("successor", "the job may not be requeued")
+        case _ if s.prefer_successor:
+            return Decision("successor", "regrow.requeue.prefer: successor")
+        case _:
+            return Decision("requeue", "the work is not done")
 
 
 def stop_cause(

@@ -4,6 +4,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from callbacks.shared import events
+from callbacks.shared.interpreter import leave_now
 from callbacks.shared.mlflow_process import MlflowProcess
 from data_prep.records import RecordError
 from jobs.node.attempt import Attempt, StageFailed, Stopped, current_attempt
@@ -50,9 +52,18 @@ def run_stage(job: StageJob) -> None:
     watch_signals()
     attempt = current_attempt(job, writer="stage")
     attempt.on_stop = prepare_to_leave
-    attempt.journal.event("stage_started", stage=job.stage, part=job.part, job_id=attempt.job_id, attempt=attempt.restart_count,
-                          host=os.uname().nodename, pid=os.getpid(), cpus=len(os.sched_getaffinity(0)),
-                          log=str(attempt.log))  # fmt: skip
+    attempt.journal.write(
+        events.StageStarted(
+            stage=job.stage,
+            part=job.part,
+            job_id=attempt.job_id,
+            attempt=attempt.restart_count,
+            host=os.uname().nodename,
+            pid=os.getpid(),
+            cpus=len(os.sched_getaffinity(0)),
+            log=str(attempt.log),
+        )
+    )
     mlflow = _start_sync(attempt)
     try:
         rejoin(attempt)
@@ -67,14 +78,14 @@ def run_stage(job: StageJob) -> None:
     except OSError as error:
         _leave(attempt, mlflow, "crashed", EXIT_FAILED, str(error))
     except BaseException as error:  # a fault of ours; in Slurm, the batch script's last word decides
-        event, kind = "error" if attempt.in_slurm else "stage_failed", type(error).__name__
-        attempt.journal.event(
-            event, stage=job.stage, part=job.part, type=kind, message=f"{kind}: {error}", exit_code=EXIT_FAILED
+        event, kind = events.Error if attempt.in_slurm else events.StageFailed, type(error).__name__
+        attempt.journal.write(
+            event(stage=job.stage, part=job.part, type=kind, message=f"{kind}: {error}", exit_code=EXIT_FAILED)
         )
         raise
     if attempt.lease:
         attempt.lease.release()
-    attempt.journal.event("stage_finished", stage=job.stage, part=job.part)
+    attempt.journal.write(events.StageFinished(stage=job.stage, part=job.part))
     _close(attempt, mlflow)
 
 
@@ -100,9 +111,10 @@ def _leave(attempt: Attempt, mlflow: MlflowProcess | None, cause: Cause, exit_co
     decision = leave(attempt, cause, message)
     text = "\n".join(filter(None, [message, decision.reason]))
     if decision.action == "fail":
-        attempt.journal.event("stage_failed", stage=attempt.stage, part=attempt.part, message=text, exit_code=exit_code)
+        failed = events.StageFailed(stage=attempt.stage, part=attempt.part, message=text, exit_code=exit_code)
+        attempt.journal.write(failed)
         _close(attempt, mlflow)
     print(text, flush=True)
     if decision.action != "fail":
-        os._exit(EXIT_TEMPORARY)  # at once: the interpreter's own end takes time that a grace period may not have
+        leave_now(EXIT_TEMPORARY)
     sys.exit(exit_code)

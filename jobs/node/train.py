@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from callbacks.shared import events
 from callbacks.shared.journal import read_journal
 from callbacks.shared.manifest import checkpoint_step, checkpoints, torn_reason
 from jobs.history.progress import finished_step
@@ -31,7 +32,8 @@ def train(attempt: Attempt) -> None:
     if has_finished(spec):
         return  # never train a finished run further: one step more would overwrite its adapter
     checkpoint = newest_valid_checkpoint(attempt)
-    attempt.journal.event("ranks_started", world_size=spec.world_size, checkpoint=checkpoint and checkpoint.name)
+    name = checkpoint.name if checkpoint else None
+    attempt.journal.write(events.RanksStarted(world_size=spec.world_size, checkpoint=name))
     python = python_of(spec, sys.executable)
     with _stop_file(attempt) as stop_file:
         commands = rank_commands(
@@ -42,7 +44,7 @@ def train(attempt: Attempt) -> None:
         except StageFailed as error:
             if not has_finished(spec):
                 raise
-            attempt.journal.event("failed_after_the_end", message=str(error))
+            attempt.journal.write(events.FailedAfterTheEnd(message=str(error)))
     if not has_finished(spec):
         raise StageFailed(f"the ranks ended before the target step\nTheir output: {attempt.log}", EXIT_TEMPORARY)
 
@@ -60,7 +62,8 @@ def newest_valid_checkpoint(attempt: Attempt) -> Path | None:
             return checkpoint
         aside = checkpoint.with_name(f"torn-{checkpoint_step(checkpoint)}-{attempt.name}")
         checkpoint.rename(aside)
-        attempt.journal.event("checkpoint_torn", checkpoint=checkpoint.name, renamed=aside.name, reason=reason)
+        torn = events.CheckpointTorn(checkpoint=checkpoint.name, renamed=aside.name, reason=reason)
+        attempt.journal.write(torn)
     return None
 
 

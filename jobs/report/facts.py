@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.journal import Entry
 from callbacks.shared.projection import Projection
 from jobs.history.progress import finished_step
@@ -36,21 +38,21 @@ class RunFacts:
 
 
 def run_facts(spec: RunSpec, entries: Sequence[Entry], attempts: Sequence[AttemptTimes]) -> RunFacts:
-    logged = [entry for entry in entries if entry["event"] == "metrics" and "loss" in entry["values"]]
-    targets = [int(entry["target_step"]) for entry in entries if entry["event"] == "training_began"]
+    logged = [entry for entry in only(entries, events.Metrics) if "loss" in entry.values]
+    targets = [entry.target_step for entry in only(entries, events.TrainingBegan)]
     projection = Projection()
     projection.add(entries)
     main = [each for each in attempts if each.stage == main_stage(attempts)]
     endings = list(with_running(main, projection.status).values())
     finished = finished_step(list(entries))
-    heard_at = max((float(entry["time"]) for entry in entries), default=spec.submitted_at)
+    heard_at = max((entry.time for entry in entries), default=spec.submitted_at)
     # A report that is made anew, or a late sync, writes into the journal of a run that has long ended.
     ended_at = heard_at if projection.status == "RUNNING" else projection.ended_at
     return RunFacts(
         status=projection.status,
-        step=finished if finished is not None else max((int(entry["step"]) for entry in logged), default=None),
+        step=finished if finished is not None else max((entry.step for entry in logged), default=None),
         target_step=targets[-1] if targets else None,
-        loss=float(logged[-1]["values"]["loss"]) if logged else None,
+        loss=logged[-1].values["loss"] if logged else None,
         goodput=total(main).goodput,
         gpu_hours=gpu_hours(attempts, {stage: spec.gpus(stage) for stage in spec.stages}),
         attempts=len(main),

@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from callbacks.shared.journal import Entry, attempt_of
+from callbacks.shared import events
+from callbacks.shared.events import only
+from callbacks.shared.journal import Entry
 from jobs.report.charts import Chart, Point, Series
 
 MEGABYTE = 1e6 / 2**30
@@ -27,7 +29,7 @@ class Peak:
 
 def system_charts(entries: list[Entry], submitted_at: float) -> list[Chart]:
     """What the nodes were doing, over the time since submission; those for which there is something to draw."""
-    sampled = [entry for entry in entries if entry["event"] == "system"]
+    sampled = only(entries, events.System)
     memory = {key: _gpu(key) for key in _gpu_keys(sampled, "_memory_usage_megabytes")}
     use = {CPU: "CPU"} | {key: _gpu(key) for key in _gpu_keys(sampled, "_utilization_percentage")}
     charts = [
@@ -43,49 +45,47 @@ def peaks(entries: list[Entry]) -> list[Peak]:
     highest: dict[str, Peak] = {}
     for what, gib, entry in _said(entries):
         if gib > highest.get(what, Peak("", 0.0, "")).gib:
-            highest[what] = Peak(what, gib, attempt_of(entry))
+            highest[what] = Peak(what, gib, entry.attempt_name)
     return list(highest.values())
 
 
 def _said(entries: list[Entry]) -> Iterator[tuple[str, float, Entry]]:
     """All that was said about memory in use: what, GiB, and by which entry."""
     for entry in entries:
-        if entry["event"] == "system":
-            for key, value in entry["values"].items():
-                if key == NODE or (key.startswith("system/gpu_") and key.endswith("_memory_usage_megabytes")):
-                    yield ("node, sampled" if key == NODE else f"{_gpu(key)}, sampled"), value * MEGABYTE, entry
-        elif entry["event"] == "metrics":
-            for key, value in entry["values"].items():
-                if key.startswith("memory/"):
-                    yield (
-                        f"training: {key.removeprefix('memory/').removesuffix('_GiB').replace('_', ' ')}",
-                        value,
-                        entry,
-                    )
-        elif entry["event"] == "part_generated" and entry["peak_memory_gib"] is not None:
-            yield "evaluation: peak of a job", entry["peak_memory_gib"], entry
+        match entry:
+            case events.System():
+                for key, value in entry.values.items():
+                    if key == NODE or (key.startswith("system/gpu_") and key.endswith("_memory_usage_megabytes")):
+                        yield ("node, sampled" if key == NODE else f"{_gpu(key)}, sampled"), value * MEGABYTE, entry
+            case events.Metrics():
+                for key, value in entry.values.items():
+                    if key.startswith("memory/"):
+                        name = key.removeprefix("memory/").removesuffix("_GiB").replace("_", " ")
+                        yield f"training: {name}", value, entry
+            case events.PartGenerated(peak_memory_gib=float(peak)):
+                yield "evaluation: peak of a job", peak, entry
 
 
 def _over_time(
-    title: str, sampled: list[Entry], labels: Mapping[str, str], since: float, factor: float, most: float = 0.0
+    title: str, sampled: list[events.System], labels: Mapping[str, str], since: float, factor: float, most: float = 0.0
 ) -> Chart:
     """A chart from zero up to the highest value, or to `most`."""
-    unit = _unit([entry["time"] - since for entry in sampled])
+    unit = _unit([entry.time - since for entry in sampled])
     series = [_series(label, key, sampled, since, SECONDS[unit], factor) for key, label in labels.items()]
     highest = max([most, *(y for each in series for _, y in each.finite)])
     return Chart(title, f"{unit} since submission", series, y_range=(0.0, highest * 1.04 or 1.0))
 
 
-def _series(label: str, key: str, sampled: list[Entry], since: float, seconds: int, factor: float) -> Series:
+def _series(label: str, key: str, sampled: list[events.System], since: float, seconds: int, factor: float) -> Series:
     """Broken between attempts: nobody has looked there."""
     points: list[Point] = []
     breaks: set[int] = set()
     attempt = ""
     for entry in sampled:
-        if attempt_of(entry) != attempt:
+        if entry.attempt_name != attempt:
             breaks.add(len(points))
-            attempt = attempt_of(entry)
-        points.append(((entry["time"] - since) / seconds, entry["values"].get(key, math.nan) * factor))
+            attempt = entry.attempt_name
+        points.append(((entry.time - since) / seconds, entry.values.get(key, math.nan) * factor))
     return Series(label, points, breaks=frozenset(breaks))
 
 
@@ -93,8 +93,8 @@ def _unit(times: Sequence[float]) -> str:
     return next(unit for unit, least in UNITS if max(times, default=0.0) >= least)
 
 
-def _gpu_keys(sampled: list[Entry], ending: str) -> list[str]:
-    keys = {key for entry in sampled for key in entry["values"]}
+def _gpu_keys(sampled: list[events.System], ending: str) -> list[str]:
+    keys = {key for entry in sampled for key in entry.values}
     return sorted(key for key in keys if key.startswith("system/gpu_") and key.endswith(ending))
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.journal import Entry, metric_rows
 from jobs.evaluation.markdown import evaluation_section, markdown_table
 from jobs.evaluation.results import Results
@@ -34,8 +36,8 @@ def markdown(spec: RunSpec, entries: list[Entry], results: Results) -> str:
     lines += evaluation_section(spec, results.models) if results.models else []
     lines += [f"\n**Not evaluated**: {text}" for text in (*results.missing, *results.broken)]
     lines += time_section(spec, entries)
-    failures = [entry for entry in entries if entry["event"] == "stage_failed"]
-    lines += [f"\n**{entry['stage']} failed**: {entry['message']}" for entry in failures]
+    failures = only(entries, events.StageFailed)
+    lines += [f"\n**{entry.stage} failed**: {entry.message}" for entry in failures]
     return "\n".join(lines) + "\n"
 
 

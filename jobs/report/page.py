@@ -9,6 +9,8 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.journal import Entry
 from jobs.evaluation.comparison import Comparison, compare
 from jobs.evaluation.markdown import interval_text, signed_text
@@ -79,7 +81,7 @@ def _context(spec: RunSpec, entries: list[Entry], results: Results, intervals: I
     attempts = [each for each in attempt_times(entries) if each.stage != "report"]
     facts = run_facts(spec, entries, attempts)
     charts, spent = _charts(spec, entries, attempts, facts, intervals), total(attempts)
-    failures = [entry for entry in entries if entry["event"] == "stage_failed"]
+    failures = only(entries, events.StageFailed)
     unevaluated = _unevaluated(results, facts)
     made = _made_with(spec, entries)
     return charts | made | {
@@ -113,7 +115,7 @@ def _charts(
         "marks": marks,
         "training": _figures(training_charts(entries, marks), "t"),
         "generation": _figures(generation, "g"),
-        "has_rule": any(RULE in entry["values"] for entry in entries if entry["event"] == "metrics"),
+        "has_rule": any(RULE in entry.values for entry in only(entries, events.Metrics)),
         "timeline": timeline(attempts, facts.status, part_names(entries)) if attempts else None,
         "system": _figures(system_charts(entries, spec.submitted_at), "m"),
         "peaks": peaks(entries),
@@ -130,7 +132,7 @@ def _made_with(spec: RunSpec, entries: list[Entry]) -> dict[str, Any]:
 
 
 def _sections(
-    charts: Mapping[str, Any], results: Results, failures: Sequence[Entry], unevaluated: Sequence[str]
+    charts: Mapping[str, Any], results: Results, failures: Sequence[events.StageFailed], unevaluated: Sequence[str]
 ) -> dict[str, str]:
     """Those that stand on the page: id → title."""
     bad = ("Failures" if failures else "Not evaluated") if failures or unevaluated else ""
@@ -199,9 +201,8 @@ def _versus(spec: RunSpec, models: Sequence[ModelResult]) -> list[Versus]:
 def _environment(entries: list[Entry]) -> dict[str, str]:
     """What the attempts ran in; where they differ, all that there was, in the order of time."""
     found: dict[str, list[str]] = {}
-    for entry in entries:
-        if entry["event"] == "environment":
-            for key, value in entry["values"].items():
-                if str(value) not in (seen := found.setdefault(key, [])):
-                    seen.append(str(value))
+    for entry in only(entries, events.Environment):
+        for key, value in entry.values.items():
+            if value not in (seen := found.setdefault(key, [])):
+                seen.append(value)
     return {key: " → ".join(values) for key, values in found.items()}

@@ -1,5 +1,7 @@
 """A run in a few lines of Markdown, for a chat or an issue: figures alone, no text of an article or a model. Pure."""
 
+from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.journal import Entry
 from jobs.evaluation.markdown import interval_text
 from jobs.evaluation.results import Results, best_of
@@ -19,8 +21,8 @@ def summary(spec: RunSpec, entries: list[Entry], results: Results) -> str:
         lines += _evaluation(spec, results)
     if left := len(results.missing) + len(results.broken):
         lines.append(f"- not evaluated{' yet' if facts.status == 'RUNNING' else ''}: {_counted(left, 'model')}")
-    failed = [entry for entry in entries if entry["event"] == "stage_failed"]
-    lines += [f"- {entry['stage']} failed: {_first_line(entry['message'])}" for entry in failed[-2:]]
+    failed = only(entries, events.StageFailed)
+    lines += [f"- {entry.stage} failed: {_first_line(entry.message)}" for entry in failed[-2:]]
     return "\n".join([*lines, f"- report: `{spec.paths.report_page}`"]) + "\n"
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
+from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.journal import Entry
 from jobs.history.status import duration
 from jobs.history.time_spent import AttemptTimes, Spent
@@ -65,8 +67,8 @@ class Timeline:
 
 def part_names(entries: Sequence[Entry]) -> dict[int, str]:
     """What each part of an evaluation does, as far as it has begun: `final 1/4`, the first of four shards."""
-    began = [entry for entry in entries if entry["event"] == "part_began"]
-    return {entry["part"]: f"{entry['model']} {entry['shard'] + 1}/{entry['shards']}" for entry in began}
+    began = only(entries, events.PartBegan)
+    return {entry.part: f"{entry.model} {entry.shard + 1}/{entry.shards}" for entry in began}
 
 
 def timeline(attempts: Sequence[AttemptTimes], status: str, parts: Mapping[int, str]) -> Timeline:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from callbacks.shared import events
 from callbacks.shared.journal import Entry, Journal, read_journal
 from callbacks.shared.manifest import write_atomically
 from jobs.evaluation.results import Results, evaluation_results
@@ -25,8 +26,8 @@ def write_report(spec: RunSpec, results: Results, journal: Journal) -> Path:
     }
     for path, text in texts.items():
         write_atomically(path, text)
-        journal.event("artifact", path=str(path), folder="report")
-    journal.event("reported", summary=texts[paths.report_summary])
+        journal.write(events.Artifact(path=str(path), folder="report"))
+    journal.write(events.Reported(summary=texts[paths.report_summary]))
     return paths.report_page
 
 

@@ -3,11 +3,10 @@
 import pkgutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
+from callbacks.shared.events import Stage as Stage
 from jobs.spec.entry_points import RUN_STAGE
 
-Stage = Literal["prepare", "train", "evaluate", "report"]
 STAGES: tuple[Stage, ...] = ("prepare", "train", "evaluate", "report")
 AFTER_ANY: frozenset[Stage] = frozenset({"report"})
 """Stages that run however the one before ended; the others need it to have succeeded."""

@@ -11,6 +11,8 @@ from types import FrameType
 
 import submitit
 
+from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.journal import Entry, Journal, read_journal
 from jobs.slurm.sbatch import SHARED_PARAMETERS
 from jobs.spec.run_spec import RunSpec, python_of
@@ -18,7 +20,7 @@ from jobs.spec.stages import Stage, StageJob
 
 POLL_SECONDS = 0.2
 ENDING = (signal.SIGINT, signal.SIGTERM)
-FINISHED = ("stage_finished", "run_ended")
+FINISHED = (events.StageFinished, events.RunEnded)
 
 
 def run_job(spec: RunSpec, stage_job: StageJob, show: Callable[[], None], journal: Journal) -> None:
@@ -76,17 +78,14 @@ class _Stage:
         """What it has said: process ids, and so job ids, come again."""
         own = f"-{self.job_id}-0-stage"
         return [
-            entry
-            for entry in read_journal(self._folder)
-            if entry["time"] >= self._began and entry["writer"].endswith(own)
+            entry for entry in read_journal(self._folder) if entry.time >= self._began and entry.writer.endswith(own)
         ]
 
     def pid(self) -> int | None:
         """Waits until it is there. None: the job has ended."""
         while not self.has_ended():
-            for entry in self.entries():
-                if entry["event"] == "stage_started":
-                    return int(entry["pid"])
+            for entry in only(self.entries(), events.StageStarted):
+                return entry.pid
             time.sleep(POLL_SECONDS)
         return None
 
@@ -94,9 +93,9 @@ class _Stage:
 def _stop(stage: _Stage, journal: Journal) -> None:
     """Let it save and leave; interrupted once more, end it at once."""
     try:
-        if not any(entry["event"] in FINISHED for entry in stage.entries()):
+        if not any(isinstance(entry, FINISHED) for entry in stage.entries()):
             with suppress(OSError):  # a full disk
-                journal.event("cancel_requested", job_ids=[stage.job_id])
+                journal.write(events.CancelRequested(job_ids=[stage.job_id]))
         if pid := stage.pid():
             _signal(pid, signal.SIGTERM)
         while not stage.has_ended():  # nothing is shown: the terminal may be what is gone

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 
+from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.journal import Entry, Journal, JournalReader, read_journal
 from jobs.history.progress import parts_left
 from jobs.history.submissions import Submission, job_ids, since_typed, submissions
@@ -62,12 +64,12 @@ def submit_jobs(spec: RunSpec, stages: Sequence[Stage], journal: Journal) -> lis
             for job_id, indices in submit_to_slurm(spec, stage, jobs, after):
                 previous.append(job_id)
                 submitted.append(job_id)
-                parts = [jobs[index].part for index in indices]
-                journal.event("submitted", stage=stage, parts=parts, job_id=job_id, after=after)
+                parts = tuple(jobs[index].part for index in indices)
+                journal.write(events.Submitted(stage=stage, parts=parts, job_id=job_id, after=after))
     except BaseException:
         if submitted:
             error = slurm.cancel(submitted)
-            journal.event("submission_failed", cancelled=submitted, error=error)
+            journal.write(events.SubmissionFailed(cancelled=submitted, error=error))
         raise
     return [found for found in submissions(read_journal(spec.paths.journal)) if found.job_id in submitted]
 
@@ -112,8 +114,6 @@ def stage_exit_code(spec: RunSpec, stage: Stage) -> int:
     """
     entries = read_journal(spec.paths.journal)
     left = parts_left(spec, entries, stage)
-    failed = [
-        entry for entry in since_typed(entries, stage) if entry["event"] == "stage_failed" and entry["stage"] == stage
-    ]
-    codes = [int(entry["exit_code"]) for entry in failed if entry["part"] in left]
+    failed = [entry for entry in only(since_typed(entries, stage), events.StageFailed) if entry.stage == stage]
+    codes = [entry.exit_code for entry in failed if entry.part in left]
     return (codes[-1] if codes else EXIT_FAILED) if left else 0

@@ -1,5 +1,6 @@
 """Commands on an existing run: cancel it, resume it."""
 
+from callbacks.shared import events
 from callbacks.shared.journal import read_journal
 from jobs.history.progress import stages_finished
 from jobs.history.submissions import job_ids
@@ -23,7 +24,7 @@ def cancel_run(spec: RunSpec) -> list[str]:
     active, journal = active_job_ids(spec), login_journal(spec)
     if not active:
         return []
-    journal.event("cancel_requested", job_ids=active)
+    journal.write(events.CancelRequested(job_ids=active))
     cancelled: list[str] = []
     while new := [
         job_id for job_id in active_job_ids(spec) if job_id not in cancelled

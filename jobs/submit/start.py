@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from callbacks.shared import events
 from callbacks.shared.journal import read_journal
 from jobs.check.shared.finding import Finding
 from jobs.history.progress import parts_left, saved_step
@@ -45,9 +46,11 @@ def create_run(spec: RunSpec) -> RunSpec:
 
 def note_check(spec: RunSpec, found: list[Finding] | None) -> None:
     """Say in the journal what the check found and was overruled in. None: there was no check."""
-    levels = {} if found is None else {"errors": [f.code for f in found if f.level == "error"],
-                                       "warnings": [f.code for f in found if f.level == "warning"]}  # fmt: skip
-    login_journal(spec).event("checked" if found is not None else "check_skipped", **levels)
+    if found is None:
+        login_journal(spec).write(events.CheckSkipped())
+        return
+    errors, warnings = ([each.code for each in found if each.level == level] for level in ("error", "warning"))
+    login_journal(spec).write(events.Checked(errors=errors, warnings=warnings))
 
 
 def _with_site(spec: RunSpec) -> RunSpec:
@@ -71,5 +74,5 @@ def interrupted_stages(spec: RunSpec, stages: Sequence[Stage]) -> list[Stage]:
     entries = read_journal(spec.paths.journal)
     left = [stage for stage in stages if parts_left(spec, entries, stage)]
     if left and not is_cancelled(entries):
-        login_journal(spec).event("cancel_requested", job_ids=[])
+        login_journal(spec).write(events.CancelRequested())
     return left

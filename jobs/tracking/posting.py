@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from callbacks.shared.mlflow_run import MlflowRun
-from callbacks.shared.projection import Artifact, PointId, Projection, mlflow_key
+from callbacks.shared.projection import ArtifactFile, PointId, Projection, mlflow_key
 from callbacks.shared.tracking import found_or_created
 from jobs.evaluation.parts import records_file, spec_of_model, with_settings_of
 from jobs.evaluation.results import ModelResult, best_of
@@ -85,7 +85,7 @@ class _Posting:
                 for key, value in self._metrics().items()
             },
             params={key: str(value) for key, value in self._params().items()},
-            artifacts=dict.fromkeys([Artifact(paths.predictions, ""), Artifact(paths.scores, "")], time),
+            artifacts=dict.fromkeys([ArtifactFile(paths.predictions, ""), ArtifactFile(paths.scores, "")], time),
             status="FINISHED",
             ended_at=time,
         )

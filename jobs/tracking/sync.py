@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import IO
 
+from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.interpreter import run_to_the_end
 from callbacks.shared.journal import JOURNAL_ENV, Entry, Journal, JournalReader
 from callbacks.shared.mlflow_process import MLFLOW_WRITER, MlflowProcess, keep_posting, keep_sampling
@@ -41,7 +43,7 @@ class RunSync:
             Exception: whatever MLflow raises.
         """
         posted = self._own.post() if self._own else Counter[str]()
-        self._has_results |= any(entry["event"] == "evaluated" for entry in self._results.new_entries())
+        self._has_results |= bool(only(self._results.new_entries(), events.Evaluated))
         if self._has_results:
             posted["results"] += post_results(self._spec, written_results(self._spec))
             self._has_results = False

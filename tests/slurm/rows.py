@@ -189,7 +189,7 @@ def torn_after_preemption(tear: Callable[[Path], None]) -> Act:
         tear(checkpoint)
         run.wait_for_attempts(2)
         run.wait_for_new("training_began", 1)
-        assert [e["checkpoint"] for e in run.entries("checkpoint_torn")] == ["checkpoint-13"], "it was not set aside"
+        assert [e.checkpoint for e in run.entries("checkpoint_torn")] == ["checkpoint-13"], "it was not set aside"
 
     return act
 
@@ -237,7 +237,7 @@ def disk_full(run: Run) -> None:
     assert failed["renamed"].startswith("torn-16-"), failed
     (end,) = run.entries("stage_failed", stage="train")
     assert "could not be written" in end["message"] and "make room" in end["message"], end
-    assert [e["step"] for e in run.entries("saved")] == [SAVE_STEPS]
+    assert [e.step for e in run.entries("saved")] == [SAVE_STEPS]
     ballast.unlink()
     shutil.rmtree(run.paths.checkpoints / failed["renamed"], ignore_errors=True)
     run.resume()
@@ -264,7 +264,7 @@ def restarts(run: Run) -> int:
 
 
 def train_jobs(run: Run) -> list[str]:
-    return [entry["job_id"] for entry in run.entries("submitted") if entry["stage"] == "train"]
+    return [entry.job_id for entry in run.entries("submitted") if entry.stage == "train"]
 
 
 LIMIT = f"train.slurm_signal_delay_s={WARNING_SECONDS}"

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from dev_cluster.cluster import DevCluster
 from dev_cluster.processes import kill, tasks, wait_until
 from dev_cluster.site import Site
+from entries import named
 from world import World
 
-from callbacks.shared.journal import Entry, metric_rows, read_journal
+from callbacks.shared.journal import metric_rows, read_journal
 from callbacks.shared.tracking import RUN_UUID_TAG
 from jobs.history.time_spent import attempt_times, steps_lost
 from jobs.spec.paths import RunPaths
@@ -50,14 +52,14 @@ class Run:
     def paths(self) -> RunPaths:
         return RunPaths(self.world.runs_root / self.name)
 
-    def entries(self, *events: str, stage: str = "") -> list[Entry]:
+    def entries(self, *names: str, stage: str = "") -> list[Any]:
         """The journal's entries of these events; of a stage: of its attempts alone."""
         found = read_journal(self.paths.journal)
-        return [e for e in found if e["event"] in events and e["writer"].startswith(stage)]
+        return [entry for entry in named(found, *names) if entry.writer.startswith(stage)]
 
     def job_id(self, stage: str) -> str:
         """The stage's newest job."""
-        ids = [entry["job_id"] for entry in self.entries("submitted") if entry["stage"] == stage]
+        ids = [entry.job_id for entry in self.entries("submitted") if entry.stage == stage]
         return str(ids[-1])
 
     def state(self, job_id: str) -> str:
@@ -109,8 +111,8 @@ class Run:
     def cancel(self) -> None:
         """End what is left of the run, by force."""
         for entry in self.entries("submitted"):
-            self.cluster.run("scancel", "--signal=KILL", "--full", entry["job_id"])
-            self.cluster.run("scancel", entry["job_id"])
+            self.cluster.run("scancel", "--signal=KILL", "--full", entry.job_id)
+            self.cluster.run("scancel", entry.job_id)
 
     def resume(self) -> None:
         """`regrow resume`, once nothing of the run is left in the queue."""
@@ -120,7 +122,7 @@ class Run:
 
     def wait_for_end(self) -> None:
         active = {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED"}
-        ids = lambda: [entry["job_id"] for entry in self.entries("submitted")]  # noqa: E731
+        ids = lambda: [entry.job_id for entry in self.entries("submitted")]  # noqa: E731
         self.wait(lambda: not any(self.state(job_id) in active for job_id in ids()), "the end of all jobs")
 
     # ---- what must hold, from the journal and the weights
@@ -129,11 +131,11 @@ class Run:
         """For each attempt that trained but the last: optimizer steps completed in it that the next one did again."""
         began = self.entries("training_began", stage="train")
         done = [
-            max([e["step"] for e in self.entries("metrics") if e["writer"] == b["writer"] and "loss" in e["values"]]
-                + [b["step"]])
+            max([e.step for e in self.entries("metrics") if e.writer == b.writer and "loss" in e.values]
+                + [b.step])
             for b in began
         ]  # fmt: skip
-        return [last - following["step"] for last, following in zip(done, began[1:], strict=False)]
+        return [last - following.step for last, following in zip(done, began[1:], strict=False)]
 
     def losses(self) -> dict[int, float]:
         rows = metric_rows(read_journal(self.paths.journal))
@@ -149,11 +151,11 @@ class Run:
         attempts = self.entries("stage_started", stage="train")
         by = []
         for before, after in pairwise(attempts):
-            stem = f"train-{before['job_id']}-{before['attempt']}-"
-            own = [e for e in self.entries("requeued") if e["writer"].startswith(stem)]
-            (submitted,) = [e for e in self.entries("submitted") if e["job_id"] == after["job_id"]]
-            other = "successor" if "successor_of" in submitted else "resume"
-            by.append(other if before["job_id"] != after["job_id"] else "stage" if own else "slurm")
+            stem = f"train-{before.job_id}-{before.attempt}-"
+            own = [e for e in self.entries("requeued") if e.writer.startswith(stem)]
+            (submitted,) = [e for e in self.entries("submitted") if e.job_id == after.job_id]
+            other = "successor" if submitted.successor_of else "resume"
+            by.append(other if before.job_id != after.job_id else "stage" if own else "slurm")
         return by
 
 
@@ -243,9 +245,7 @@ def problems(run: Run, scenario: Scenario, reference: Run) -> list[str]:
             started = run.entries("stage_started", stage=stage)
             starts = scenario.evaluate_starts if stage == "evaluate" else 1
             expect(len(started) == starts, f"{stage} was started {len(started)} times")
-            expect(
-                all(s["time"] > e["time"] for s in started for e in ended), f"{stage} was started before training ended"
-            )
+            expect(all(s.time > e.time for s in started for e in ended), f"{stage} was started before training ended")
     return found + mlflow_problems(run, reference)
 
 

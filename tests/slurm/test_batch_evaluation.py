@@ -5,14 +5,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dev_cluster.cluster import DevCluster
 from dev_cluster.processes import wait_until
 from dev_cluster.site import Site
+from entries import named
 from world import World
 
-from callbacks.shared.journal import Entry, read_journal
+from callbacks.shared import events
+from callbacks.shared.journal import read_journal
 from jobs.spec.paths import RunPaths
 
 SHARDS, RECORDS = 4, 32
@@ -46,21 +49,20 @@ class Evaluation:
     parts: int
     frozen_folder: Path
 
-    def entries(self, *events: str) -> list[Entry]:
-        return [entry for entry in read_journal(self.paths.journal) if entry["event"] in events]
+    def entries(self, *names: str) -> list[Any]:
+        """The events of these names."""
+        return named(read_journal(self.paths.journal), *names)
 
-    def parts_with(self, *events: str, **fields: str) -> set[int]:
-        return {e["part"] for e in self.entries(*events) if all(e[key] == value for key, value in fields.items())}
+    def parts_with(self, *names: str, **fields: str) -> set[int]:
+        return {e.part for e in self.entries(*names) if all(getattr(e, key) == value for key, value in fields.items())}
 
     def finished(self) -> set[int]:
         return self.parts_with("stage_finished", stage="evaluate")
 
     def running(self) -> set[int]:
         """Parts whose newest attempt has neither left nor finished."""
-        newest = {
-            e["part"]: e for e in self.entries("stage_started", "left", "stage_finished") if e["stage"] == "evaluate"
-        }
-        return {part for part, entry in newest.items() if entry["event"] == "stage_started"}
+        newest = {e.part: e for e in self.entries("stage_started", "left", "stage_finished") if e.stage == "evaluate"}
+        return {part for part, entry in newest.items() if isinstance(entry, events.StageStarted)}
 
     def predictions(self) -> dict[str, bytes]:
         """Each model's merged predictions."""
@@ -93,9 +95,9 @@ def evaluate(world: World, records: Path, tmp_path: Path) -> Iterator[Callable[.
         where: dict[str, object] = {"runs_root": world.runs_root, "tracking_uri": world.tracking_uri}
         environment = {}
         if cluster:
-            environment = {"REGROW_TEST_FROZEN": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent / "freezing")}
+            environment = {"REGROW_TEST_FROZEN": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent)}
             where |= {"slurm_conf": cluster.conf, "evaluate.slurm_partition": "gpu-preempt", "evaluate.gpus_per_node": 1,
-                      "evaluate.cpus_per_task": 1}  # fmt: skip
+                      "evaluate.cpus_per_task": 1, "regrow.evaluate.engine": "freezing_engine.FreezingEngine"}  # fmt: skip
         flags = [f for key, value in {**where, **settings}.items() for f in ("--set", f"{key}={value}")]
         done = world.regrow("evaluate", *models, "--data", str(records), "--shards", str(shards), "--name", name,
                             "--cluster", "dev" if cluster else "local", *flags, environment=environment)  # fmt: skip
@@ -152,12 +154,12 @@ def test_array_whose_every_task_is_preempted_gives_what_an_undisturbed_run_gives
     assert most <= 6
     assert taken.predictions() == calm.predictions()
     assert len(taken.predictions()) == 3
-    generated = Counter((entry["part"], entry["batch"]) for entry in taken.entries("generated"))
+    generated = Counter((entry.part, entry.batch) for entry in taken.entries("generated"))
     assert set(generated.values()) == {1}
-    assert sum(entry["records"] for entry in taken.entries("generated")) == 3 * RECORDS
-    continued = [entry for entry in taken.entries("part_began") if entry["done"]]
-    assert len({entry["part"] for entry in continued}) == taken.parts
-    requeued = {entry["job_id"] for entry in taken.entries("requeued")}
+    assert sum(entry.records for entry in taken.entries("generated")) == 3 * RECORDS
+    continued = [entry for entry in taken.entries("part_began") if entry.done]
+    assert len({entry.part for entry in continued}) == taken.parts
+    requeued = {entry.job_id for entry in taken.entries("requeued")}
     assert len(requeued) == taken.parts and all("_" in job_id for job_id in requeued)  # elements, never the array
     assert len(taken.entries("submitted")) == 2  # the array, and the report
     wait_until(lambda: not cluster.run("squeue", "--noheader").stdout, WAIT_SECONDS, "the report's last word to MLflow")
@@ -170,13 +172,13 @@ def test_elements_that_a_site_cancels_are_succeeded_and_the_report_waits_for_the
     cluster.up(Site(preempt_mode="CANCEL", grace_time=0, max_array_size=2, accounting=False))
     settings = {ONE_A_BATCH: 1, "regrow.evaluate.max_new_tokens": 4}
     run = evaluate("cancelled", trained, cluster=cluster, shards=3, settings=settings)
-    arrays = [entry["parts"] for entry in run.entries("submitted") if entry["stage"] == "evaluate"]
+    arrays = [entry.parts for entry in run.entries("submitted") if entry.stage == "evaluate"]
     assert arrays == [[0, 1], [2]]  # split at MaxArraySize
     wait_until(lambda: len(run.frozen()) == 3, WAIT_SECONDS, "all parts to freeze")
     cluster.preempt()
     wait_until(lambda: bool(run.entries("run_ended")), WAIT_SECONDS, "the report")
     successors = [entry for entry in run.entries("submitted") if "successor_of" in entry]
-    assert sorted(part for entry in successors for part in entry["parts"]) == [0, 1, 2]
+    assert sorted(part for entry in successors for part in entry.parts) == [0, 1, 2]
     (ended,) = run.entries("run_ended")
     assert ended["status"] == "FINISHED"
     assert len(next(iter(run.predictions().values())).splitlines()) == RECORDS

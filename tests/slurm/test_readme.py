@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blocks import DEV_CLUSTER, YOUR_CLUSTER, Clone, blocks, words
 from dev_cluster.cluster import DevCluster
 from dev_cluster.processes import wait_until
+from entries import named
 
 from callbacks.shared.journal import Entry, read_journal
 from jobs.spec.paths import RunPaths
@@ -61,14 +63,14 @@ class Reader:
         return condition(entries, DevCluster(self._clone.dev_cluster).run("squeue", "--noheader").stdout)
 
 
-def of_train(entries: list[Entry], event: str) -> list[Entry]:
+def of_train(entries: list[Entry], name: str) -> list[Any]:
     """The events of this name of the train stage, its ranks' among them."""
-    return [entry for entry in entries if entry["event"] == event and entry["writer"].startswith("train-")]
+    return [entry for entry in named(entries, name) if entry.writer.startswith("train-")]
 
 
 BEFORE: dict[str, Condition] = {
     "regrow dev-cluster preempt": lambda entries, queue: any(
-        "loss" in entry["values"] for entry in of_train(entries, "metrics")
+        "loss" in entry.values for entry in of_train(entries, "metrics")
     ),
     "regrow logs mine": lambda entries, queue: len(of_train(entries, "stage_started")) == 2,
     "regrow cancel mine": lambda entries, queue: len(of_train(entries, "training_began")) == 2,

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from world import REPO_ROOT, World
 
+from callbacks.shared import events
 from callbacks.shared.journal import read_journal
 from callbacks.shared.manifest import torn_reason
 from callbacks.shared.prompts import PromptFormat, load_records
@@ -33,9 +34,9 @@ def test_accelerate_launch_trains_the_tiny_config(world: World, tmp_path: Path) 
     done = subprocess.run(command, cwd=REPO_ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     entries = read_journal(tmp_path / "out" / "journal")
-    assert [e["step"] for e in entries if e["event"] == "saved"] == [2, 4]
-    assert [e["step"] for e in entries if e["event"] == "finished"] == [4]
-    assert not [e for e in entries if e["event"] == "mlflow_failed"]
+    assert [e.step for e in entries if isinstance(e, events.Saved)] == [2, 4]
+    assert [e.step for e in entries if isinstance(e, events.Finished)] == [4]
+    assert not [e for e in entries if isinstance(e, events.MlflowFailed)]
     for step in (2, 4):
         assert torn_reason(tmp_path / "out" / f"checkpoint-{step}") == ""
     scores = json.loads((tmp_path / "out" / "gen_metrics_step4.json").read_text())

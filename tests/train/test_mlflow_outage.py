@@ -14,6 +14,7 @@ from tracking_server import PASSWORD, USER, TrackingServer, Way
 from turns import TURNS_ENV, Turns
 from world import REGROW, REPO_ROOT, World
 
+from callbacks.shared import events
 from callbacks.shared.journal import Entry, read_journal
 from jobs.spec.paths import RunPaths
 
@@ -49,7 +50,7 @@ class Training:
     def wait_for(self, is_there: Callable[[list[Entry]], bool], seconds: float = 120) -> list[Entry]:
         until = time.monotonic() + seconds
         while not is_there(entries := read_journal(self.paths.journal)):
-            assert time.monotonic() < until, [entry for entry in entries if entry["event"] != "metrics"][-5:]
+            assert time.monotonic() < until, [entry for entry in entries if not isinstance(entry, events.Metrics)][-5:]
             time.sleep(0.1)
         return entries
 
@@ -67,11 +68,11 @@ class Training:
 
 
 def failures(entries: list[Entry]) -> list[Entry]:
-    return [entry for entry in entries if entry["event"] == "mlflow_failed"]
+    return [entry for entry in entries if isinstance(entry, events.MlflowFailed)]
 
 
 def steps(entries: list[Entry]) -> list[int]:
-    return [entry["step"] for entry in entries if entry["event"] == "metrics" and "loss" in entry["values"]]
+    return [entry.step for entry in entries if isinstance(entry, events.Metrics) and "loss" in entry.values]
 
 
 @pytest.fixture(scope="module")

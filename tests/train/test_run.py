@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from world import REGROW, REPO_ROOT, World
 
+from callbacks.shared import events
 from callbacks.shared.journal import read_journal
 from callbacks.shared.manifest import torn_reason
 from callbacks.shared.tracking import RUN_UUID_TAG
@@ -36,10 +37,12 @@ def run(world: World) -> RunPaths:
 
 def test_run_goes_through_all_stages(run: RunPaths) -> None:
     entries = read_journal(run.journal)
-    finished = [entry["stage"] for entry in entries if entry["event"] == "stage_finished"]
+    finished = [entry.stage for entry in entries if isinstance(entry, events.StageFinished)]
     assert finished == ["prepare", "train", "evaluate", "report"]
-    assert [entry["step"] for entry in entries if entry["event"] == "finished"] == [6]
-    assert not [entry for entry in entries if entry["event"] in ("mlflow_failed", "error", "stage_failed")]
+    assert [entry.step for entry in entries if isinstance(entry, events.Finished)] == [6]
+    assert not [
+        entry for entry in entries if isinstance(entry, events.MlflowFailed | events.Error | events.StageFailed)
+    ]
 
 
 def test_run_leaves_valid_checkpoints_scores_and_predictions(run: RunPaths) -> None:
@@ -168,8 +171,8 @@ def test_resume_of_an_evaluation_runs_what_is_missing_alone(world: World, run: R
     assert "model: shard-0-of-1.jsonl not finished" in paths.report.read_text(encoding="utf-8")
     done = world.regrow("resume", "halved", *_where(world))
     assert done.returncode == 0, done.stdout + done.stderr
-    started = [e for e in read_journal(paths.journal) if e["event"] == "stage_started"]
-    assert [(e["stage"], e["part"]) for e in started] == [
+    started = [e for e in read_journal(paths.journal) if isinstance(e, events.StageStarted)]
+    assert [(e.stage, e.part) for e in started] == [
         ("evaluate", 0), ("evaluate", 1), ("report", 0), ("evaluate", 1), ("report", 0)
     ]  # fmt: skip
     assert "Not evaluated" not in paths.report.read_text(encoding="utf-8")
@@ -276,8 +279,12 @@ def test_rank_that_dies_fails_the_run_with_a_message(world: World, run: RunPaths
     assert "train failed: its process was killed by SIGKILL (out of memory is the usual reason)" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     entries = read_journal(RunPaths(world.runs_root / "dies").journal)
-    assert [entry["stage"] for entry in entries if entry["event"] == "stage_started"] == ["prepare", "train", "report"]
-    assert [entry["status"] for entry in entries if entry["event"] == "run_ended"] == ["FAILED"]
+    assert [entry.stage for entry in entries if isinstance(entry, events.StageStarted)] == [
+        "prepare",
+        "train",
+        "report",
+    ]
+    assert [entry.status for entry in entries if isinstance(entry, events.RunEnded)] == ["FAILED"]
 
 
 @pytest.fixture
@@ -305,21 +312,21 @@ def test_ended_submission_leaves_no_process(world: World, run: RunPaths, submiss
 def test_ctrl_c_loses_no_step_and_resume_goes_on(world: World, run: RunPaths) -> None:
     paths, code, printed = _interrupted(world, "interrupted", is_read=True)
     assert code == 75, printed
-    (stopped,) = [entry for entry in read_journal(paths.journal) if entry["event"] == "stopped"]
+    (stopped,) = [entry for entry in read_journal(paths.journal) if isinstance(entry, events.Stopped)]
     assert f"train is not finished; to go on from step {stopped['step']}: regrow resume" in printed
     assert "cancelled" in world.regrow("status", "interrupted", "--set", f"runs_root={world.runs_root}").stdout
     done = world.regrow("resume", "interrupted", "--set", f"runs_root={world.runs_root}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert _losses(paths) == list(range(1, 401))
-    assert [e["step"] for e in read_journal(paths.journal) if e["event"] == "training_began"] == [0, stopped["step"]]
+    assert [e.step for e in read_journal(paths.journal) if isinstance(e, events.TrainingBegan)] == [0, stopped.step]
 
 
 def test_ctrl_c_saves_also_where_nobody_reads_what_is_printed(world: World, run: RunPaths) -> None:
     paths, _, _ = _interrupted(
         world, "unread", is_read=False
     )  # as `regrow submit ... | tee log`: Ctrl-C ends tee as well
-    (stopped,) = [entry for entry in read_journal(paths.journal) if entry["event"] == "stopped"]
-    assert stopped["step"] == _losses(paths)[-1]
+    (stopped,) = [entry for entry in read_journal(paths.journal) if isinstance(entry, events.Stopped)]
+    assert stopped.step == _losses(paths)[-1]
     assert torn_reason(paths.checkpoints / f"checkpoint-{stopped['step']}") == ""
 
 
@@ -328,7 +335,7 @@ def test_ctrl_c_twice_ends_what_does_not_leave(world: World, run: RunPaths) -> N
         (rank,) = [pid for pid in _processes_of(paths.run_dir) if b"callbacks.rank" in _words(pid)]
         os.kill(rank, signal.SIGSTOP)
         os.killpg(terminal.pid, signal.SIGINT)
-        while not any(entry["event"] == "cancel_requested" for entry in read_journal(paths.journal)):
+        while not any(isinstance(entry, events.CancelRequested) for entry in read_journal(paths.journal)):
             assert terminal.poll() is None
             time.sleep(0.05)
         os.killpg(terminal.pid, signal.SIGINT)
@@ -370,7 +377,7 @@ def _training(world: World, name: str) -> Iterator[tuple[RunPaths, "subprocess.P
 
 
 def _losses(paths: RunPaths) -> list[int]:
-    return [e["step"] for e in read_journal(paths.journal) if e["event"] == "metrics" and "loss" in e["values"]]
+    return [e.step for e in read_journal(paths.journal) if isinstance(e, events.Metrics) and "loss" in e.values]
 
 
 def _processes_of(run_dir: Path) -> list[int]:

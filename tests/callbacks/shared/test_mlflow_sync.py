@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from callbacks.shared import events
 from callbacks.shared.journal import JOURNAL_ENV, Journal, JournalReader, read_journal
 from callbacks.shared.mlflow_process import MlflowProcess
 from callbacks.shared.mlflow_sync import MlflowSync
@@ -24,14 +25,14 @@ def journal(tmp_path: Path) -> Journal:
     """A journal with something of every kind that MLflow shows."""
     found = Journal.of_writer(str(tmp_path / "journal" / "train-1-0"), "rank0")
     (tmp_path / "report.md").write_text("one")
-    found.event("params", values={"lora_r": 8, "datasets.0.path": "x" * 7000})
-    found.event("environment", values={"version.torch": "2"})
-    found.event("dataset", role="train", path="/p/train.json", sha256="ab" * 32, records=3)
-    found.event("artifact", path=str(tmp_path / "report.md"), folder="report")
+    found.write(events.Params(values={"lora_r": "8", "datasets.0.path": "x" * 7000}))
+    found.write(events.Environment(values={"version.torch": "2"}))
+    found.write(events.Dataset(role="train", path="/p/train.json", sha256="ab" * 32, records=3))
+    found.write(events.Artifact(path=str(tmp_path / "report.md"), folder="report"))
     for step in range(1, 4):
-        found.metrics(step, {"loss": 1 / step, "odd name (%)": math.nan})
-    found.event("summary", step=3, values={"goodput": 0.9})
-    found.event("run_ended", status="FINISHED")
+        found.write(events.Metrics(step=step, values={"loss": 1 / step, "odd name (%)": math.nan}))
+    found.write(events.Summary(step=3, values={"goodput": 0.9}))
+    found.write(events.RunEnded(status="FINISHED"))
     return found
 
 
@@ -47,10 +48,10 @@ def test_everything_is_posted_once_under_the_journals_time(run: TrackedRun, jour
     assert +sync.post() == Counter()
     client, run_id = run.attach()
     found = client.get_run(run_id)
-    (entry,) = [e for e in read_journal(journal.path.parent) if e["event"] == "metrics" and e["step"] == 2]
+    (entry,) = [e for e in read_journal(journal.path.parent) if isinstance(e, events.Metrics) and e.step == 2]
     points = client.get_metric_history(run_id, "loss")
     assert [(point.step, point.value) for point in points] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
-    assert points[1].timestamp == int(1000 * entry["time"])
+    assert points[1].timestamp == int(1000 * entry.time)
     assert math.isnan(client.get_metric_history(run_id, "odd name _")[0].value)
     assert (found.data.params["lora_r"], len(found.data.params["datasets.0.path"])) == ("8", 6000)
     assert found.data.tags["version.torch"] == "2"
@@ -63,7 +64,7 @@ def test_everything_is_posted_once_under_the_journals_time(run: TrackedRun, jour
 
 def test_what_another_process_has_posted_is_not_posted_again(run: TrackedRun, journal: Journal) -> None:
     new_sync(run, journal).post()
-    journal.metrics(4, {"loss": 0.1})
+    journal.write(events.Metrics(step=4, values={"loss": 0.1}))
     assert new_sync(run, journal).post() == Counter(points=1, tags=1)
     assert +new_sync(run, journal).post() == Counter()
 
@@ -71,8 +72,8 @@ def test_what_another_process_has_posted_is_not_posted_again(run: TrackedRun, jo
 def test_what_was_lost_on_the_way_is_posted(run: TrackedRun, journal: Journal) -> None:
     """Half a batch stands in MLflow, as after a connection that broke."""
     client, run_id = run.attach()
-    first = next(entry for entry in read_journal(journal.path.parent) if entry["event"] == "metrics")
-    client.log_metric(run_id, "loss", 1.0, timestamp=int(1000 * first["time"]), step=1)
+    first = next(entry for entry in read_journal(journal.path.parent) if isinstance(entry, events.Metrics))
+    client.log_metric(run_id, "loss", 1.0, timestamp=int(1000 * first.time), step=1)
     client.log_param(run_id, "lora_r", "8")
     new_sync(run, journal).post()
     assert [point.step for point in client.get_metric_history(run_id, "loss")] == [1, 2, 3]
@@ -88,7 +89,7 @@ def test_file_that_has_changed_is_posted_again(run: TrackedRun, journal: Journal
 
 def test_resumed_run_is_running_again(run: TrackedRun, journal: Journal) -> None:
     new_sync(run, journal).post()
-    journal.event("submitted", stage="train", job_id="5")
+    journal.write(events.Submitted(stage="train", job_id="5"))
     new_sync(run, journal).post()
     client, run_id = run.attach()
     assert client.get_run(run_id).info.status == "RUNNING"

@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import entries
 import pytest
 from mlflow.utils.validation import _validate_metric_name, _validate_tag_name
 
 from callbacks.shared.journal import Entry
-from callbacks.shared.projection import Artifact, PointId, Projection, flat_params, mlflow_key
+from callbacks.shared.projection import ArtifactFile, PointId, Projection, flat_params, mlflow_key
 
 
-def entry(event: str, time: float = 1.0, attempt: str = "train-1-0", **fields: Any) -> Entry:
-    return {"time": time, "event": event, "writer": f"{attempt}-rank0", **fields}
+def said(event: str, time: float = 1.0, attempt: str = "train-1-0", **fields: Any) -> Entry:
+    return entries.entry(time, event, f"{attempt}-rank0", **fields)
 
 
 def projection(*entries: Entry) -> Projection:
@@ -22,21 +23,21 @@ def projection(*entries: Entry) -> Projection:
 
 def test_step_that_was_done_again_is_one_point() -> None:
     found = projection(
-        entry("metrics", 1.0, step=3, values={"loss": 0.5}),
-        entry("metrics", 9.0, "train-1-1", step=3, values={"loss": 0.5, "eval_loss": 0.7}),
+        said("metrics", 1.0, step=3, values={"loss": 0.5}),
+        said("metrics", 9.0, "train-1-1", step=3, values={"loss": 0.5, "eval_loss": 0.7}),
     )
     assert found.points == {PointId("loss", 3, None): (1.0, 0.5), PointId("eval_loss", 3, None): (9.0, 0.7)}
 
 
 def test_summary_that_is_made_anew_is_another_point() -> None:
-    entries = [entry("summary", time, step=3, values={"goodput": time}) for time in (1.0, 2.0)]
-    assert len(projection(*entries).points) == 2
+    summaries = [said("summary", time, step=3, values={"goodput": time}) for time in (1.0, 2.0)]
+    assert len(projection(*summaries).points) == 2
 
 
 def test_first_attempts_params_stand_and_what_differs_later_is_drift() -> None:
     found = projection(
         *(
-            entry(event, attempt=f"train-1-{attempt}", values={key: value})
+            said(event, attempt=f"train-1-{attempt}", values={key: value})
             for attempt, value in enumerate(("a", "b", "b", "a"))
             for event, key in (("params", "lr"), ("environment", "git.commit"))
         )
@@ -50,27 +51,27 @@ def test_first_attempts_params_stand_and_what_differs_later_is_drift() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entries", "status"),
+    ("journal", "status"),
     [
         ([], "RUNNING"),
-        ([entry("stage_started")], "RUNNING"),
-        ([entry("run_ended", status="FAILED")], "FAILED"),
-        ([entry("run_ended", status="FAILED"), entry("stage_started")], "RUNNING"),
-        ([entry("cancel_requested")], "KILLED"),
-        ([entry("cancel_requested"), entry("stage_started")], "KILLED"),
-        ([entry("cancel_requested"), entry("submitted", successor_of="4")], "KILLED"),
-        ([entry("cancel_requested"), entry("submitted"), entry("stage_started")], "RUNNING"),
+        ([said("stage_started")], "RUNNING"),
+        ([said("run_ended", status="FAILED")], "FAILED"),
+        ([said("run_ended", status="FAILED"), said("stage_started")], "RUNNING"),
+        ([said("cancel_requested")], "KILLED"),
+        ([said("cancel_requested"), said("stage_started")], "KILLED"),
+        ([said("cancel_requested"), said("submitted", successor_of="4")], "KILLED"),
+        ([said("cancel_requested"), said("submitted"), said("stage_started")], "RUNNING"),
     ],
 )
-def test_status_is_that_of_the_pipeline(entries: list[Entry], status: str) -> None:
-    assert projection(*entries).status == status
+def test_status_is_that_of_the_pipeline(journal: list[Entry], status: str) -> None:
+    assert projection(*journal).status == status
 
 
 def test_artifact_is_known_once_and_a_dataset_by_its_role() -> None:
     report = {"path": "/run/report/metrics.md", "folder": "report"}
     dataset = {"role": "train", "path": "/p/train.json", "sha256": "ab", "records": 3}
-    found = projection(entry("artifact", **report), entry("artifact", 2.0, **report), entry("dataset", **dataset))
-    assert found.artifacts == {Artifact(Path("/run/report/metrics.md"), "report"): 2.0}
+    found = projection(said("artifact", **report), said("artifact", 2.0, **report), said("dataset", **dataset))
+    assert found.artifacts == {ArtifactFile(Path("/run/report/metrics.md"), "report"): 2.0}
     assert (found.datasets["train"].records, found.tags) == (3, {"data.sha256.train": "ab"})
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from world import World
 
+from callbacks.shared import events
 from callbacks.shared.journal import read_journal
 from jobs.spec.run_spec import RunSpec
 
@@ -98,9 +99,9 @@ def test_force_submits_in_spite_of_an_error_and_the_journal_says_so(world: World
     assert "--force does it all the same" in refused.stderr
     world.submit("forced", *settings, check=True, flags=("--force",))
     (entry,) = [
-        entry for entry in read_journal(tmp_path / "runs" / "forced" / "journal") if entry["event"] == "checked"
+        entry for entry in read_journal(tmp_path / "runs" / "forced" / "journal") if isinstance(entry, events.Checked)
     ]
-    assert entry["errors"] == ["files.data-absent"]
+    assert entry.errors == ["files.data-absent"]
 
 
 def test_labels_that_are_not_the_answer_end_the_prepare_stage(world: World, tmp_path: Path) -> None:
@@ -111,9 +112,9 @@ def test_labels_that_are_not_the_answer_end_the_prepare_stage(world: World, tmp_
     done = world.submit("unlabelled", f"base_model={model}", f"runs_root={tmp_path}/runs")
     assert done.returncode == 2, done.stdout + done.stderr
     journal = read_journal(tmp_path / "runs" / "unlabelled" / "journal")
-    (entry,) = [entry for entry in journal if entry["event"] == "tokens_checked"]
-    assert entry["wrong_labels"] == entry["records"] == 240
-    assert any("do not teach the answer and its end" in e["message"] for e in journal if e["event"] == "stage_failed")
+    (entry,) = [entry for entry in journal if isinstance(entry, events.TokensChecked)]
+    assert entry.wrong_labels == entry.records == 240
+    assert any("do not teach the answer and its end" in e.message for e in journal if isinstance(e, events.StageFailed))
 
 
 def test_missing_config_is_named(world: World) -> None:

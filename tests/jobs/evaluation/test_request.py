@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from world import REPO_ROOT, World
 
+from callbacks.shared import events
 from callbacks.shared.journal import Journal
 from callbacks.shared.manifest import write_manifest
 from jobs.evaluation.parts import Part, part_of_evaluation, prompt_format, with_settings_of
@@ -25,7 +26,7 @@ def here(world: World, tmp_path: Path) -> World:
         journal = Journal.of_writer(str(spec.paths.journal / "train-1-0"), "rank0")
         folders = [spec.paths.checkpoints / f"checkpoint-{step}" for step in (3, 6)]
         if finished:
-            journal.event("finished", step=6)
+            journal.write(events.Finished(step=6))
             folders.append(spec.paths.checkpoints)
         for folder in folders:
             folder.mkdir(exist_ok=True)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from entries import fresh
 from world import REGROW, REPO_ROOT
 
 from callbacks.shared.journal import Journal
@@ -39,7 +40,7 @@ class Writing:
         return log
 
     def says(self, name: str, event: str, **fields: object) -> None:
-        Journal.of_writer(str(self.spec.paths.journal / name), "stage").event(event, **fields)
+        Journal.of_writer(str(self.spec.paths.journal / name), "stage").write(fresh(event, **fields))
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_follower_waits_for_parts_and_for_what_was_submitted_again(run: Writing)
     answers = iter([True, True, False])
     run.starts("train", "2", text="failed\n")
     run.says("train-2-0", "stage_failed", stage="train", part=0)
-    run.says("login", "submitted", stage="train", parts=[0], job_id="3")
+    run.says("login", "submitted", stage="train", job_id="3")
     LogFollower(run.spec, Wanted("train"), io.BytesIO(), lambda text: None).follow(lambda: next(answers))
     assert next(answers, "asked three times") == "asked three times"
     assert run.spec.parts("evaluate") > 1

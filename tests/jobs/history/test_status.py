@@ -1,21 +1,22 @@
 """`regrow status`: what a journal and Slurm's answers make of a run, and how fast many of them are looked at."""
 
-import json
 import os
 import resource
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
+from entries import entry
 from world import REGROW, REPO_ROOT
 
-from callbacks.shared.journal import Entry, Journal
+from callbacks.shared import events
+from callbacks.shared.journal import Entry, Journal, _line
 from jobs.history.pace import Pace, pace
+from jobs.history.run_state import run_status
 from jobs.history.runs import Runs, may_go_on
-from jobs.history.status import RunStatus, duration, run_status
+from jobs.history.status import RunStatus, duration
 from jobs.slurm.commands import NO_ANSWER, QueuedJob
 from jobs.spec.find import typed_name
 from jobs.spec.resolve import load_run_spec
@@ -28,10 +29,6 @@ SUBMITTED = {"prepare": "1", "train": "2", "evaluate": "3", "report": "4"}
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> RunSpec:
     return load_run_spec(TINY, "dev", [f"runs_root={tmp_path_factory.mktemp('runs')}"], "one")
-
-
-def entry(time: float, event: str, writer: str = "train-2-0-rank0", **fields: Any) -> Entry:
-    return {"time": time, "event": event, "writer": writer, **fields}
 
 
 def submitted(time: float = 0.0, **jobs: str) -> list[Entry]:
@@ -193,7 +190,7 @@ def day_long_journal(spec: RunSpec, is_ended: bool) -> None:
     if is_ended:
         lines[stage.path].append(entry(9999, "run_ended", status="FINISHED"))
     for path, entries in lines.items():
-        path.write_text("".join(json.dumps(each) + "\n" for each in entries))
+        path.write_text("".join(_line(each) for each in entries))
 
 
 @pytest.fixture(scope="module")
@@ -227,10 +224,10 @@ def test_ended_run_is_read_again_once_its_journal_has_grown(tmp_path: Path) -> N
     spec = load_run_spec(TINY, "local", [f"runs_root={tmp_path}"], "one")
     write_run(spec)
     journal = Journal(spec.paths.journal / "report-4-0-stage.jsonl")
-    journal.event("run_ended", status="FAILED")
+    journal.write(events.RunEnded(status="FAILED"))
     assert [Runs(tmp_path).statuses()[0].state for _ in range(2)] == ["failed", "failed"]
     assert spec.paths.status.exists()
-    journal.event("run_ended", status="FINISHED")
+    journal.write(events.RunEnded(status="FINISHED"))
     assert Runs(tmp_path).statuses()[0].state == "finished"
     spec.paths.status.write_text('{"status": "of another version"}')
     assert Runs(tmp_path).statuses()[0].state == "finished"
@@ -240,7 +237,9 @@ def test_looking_again_reads_only_what_is_new(many: Path) -> None:
     runs = Runs(many)
     first = {status.name: status for status in runs.statuses()}
     spec = RunSpec.load(many / "run-000")
-    Journal.of_writer(str(spec.paths.journal / "train-2-0"), "rank0").metrics(5600, {"loss": 0.125})
+    Journal.of_writer(str(spec.paths.journal / "train-2-0"), "rank0").write(
+        events.Metrics(step=5600, values={"loss": 0.125})
+    )
     again = {status.name: status for status in runs.statuses()}
     assert (first["run-000"].loss, again["run-000"].loss) == (1 / 5600, 0.125)
     assert first["run-001"] == again["run-001"]
@@ -258,7 +257,7 @@ def test_run_on_this_machine_is_lost_when_its_command_is_gone(
     spec = load_run_spec(TINY, "local", [f"runs_root={tmp_path}"], "here")
     write_run(spec)
     journal = Journal(spec.paths.journal / "login-1-cli.jsonl")
-    journal.event("foreground", host=os.uname().nodename, pid=foreground.pid)
+    journal.write(events.Foreground(host=os.uname().nodename, pid=foreground.pid))
     (waits,) = Runs(tmp_path, "here").statuses()
     assert (waits.state, may_go_on(spec)()) == ("waiting", True)
     assert foreground.stdin

@@ -2,27 +2,31 @@
 
 from typing import Any
 
+from entries import entry
+
+from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.journal import Entry
 from jobs.history.progress import generated_records, reached, saved_step
 from jobs.history.submissions import awaited, current, has_successor, is_cancelled, job_ids, part_of, since_typed
 
 
 def submitted(stage: str, job_id: str, writer: str = "login-1-cli", **fields: Any) -> Entry:
-    return {"event": "submitted", "stage": stage, "job_id": job_id, "writer": writer, **fields}
+    return entry(0, "submitted", writer, stage=stage, job_id=job_id, **fields)
 
 
 def left(cause: str) -> Entry:
-    return {"event": "left", "stage": "train", "part": 0, "cause": cause}
+    return entry(0, "left", stage="train", cause=cause)
 
 
 ARRAYS = [
-    submitted("evaluate", "20", parts=[0, 1]),
+    submitted("evaluate", "20", parts=(0, 1)),
     submitted("report", "21"),
-    submitted("evaluate", "30", "login-2-cli", parts=[3, 7, 8]),
-    submitted("evaluate", "31", "login-2-cli", parts=[9]),
+    submitted("evaluate", "30", "login-2-cli", parts=(3, 7, 8)),
+    submitted("evaluate", "31", "login-2-cli", parts=(9,)),
     submitted("report", "32", "login-2-cli"),
-    submitted("evaluate", "40", "evaluate-30_1-0-stage", parts=[7], successor_of="30_1"),
-    submitted("evaluate", "41", "evaluate-31-0-stage", parts=[9], successor_of="31"),
+    submitted("evaluate", "40", "evaluate-30_1-0-stage", parts=(7,), successor_of="30_1"),
+    submitted("evaluate", "41", "evaluate-31-0-stage", parts=(9,), successor_of="31"),
 ]
 
 
@@ -33,7 +37,7 @@ def test_budgets_begin_anew_when_somebody_types_resume_and_go_on_over_successors
         submitted("train", "7", "login-2-cli"), left("preempted"),
         submitted("train", "8", successor_of="7"), left("crashed"),
     ]  # fmt: skip
-    causes = [entry["cause"] for entry in since_typed(entries, "train") if entry["event"] == "left"]
+    causes = [each.cause for each in only(since_typed(entries, "train"), events.Left)]
     assert causes == ["preempted", "crashed"]
     assert since_typed(entries[:4], "train") == entries[:4]
 
@@ -59,7 +63,7 @@ def test_elements_of_an_array_do_the_parts_that_it_was_submitted_for() -> None:
 
 
 def test_run_is_cancelled_until_somebody_types_resume() -> None:
-    cancel: Entry = {"event": "cancel_requested"}
+    cancel = entry(0, "cancel_requested")
     entries = [submitted("train", "2"), cancel, submitted("train", "3", successor_of="2")]
     assert is_cancelled(entries)
     assert not is_cancelled([*entries, submitted("train", "4")])
@@ -68,12 +72,12 @@ def test_run_is_cancelled_until_somebody_types_resume() -> None:
 
 def test_what_a_stage_has_reached_is_its_newest_save_or_its_generated_records() -> None:
     assert saved_step([]) is None
-    assert saved_step([{"event": "saved", "step": 12}, {"event": "saved", "step": 8}]) == 12
-    entries: list[Entry] = [
-        {"event": "generated", "part": 1, "records": 8},
-        {"event": "generated", "part": 2, "records": 8},
-        {"event": "generated", "part": 1, "records": 3},
-        {"event": "saved", "step": 4},
+    assert saved_step([entry(0, "saved", step=12), entry(0, "saved", step=8)]) == 12
+    entries = [
+        entry(0, "generated", part=1, records=8),
+        entry(0, "generated", part=2, records=8),
+        entry(0, "generated", part=1, records=3),
+        entry(0, "saved", step=4),
     ]
     assert generated_records(entries, 1) == 11
     assert [reached(entries, "evaluate", 1), reached(entries, "evaluate", 0), reached(entries, "train", 0)] == [

@@ -1,16 +1,13 @@
 """Where the time went, by journals whose answer is known: every second of an attempt is somewhere, and only once."""
 
 import time
-from typing import Any
+from operator import attrgetter
 
 import pytest
+from entries import entry
 
 from callbacks.shared.journal import Entry
 from jobs.history.time_spent import Spent, attempt_times, steps_lost, total
-
-
-def entry(time: float, event: str, writer: str, **fields: Any) -> Entry:
-    return {"time": time, "event": event, "writer": writer, **fields}
 
 
 def started(time: float, stage: str, job_id: str, attempt: int = 0, part: int = 0) -> Entry:
@@ -104,6 +101,6 @@ def test_evaluation_of_a_thousand_parts_is_accounted_for_in_no_time() -> None:
         entries.append(entry(part + 1, "part_began", f"{writer}-generate", part=part))
         entries += [entry(part + 2 + n, "generated", f"{writer}-generate", part=part, seconds=1.0) for n in range(30)]
     began = time.perf_counter()
-    spent = total(attempt_times(sorted(entries, key=lambda each: float(each["time"]))), "evaluate")
+    spent = total(attempt_times(sorted(entries, key=attrgetter("time"))), "evaluate")
     assert spent.productive == 30000
     assert time.perf_counter() - began < 1

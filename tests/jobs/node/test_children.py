@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from world import REPO_ROOT
 
-SHIELD = REPO_ROOT / "jobs" / "shield.py"
+SHIELD = REPO_ROOT / "jobs" / "node" / "shield.py"
 SHOW_MASK = "import signal; print(sorted(s.name for s in signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
 
 
@@ -28,7 +28,7 @@ def test_shield_blocks_both_signals_for_all_that_follows() -> None:
 @pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGTERM])
 def test_signal_is_waited_for_and_ends_nobody(number: signal.Signals) -> None:
     code = """
-        from jobs.children import next_signal, watch_signals
+        from jobs.node.children import next_signal, watch_signals
         watch_signals()
         print("watching", flush=True)
         print(next_signal(30).name, next_signal(0))
@@ -45,8 +45,8 @@ def test_child_hears_of_its_own_children_but_not_of_the_signals(tmp_path: Path) 
     code = f"""
         import sys
         from pathlib import Path
-        from jobs.children import Children, next_signal, watch_signals
-        from jobs.launch import Command
+        from jobs.node.children import Children, next_signal, watch_signals
+        from jobs.node.commands import Command
         watch_signals()
         with open({str(tmp_path / "out")!r}, "wb") as out:
             children = Children([Command([sys.executable, "-c", {SHOW_MASK!r}], {{}})], out.fileno())
@@ -62,8 +62,8 @@ def test_child_hears_of_its_own_children_but_not_of_the_signals(tmp_path: Path) 
 def test_first_failure_is_seen_and_the_others_are_ended(tmp_path: Path) -> None:
     code = """
         import sys, time
-        from jobs.children import Children, next_signal, watch_signals
-        from jobs.launch import Command
+        from jobs.node.children import Children, next_signal, watch_signals
+        from jobs.node.commands import Command
         watch_signals()
         sleep = Command([sys.executable, "-c", "import time; time.sleep(600)"], {})
         fail = Command([sys.executable, "-c", "raise SystemExit(3)"], {})
@@ -81,8 +81,8 @@ def test_first_failure_is_seen_and_the_others_are_ended(tmp_path: Path) -> None:
 def test_children_of_a_killed_parent_die(tmp_path: Path) -> None:
     code = """
         import sys
-        from jobs.children import Children, next_signal, watch_signals
-        from jobs.launch import Command
+        from jobs.node.children import Children, next_signal, watch_signals
+        from jobs.node.commands import Command
         watch_signals()
         child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
         children = Children([Command([sys.executable, "-c", child], {})], 1)

@@ -3,11 +3,13 @@
 import os
 import shutil
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from answers import TARGET, rows
+from entries import entry
 
 from callbacks.shared.journal import Entry
 from jobs.evaluation.results import ModelResult, Results
@@ -31,7 +33,7 @@ class JournalMaker:
         self.entries: list[Entry] = []
 
     def say(self, second: float, event: str, writer: str, /, **fields: Any) -> None:
-        self.entries.append({"time": SUBMITTED + second, "event": event, "writer": writer, **fields})
+        self.entries.append(entry(SUBMITTED + second, event, writer, **fields))
 
     def start(self, second: float, stage: str, job_id: str, attempt: int = 0, part: int = 0) -> None:
         self.say(second, "stage_started", f"{stage}-{job_id}-{attempt}-stage", stage=stage, part=part, job_id=job_id,
@@ -67,7 +69,7 @@ class JournalMaker:
         self.finish(second + 10, "evaluate", job_id, part=part)
 
     def done(self) -> list[Entry]:
-        return sorted(self.entries, key=lambda entry: float(entry["time"]))
+        return sorted(self.entries, key=attrgetter("time"))
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def spec(tmp_path: Path) -> RunSpec:
 def preempted(journal: JournalMaker) -> list[Entry]:
     """Preempted at step 30 and at step 50, the second time without a save: five steps are done again."""
     for stage, job_id in (("prepare", "1"), ("train", "2"), ("evaluate", "3"), ("report", "4")):
-        journal.say(0, "submitted", "login-1-cli", stage=stage, parts=[0], job_id=job_id)
+        journal.say(0, "submitted", "login-1-cli", stage=stage, job_id=job_id)
     journal.start(2, "prepare", "1")
     journal.finish(12, "prepare", "1")
     journal.train(20, 0, 0, 30, 80)

@@ -7,7 +7,7 @@ from jobs.report.memory import MEGABYTE, peaks, system_charts
 
 
 def test_samples_become_charts_broken_between_attempts(preempted: list[Entry]) -> None:
-    charts = system_charts(preempted, preempted[0]["time"])
+    charts = system_charts(preempted, preempted[0].time)
     assert [chart.title for chart in charts] == ["Memory of the node, GiB", "Memory of the GPUs, GiB", "Use, %"]
     node, gpus, use = charts
     assert node.x_label == "minutes since submission"
@@ -21,7 +21,7 @@ def test_time_axis_is_in_hours_or_days_for_a_long_run(journal: Any) -> None:
     for hours, unit in ((1, "minutes"), (5, "hours"), (100, "days")):
         journal.say(hours * 3600, "system", "train-2-0-mlflow", values={"system/system_memory_usage_megabytes": 1.0})
         entries = journal.done()
-        assert system_charts(entries, entries[0]["time"] - 3600)[0].x_label == f"{unit} since submission"
+        assert system_charts(entries, entries[0].time - 3600)[0].x_label == f"{unit} since submission"
 
 
 def test_peaks_are_the_highest_of_each_kind_and_where(journal: Any) -> None:

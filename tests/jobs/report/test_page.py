@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from answers import TARGET, rows
 
+from callbacks.shared import events
 from callbacks.shared.journal import Entry
 from callbacks.shared.predictions import write_rows
 from jobs.evaluation.results import ModelResult, Results
@@ -121,7 +122,7 @@ def test_texts_of_others_are_texts(full: str) -> None:
 def test_hostile_names_and_messages_are_texts_too(spec: RunSpec, journal: Any, nothing: Results) -> None:
     evil = "<img src=x>\x00\ud800"
     journal.start(1, evil, "2")
-    journal.entries[-1]["stage"] = "train"
+    journal.entries[-1].stage = "train"
     journal.entries[-1]["host"] = evil
     journal.say(2, "stage_failed", "train-2-0-stage", stage="train", part=0, message=evil)
     journal.say(3, "environment", "train-2-0-rank0", values={evil: evil})
@@ -154,7 +155,7 @@ def test_run_of_which_nothing_is_known_yet(spec: RunSpec, nothing: Results) -> N
 
 
 def test_run_that_goes_on_is_not_said_to_have_failed(spec: RunSpec, journal: Any) -> None:
-    journal.say(0, "submitted", "login-1-cli", stage="train", parts=[0], job_id="2")
+    journal.say(0, "submitted", "login-1-cli", stage="train", job_id="2")
     journal.train(5, 0, 0, 20, 80)
     text = page(spec, journal.done(), Results([], [RESUME], []), {})
     assert "Still running" in text and "still running" in text
@@ -179,8 +180,8 @@ def test_loss_that_is_no_number_breaks_nothing(
     spec: RunSpec, preempted: list[Entry], nothing: Results, loss: float
 ) -> None:
     for entry in preempted:
-        if entry["event"] == "metrics" and entry["step"] > 60:
-            entry["values"]["loss"] = loss
+        if isinstance(entry, events.Metrics) and entry.step > 60:
+            entry.values["loss"] = loss
     text = page(spec, preempted, nothing, {})
     assert "values are no numbers" in text
     assert "nan," not in text and ",nan" not in text

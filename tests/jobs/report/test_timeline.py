@@ -52,7 +52,7 @@ def test_hundreds_of_array_tasks_stay_readable(journal: Any) -> None:
 
 
 def test_attempt_at_work_is_not_gone(journal: Any) -> None:
-    journal.say(0, "submitted", "login-1-cli", stage="train", parts=[0], job_id="2")
+    journal.say(0, "submitted", "login-1-cli", stage="train", job_id="2")
     journal.train(5, 0, 0, 20, 80)
     journal.train(60, 1, 20, 40, 80)
     entries = journal.done()
