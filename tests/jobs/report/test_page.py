@@ -123,7 +123,7 @@ def test_hostile_names_and_messages_are_texts_too(spec: RunSpec, journal: Any, n
     evil = "<img src=x>\x00\ud800"
     journal.start(1, evil, "2")
     journal.entries[-1].stage = "train"
-    journal.entries[-1]["host"] = evil
+    journal.entries[-1].host = evil
     journal.say(2, "stage_failed", "train-2-0-stage", stage="train", part=0, message=evil)
     journal.say(3, "environment", "train-2-0-rank0", values={evil: evil})
     text = page(spec.model_copy(update={"name": evil, "config": evil}), journal.done(), nothing, {})
