@@ -117,10 +117,6 @@ def _say(
     )
 
 
-if __name__ == "__main__":
-    run_to_the_end(main)
-
-
 def own_environment(name: str) -> str:
     """A variable that a stage sets for its children.
 
@@ -128,3 +124,7 @@ def own_environment(name: str) -> str:
         KeyError: this process was not started by a stage.
     """
     return os.environ[name]
+
+
+if __name__ == "__main__":
+    run_to_the_end(main)
