@@ -16,6 +16,7 @@ class Completion(TrainerCallback):
         self.journal = journal
         self.step = -1
         self.target_step = 0
+        self._has_said = False
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -30,10 +31,11 @@ class Completion(TrainerCallback):
         self.journal.write(events.TrainingEnded(step=state.global_step, target_step=state.max_steps))
 
     def adapter_saved(self, output_dir: Path) -> None:
-        """Called when Axolotl is through with saving the final model."""
+        """Say that the training is finished, once; called when Axolotl is through with saving the final model."""
         adapters = sorted(output_dir.glob("adapter_model*.safetensors")) or sorted(
             output_dir.glob("model*.safetensors")
         )
-        if self.step == self.target_step and adapters:
+        if self.step == self.target_step and adapters and not self._has_said:
+            self._has_said = True
             files = [path.name for path in adapters]
             self.journal.write(events.Finished(step=self.step, target_step=self.target_step, files=files))

@@ -14,9 +14,11 @@ from axolotl.integrations.base import BasePlugin
 from axolotl.utils.dict import DictDefault
 from transformers import Trainer, TrainerCallback
 
+from callbacks.asked_for import AskedFor
 from callbacks.checkpoint_manifest import CheckpointManifest
 from callbacks.completion import Completion
 from callbacks.cpu_ranks import are_on_cpu, prepare_ddp_resume, prepare_deepspeed
+from callbacks.decoration import guard_decoration
 from callbacks.generation_eval import GenerationEval
 from callbacks.mlflow_logger import MLflowLogger
 from callbacks.shared import events
@@ -70,16 +72,20 @@ class RegrowPlugin(BasePlugin):
     def add_callbacks_post_trainer(self, cfg: DictDefault, trainer: Trainer) -> list[TrainerCallback]:
         regrow = regrow_section(cfg)
         request = StopRequest(stop_file())
+        asked_for = AskedFor(cfg, trainer)
         if not trainer.is_world_process_zero():
+            guard_decoration(None, Path(cfg.output_dir))
             stop = GracefulStop(trainer, request, None)
-            return [*generation_eval(cfg, regrow, trainer, stop), CheckpointManifest(trainer, None), stop]
+            return [asked_for, *generation_eval(cfg, regrow, trainer, stop), CheckpointManifest(trainer, None), stop]
         stem = os.environ.get(JOURNAL_ENV) or stem_by_hand(cfg)
         journal = Journal.of_writer(stem, "rank0")
         self.completion = Completion(journal)
+        guard_decoration(self.completion, Path(cfg.output_dir))
         if TrackedRun.from_environment() is None:
             self.mlflow = mlflow_by_hand(cfg, regrow, stem)
         stop = GracefulStop(trainer, request, journal)
         return [
+            asked_for,  # first: before anything is written
             self.completion,
             *generation_eval(cfg, regrow, trainer, stop),
             MLflowLogger(journal, Path(cfg.axolotl_config_path)),
@@ -88,7 +94,7 @@ class RegrowPlugin(BasePlugin):
         ]
 
     def post_train_unload(self, cfg: DictDefault) -> None:
-        """The only hook after the final save (`post_train` is called before it, and again after it)."""
+        """The hook after all; `guard_decoration` has said already that the training is finished, where Axolotl is as known."""
         if self.completion is not None:
             self.completion.adapter_saved(Path(cfg.output_dir))
         if self.mlflow is not None and self.completion is not None:

@@ -69,6 +69,10 @@ class Follower:
         self._say(entry, f"[red]{entry.checkpoint} could not be written[/]: ", plain=entry.error)
 
     @_show.register
+    def _(self, entry: events.FailedAfterTheEnd) -> None:
+        self._say(entry, "[yellow]training is finished; what came after it failed[/]: ", plain=entry.message)
+
+    @_show.register
     def _(self, entry: events.StageFinished) -> None:
         self._remove_bars()
         self._say(entry, f"[bold]{entry.stage}[/] has finished{self._answered(entry)}")

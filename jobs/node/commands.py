@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from callbacks.shared.asked import DEVICE_ENV
 from callbacks.shared.journal import JOURNAL_ENV
 from callbacks.shared.stop_file import STOP_FILE_ENV
 from callbacks.shared.tracking import TRACKED_RUN_ENV
@@ -62,8 +63,11 @@ def rank_commands(
     threads = str(max(1, cpus // spec.world_size))
     shared = stage_environment(spec, stem) | {"OMP_NUM_THREADS": threads, STOP_FILE_ENV: str(stop_file)}
     shared |= _thread_environment(spec, "train")
-    if _accelerate(spec).get("use_cpu") and not spec.axolotl.get("deepspeed"):
+    is_cpu = bool(_accelerate(spec).get("use_cpu"))
+    if is_cpu and not spec.axolotl.get("deepspeed"):
         shared["ACCELERATE_USE_CPU"] = "true"  # with DeepSpeed it would train with DDP, and say nothing
+    if is_cpu or spec.gpus("train"):
+        shared[DEVICE_ENV] = "cpu" if is_cpu else "cuda"
     if spec.profile.accelerate_config and spec.axolotl.get("bf16"):
         shared["ACCELERATE_MIXED_PRECISION"] = "bf16"
     return [Command(arguments, shared | _distributed(spec, rank, port)) for rank in range(spec.world_size)]

@@ -1,0 +1,105 @@
+"""AskedFor: before the first step, compares what was asked for with what the trainer then has."""
+
+import os
+import re
+from dataclasses import dataclass, fields
+from typing import Any
+
+from axolotl.utils.dict import DictDefault
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from callbacks.shared.asked import DEVICE_ENV
+
+HINTS = {
+    "world_size": "on a machine without a GPU, several ranks need `use_cpu: true` in the profile's accelerate_config",
+    "device": "look for the driver and torch's build on the node; or `use_cpu: true` in the profile's accelerate_config",
+    "sharding": "look in the log for what DeepSpeed or FSDP said at its start",
+    "precision": "write what the node's device can do: `bf16`, `fp16`, or neither",
+    "attention": "write an `attn_implementation` that is installed on the node",
+    "evaluation": 'write `test_datasets` or `val_set_size`, or `eval_strategy: "no"`',
+}
+"""What to look at for each difference."""
+
+ATTENTIONS = frozenset({"eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"})
+"""transformers' own; others are Axolotl's, which sets them up in its own way."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a training runs. None: nothing is asked for, or nothing is known."""
+
+    world_size: int | None = None
+    """Ranks that train together."""
+    device: str | None = None
+    """cpu or cuda."""
+    sharding: str | None = None
+    """deepspeed, fsdp or none."""
+    precision: str | None = None
+    """Of the computation: bf16, fp16 or no."""
+    attention: str | None = None
+    """transformers' name of the attention."""
+    evaluation: bool | None = None
+    """Whether there are records to evaluate on."""
+
+
+def asked(cfg: DictDefault) -> Setting:
+    """What the config and the stage ask for; what Axolotl chooses by itself (`auto`) is not asked for."""
+    sharding = "deepspeed" if cfg.deepspeed else "fsdp" if cfg.fsdp_config or cfg.fsdp else "none"
+    precision = "bf16" if cfg.bf16 is True else "fp16" if cfg.fp16 is True else None
+    return Setting(
+        world_size=int(os.environ.get("WORLD_SIZE", "1")),
+        device=os.environ.get(DEVICE_ENV) or None,
+        sharding=sharding,
+        precision=precision,
+        attention=cfg.attn_implementation if cfg.attn_implementation in ATTENTIONS else None,
+        evaluation=True if (cfg.test_datasets or cfg.val_set_size) and cfg.eval_strategy != "no" else None,
+    )
+
+
+def found(trainer: Trainer, args: TrainingArguments, model: PreTrainedModel) -> Setting:
+    """What the trainer has, once accelerate has prepared it."""
+    sharding = "deepspeed" if trainer.is_deepspeed_enabled else "fsdp" if trainer.is_fsdp_enabled else "none"
+    return Setting(
+        world_size=args.world_size,
+        device=args.device.type,
+        sharding=sharding,
+        precision=trainer.accelerator.mixed_precision,
+        attention=attention_name(getattr(model.config, "_attn_implementation", None)),
+        evaluation=trainer.eval_dataset is not None,
+    )
+
+
+def attention_name(name: str | None) -> str | None:
+    """A kernel of the hub, `kernels-community/flash-attn2`, by the name of what it does."""
+    kernel = re.search(r"flash-attn-?(\d)", name or "")
+    return f"flash_attention_{kernel[1]}" if kernel else name
+
+
+def differences(wanted: Setting, has: Setting) -> list[str]:
+    """One sentence for each thing that was asked for and is otherwise, with both values and what to look at."""
+    pairs = ((each.name, getattr(wanted, each.name), getattr(has, each.name)) for each in fields(Setting))
+    return [
+        f"{name.replace('_', ' ')}: asked for {want}, the trainer has {have}\nhint: {HINTS[name]}"
+        for name, want, have in pairs
+        if want is not None and want != have
+    ]
+
+
+class AskedFor(TrainerCallback):
+    """On every rank, and before anything is written: ranks that train apart would each write into the same folder."""
+
+    def __init__(self, cfg: DictDefault, trainer: Trainer) -> None:
+        self._asked, self._trainer = asked(cfg), trainer
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Raises ValueError: the trainer has something else than was asked for."""
+        assert model is not None
+        if wrong := differences(self._asked, found(self._trainer, args, model)):
+            raise ValueError("\n".join(wrong))
