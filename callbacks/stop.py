@@ -12,7 +12,7 @@ from callbacks.shared import events
 from callbacks.shared.interpreter import leave_now
 from callbacks.shared.journal import Journal
 from callbacks.shared.manifest import set_owes_evaluation, torn_reason
-from callbacks.shared.stop_file import EXIT_STOPPED
+from callbacks.shared.stop_file import EXIT_STOPPED, is_asked_to_stop
 
 
 class StopRequest:
@@ -25,7 +25,7 @@ class StopRequest:
 
     def is_made(self) -> bool:
         """What this rank sees. For places where the ranks are not in step."""
-        return self._file is not None and self._file.exists()
+        return self._file is not None and is_asked_to_stop(self._file)
 
     def is_agreed(self) -> bool:
         """The same answer on every rank, as soon as one of them sees it. Every rank must ask at the same place."""

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from pathlib import Path
 
 from jobs.node.commands import Command, generate_command, preprocess_command, rank_commands
 from jobs.slurm.sbatch import sbatch_text
@@ -45,7 +44,7 @@ def _commands(spec: RunSpec, stage: Stage) -> list[Command]:
         case "prepare":
             return [preprocess_command(spec, python, stem, cpus)]
         case "train":
-            return rank_commands(spec, python, stem, None, 29500, cpus, Path("TMPDIR/regrow-train-JOBID-0/stop"))
+            return rank_commands(spec, python, stem, None, 29500, cpus, None)
         case "evaluate":
             return [generate_command(spec, python, stem, part) for part in range(spec.parts(stage))]
         case "report":

@@ -13,6 +13,7 @@ import submitit
 from callbacks.shared import events
 from callbacks.shared.events import only
 from callbacks.shared.journal import Entry, Journal, read_journal
+from callbacks.shared.stop_file import StopFile
 from jobs.node.children import Children, next_signal, pending_stop
 from jobs.node.commands import Command
 from jobs.node.lease import HEARTBEAT_SECONDS, Lease
@@ -93,7 +94,7 @@ class Attempt:
         """What the writers of this attempt have said so far."""
         return read_journal(self.spec.paths.journal, of=self.name)
 
-    def run(self, commands: Sequence[Command], stop_file: Path | None = None) -> None:
+    def run(self, commands: Sequence[Command], stop_file: StopFile | None = None) -> None:
         """Start the commands together and wait; if one fails, the others are ended.
 
         Args:
@@ -147,7 +148,7 @@ class Attempt:
             is_warning=number == signal.SIGUSR2 and self.spec.site is not None and not self.spec.site.user_signal,
         )
 
-    def _first_failure(self, children: Children, stop_file: Path | None) -> tuple[int, int] | None:
+    def _first_failure(self, children: Children, stop_file: StopFile | None) -> tuple[int, int] | None:
         """Wait for the children; which of them failed first, and its return code."""
         while children.are_running():
             number = next_signal(HEARTBEAT_SECONDS)
@@ -159,9 +160,9 @@ class Attempt:
                 return failed
         return children.first_failure()
 
-    def _stop(self, children: Children, stop_file: Path | None, number: signal.Signals | None) -> None:
+    def _stop(self, children: Children, stop_file: StopFile | None, number: signal.Signals | None) -> None:
         if stop_file:
-            stop_file.touch()  # first, so that children which begin at this moment see it before their first step
+            stop_file.request()  # first, so that children which begin at this moment see it before their first step
         has_begun = bool(stop_file) and self._has_begun()
         try:
             self._note_stop(number, phase="training" if has_begun else "starting")

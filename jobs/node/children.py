@@ -63,6 +63,7 @@ def _start(command: Command, output: int) -> subprocess.Popen[bytes]:
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=command.descriptors,
         preexec_fn=_before_exec,
     )
 

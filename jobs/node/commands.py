@@ -6,7 +6,7 @@ from typing import Any
 
 from callbacks.shared.asked import DEVICE_ENV
 from callbacks.shared.journal import JOURNAL_ENV
-from callbacks.shared.stop_file import STOP_FILE_ENV
+from callbacks.shared.stop_file import STOP_FILE_ENV, StopFile
 from callbacks.shared.tracking import TRACKED_RUN_ENV
 from jobs.spec.paths import from_root
 from jobs.spec.profile import load_yaml
@@ -20,6 +20,8 @@ class Command:
 
     arguments: list[str]
     environment: dict[str, str]
+    descriptors: tuple[int, ...] = ()
+    """What it inherits beside its output."""
 
 
 def stage_environment(spec: RunSpec, stem: str) -> dict[str, str]:
@@ -47,7 +49,7 @@ def generate_command(spec: RunSpec, python: str, stem: str, part: int) -> Comman
 
 
 def rank_commands(
-    spec: RunSpec, python: str, stem: str, checkpoint: Path | None, port: int, cpus: int, stop_file: Path
+    spec: RunSpec, python: str, stem: str, checkpoint: Path | None, port: int, cpus: int, stop_file: StopFile | None
 ) -> list[Command]:
     """One command per rank, as `accelerate launch` would start it with the profile's accelerate config.
 
@@ -55,14 +57,14 @@ def rank_commands(
         checkpoint: the checkpoint to resume from; None: from the base model.
         port: a free port of this node, for the ranks to find one another.
         cpus: the CPUs of the job; each rank gets its share of threads.
-        stop_file: the ranks save and leave once it is there.
+        stop_file: the ranks save and leave once something stands in it; None: nobody asks them to.
     """
     arguments = [python, "-m", "callbacks.rank", "train", str(spec.paths.axolotl_yml)]
     if checkpoint:
         arguments.append(str(checkpoint))
     threads = str(max(1, cpus // spec.world_size))
-    shared = stage_environment(spec, stem) | {"OMP_NUM_THREADS": threads, STOP_FILE_ENV: str(stop_file)}
-    shared |= _thread_environment(spec, "train")
+    shared = stage_environment(spec, stem) | {"OMP_NUM_THREADS": threads}
+    shared |= _thread_environment(spec, "train") | ({STOP_FILE_ENV: str(stop_file.path)} if stop_file else {})
     is_cpu = bool(_accelerate(spec).get("use_cpu"))
     if is_cpu and not spec.axolotl.get("deepspeed"):
         shared["ACCELERATE_USE_CPU"] = "true"  # with DeepSpeed it would train with DDP, and say nothing
@@ -70,7 +72,9 @@ def rank_commands(
         shared[DEVICE_ENV] = "cpu" if is_cpu else "cuda"
     if spec.profile.accelerate_config and spec.axolotl.get("bf16"):
         shared["ACCELERATE_MIXED_PRECISION"] = "bf16"
-    return [Command(arguments, shared | _distributed(spec, rank, port)) for rank in range(spec.world_size)]
+    descriptors = (stop_file.descriptor,) if stop_file else ()
+    ranks = range(spec.world_size)
+    return [Command(arguments, shared | _distributed(spec, rank, port), descriptors) for rank in ranks]
 
 
 def _thread_environment(spec: RunSpec, stage: Stage) -> dict[str, str]:

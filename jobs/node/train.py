@@ -1,16 +1,13 @@
 """The train stage: choose the newest valid checkpoint, start the ranks, believe the journal and no exit code."""
 
-import shutil
 import socket
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from callbacks.shared import events
 from callbacks.shared.journal import read_journal
 from callbacks.shared.manifest import checkpoint_step, checkpoints, torn_reason
+from callbacks.shared.stop_file import StopFile
 from jobs.history.progress import finished_step
 from jobs.node.attempt import Attempt, StageFailed
 from jobs.node.commands import rank_commands
@@ -35,7 +32,7 @@ def train(attempt: Attempt) -> None:
     name = checkpoint.name if checkpoint else None
     attempt.journal.write(events.RanksStarted(world_size=spec.world_size, checkpoint=name))
     python = python_of(spec, sys.executable)
-    with _stop_file(attempt) as stop_file:
+    with StopFile() as stop_file:
         commands = rank_commands(
             spec, python, attempt.stem, checkpoint, _free_port(), cpus_of(spec, "train"), stop_file
         )
@@ -65,16 +62,6 @@ def newest_valid_checkpoint(attempt: Attempt) -> Path | None:
         torn = events.CheckpointTorn(checkpoint=checkpoint.name, renamed=aside.name, reason=reason)
         attempt.journal.write(torn)
     return None
-
-
-@contextmanager
-def _stop_file(attempt: Attempt) -> Iterator[Path]:
-    """Where the ranks of this node look for a request to stop: local, since they look at every micro-batch."""
-    folder = tempfile.mkdtemp(prefix=f"regrow-{attempt.name}-")
-    try:
-        yield Path(folder) / "stop"
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_port() -> int:

@@ -19,7 +19,7 @@ def spec() -> RunSpec:
 
 
 def test_one_rank_for_each_gpu_with_torchs_own_variables(spec: RunSpec) -> None:
-    commands = rank_commands(spec, "python", "stem", None, port=1234, cpus=32, stop_file=Path("stop"))
+    commands = rank_commands(spec, "python", "stem", None, port=1234, cpus=32, stop_file=None)
     assert [command.environment["RANK"] for command in commands] == ["0", "1", "2", "3"]
     assert {command.environment["WORLD_SIZE"] for command in commands} == {"4"}
     assert {command.environment["OMP_NUM_THREADS"] for command in commands} == {"8"}
@@ -28,12 +28,12 @@ def test_one_rank_for_each_gpu_with_torchs_own_variables(spec: RunSpec) -> None:
 
 def test_single_rank_trains_undistributed(spec: RunSpec) -> None:
     one = load_run_spec(QWEN, "a100", ["train.gpus_per_node=1"])
-    (command,) = rank_commands(one, "python", "stem", None, port=1234, cpus=8, stop_file=Path("stop"))
+    (command,) = rank_commands(one, "python", "stem", None, port=1234, cpus=8, stop_file=None)
     assert not {"RANK", "WORLD_SIZE", "MASTER_PORT"} & set(command.environment)
 
 
 def test_checkpoint_is_handed_to_the_rank(spec: RunSpec) -> None:
-    command = rank_commands(spec, "python", "stem", Path("/x/checkpoint-7"), port=1, cpus=1, stop_file=Path("stop"))[0]
+    command = rank_commands(spec, "python", "stem", Path("/x/checkpoint-7"), port=1, cpus=1, stop_file=None)[0]
     assert command.arguments[-1] == "/x/checkpoint-7"
 
 

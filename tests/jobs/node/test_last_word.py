@@ -1,0 +1,51 @@
+"""The batch script's last word: said where the stage could not speak, and only there."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from entries import named
+from world import REPO_ROOT
+
+
+def last_word(here: Any, code: int) -> None:
+    """As the batch script of job 2 types it."""
+    command = [sys.executable, "-m", "jobs.node.last_word", str(here.attempt.spec.paths.run_dir), "train", str(code)]
+    environment = {**os.environ, "PYTHONPATH": str(REPO_ROOT), "SLURM_JOB_ID": "2"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_killed_stage_is_requeued_as_crashed(here: Any) -> None:
+    here.says("stage_started", stage="train", job_id="2")
+    last_word(here, 137)
+    (left,) = named(here.entries, "left")
+    assert (left.cause, left.action, left.writer) == ("crashed", "requeue", "train-2-0-last_word")
+    assert "exit code was 137" in left.message
+    assert here.slurm.asked == ["scontrol requeue 2"]
+
+
+def test_stage_that_was_killed_in_its_grace_was_preempted_and_costs_no_budget(here: Any) -> None:
+    here.slurm.job_is(PreemptTime="1500", EndTime="1510")
+    last_word(here, 137)
+    assert [entry.cause for entry in named(here.entries, "left")] == ["preempted"]
+
+
+def test_budget_that_is_used_up_ends_the_run(here: Any) -> None:
+    for attempt in range(3):
+        here.says("left", f"train-2-{attempt + 1}-stage", stage="train", cause="crashed", step=attempt)
+    last_word(here, 1)
+    (failed,) = named(here.entries, "stage_failed")
+    assert "max_crashes" in failed.message
+    assert here.slurm.asked == []
+
+
+@pytest.mark.parametrize("said", ["left", "stage_finished"])
+def test_stage_that_has_spoken_has_said_all(here: Any, said: str) -> None:
+    here.says(said, stage="train")
+    known = here.entries
+    last_word(here, 1)
+    assert here.entries == known
+    assert here.slurm.asked == []
