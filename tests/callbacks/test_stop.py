@@ -1,0 +1,71 @@
+"""GracefulStop in a real Trainer: the last completed step is saved, whole, before anybody leaves; the weight stays the same."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from entries import named
+from world import REPO_ROOT
+
+from callbacks.shared.journal import read_journal
+from callbacks.shared.manifest import owes_evaluation, torn_reason
+from callbacks.shared.stop_file import EXIT_STOPPED
+
+SCRIPT = str(Path(__file__).parent / "stopped_training.py")
+
+
+def train(folder: Path, phase: str, environment: dict[str, str], ranks: int = 1) -> list[int]:
+    """Exit codes of the ranks."""
+    folder.mkdir(exist_ok=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    environment = environment | {"PYTHONPATH": str(REPO_ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    together = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port} if ranks > 1 else {}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, SCRIPT, str(folder), phase],
+            env=environment | together | ({"RANK": str(rank), "LOCAL_RANK": str(rank)} if ranks > 1 else {}),
+        )
+        for rank in range(ranks)
+    ]
+    return [process.wait(timeout=300) for process in processes]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, clean_environment: dict[str, str]) -> str:
+    folder = tmp_path_factory.mktemp("undisturbed") / "one"
+    assert train(folder, "none", clean_environment) == [0]
+    return (folder / "weight").read_text()
+
+
+@pytest.mark.parametrize(("phase", "step"), [("step", 1), ("accumulation", 2), ("evaluation", 2)])
+def test_last_completed_step_is_saved_and_the_resumed_training_has_the_same_weight(
+    phase: str, step: int, tmp_path: Path, clean_environment: dict[str, str], undisturbed: str
+) -> None:
+    folder = tmp_path / "one"
+    checkpoint = folder / "checkpoints" / f"checkpoint-{step}"
+    assert train(folder, phase, clean_environment) == [EXIT_STOPPED]
+    assert torn_reason(checkpoint) == ""
+    entries = read_journal(folder / "journal")
+    (stopped,) = named(entries, "stopped")
+    assert (stopped.step, stopped.phase, stopped.evaluation_owed) == (step, phase, phase == "evaluation")
+    assert owes_evaluation(checkpoint) == (phase == "evaluation")
+    assert [type(entry).__name__ for entry in entries] == ["Saved", "Stopped"]
+    (folder / "stop").unlink()
+    assert train(folder, "none", clean_environment) == [0]
+    assert (folder / "weight").read_text() == undisturbed
+
+
+def test_ranks_stop_at_one_step_though_one_alone_has_seen_the_request(
+    tmp_path: Path, clean_environment: dict[str, str]
+) -> None:
+    folder = tmp_path / "two"
+    environment = clean_environment | {"REGROW_TEST_ASKS": "1"}
+    assert train(folder, "step", environment, ranks=2) == [EXIT_STOPPED, EXIT_STOPPED]
+    checkpoint = folder / "checkpoints" / "checkpoint-1"
+    assert torn_reason(checkpoint) == ""
+    assert {path.name for path in checkpoint.glob("rng_state*")} == {"rng_state_0.pth", "rng_state_1.pth"}
+    assert [entry.step for entry in named(read_journal(folder / "journal"), "saved")] == [1]
