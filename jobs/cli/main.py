@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from typing import Annotated
 
 import typer
 from dev_cluster.cli import app as dev_cluster_app
@@ -10,6 +11,7 @@ from dev_cluster.cluster import DevClusterError
 from jobs.cli.cancel import cancel
 from jobs.cli.check import check
 from jobs.cli.compare import compare
+from jobs.cli.completion import Verb
 from jobs.cli.data import app as data_app
 from jobs.cli.demo import demo
 from jobs.cli.evaluate import evaluate
@@ -24,14 +26,40 @@ from jobs.spec.errors import EXIT_CONFIG, ConfigError
 app = typer.Typer(
     help="Axolotl fine-tuning on Slurm that grows back after preemption.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 for verb in (submit, check, demo, evaluate, compare, cancel, resume, logs, report, sync, status):
-    app.command()(verb)
+    app.command(cls=Verb)(verb)
 app.add_typer(data_app, name="data")
 app.add_typer(dev_cluster_app, name="dev-cluster")
+
+
+def print_version(is_asked: bool) -> None:
+    """Print what every fault report needs, and exit. Nothing happens where `is_asked` is False."""
+    if is_asked:
+        from importlib.metadata import version
+        from platform import python_version
+
+        from jobs.spec.paths import REPO_ROOT
+
+        typer.echo(f"regrow {version('regrow')} (Python {python_version()}, packages from {REPO_ROOT})")
+        raise typer.Exit
+
+
+@app.callback()
+def regrow(
+    is_version_asked: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=print_version,
+            is_eager=True,
+            help="Print the version, Python's version and the packages' folder.",
+        ),
+    ] = False,
+) -> None:
+    """Hold the options of `regrow` itself; its help text is the app's."""
 
 
 def main() -> None:
