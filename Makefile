@@ -12,7 +12,7 @@ export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
 
 .PHONY: help setup check test chaos lint demo trial slurm-packages browser-packages slurm-needed stop-and-resume \
-	bench-submit bench-data bench-preempt bench-logging bench-gpu bench-eval docs mlflow-ui
+	bench-submit bench-data bench-preempt bench-logging bench-gpu bench-eval docs release mlflow-ui
 help:            ## what can be typed here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -83,6 +83,9 @@ lint: setup      ## ruff, mypy, the rooms' import rules
 
 docs: setup      ## the documentation as a site, in site/
 	$(BIN)/mkdocs build --strict --quiet
+
+release: setup   ## check, build and tag VERSION (x.y.z) from a clean checkout; pushes nothing
+	.ci/release "$(VERSION)" $(abspath $(BIN))
 
 mlflow-ui:       ## the tracking database of this machine's runs, in a browser
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///runs/mlflow.db
