@@ -13,7 +13,7 @@ MARKERS = {
     "mlflow": "loads MLflow, or writes to a real tracking database",
     "browser": "reads the report with a real Chromium",
     "docs": "builds the documentation, or types what it tells to type",
-    "long": "takes many seconds of CPU by itself",
+    "long": "takes many seconds of CPU by itself, or collects all tests",
     "quick": "has none of the other markers: `make check` runs it",
 }
 BY_PATH = {
@@ -27,6 +27,7 @@ BY_PATH = {
     "data_prep/test_tiny_model.py": "train",
     "jobs/check/test_mutations.py": "train",
     "jobs/evaluation/test_engine.py": "train",
+    "jobs/evaluation/test_statistics.py": "long",
 }
 """Files below tests/, by pattern. `*` is one name: a folder's own folders are not meant."""
 BY_FIXTURE = {"world": "train", "browser": "browser", "many": "long"}
