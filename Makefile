@@ -1,4 +1,5 @@
-# Every target but `mlflow-ui` can be typed in a fresh clone: what needs the environment makes it first.
+# Every target but `mlflow-ui` can be typed in a fresh clone: what needs the environment makes it first. Debian's packages are
+# installed by `make slurm-packages browser-packages` alone.
 PYTHON ?= python3.11
 VENV   ?= .venv
 TORCH  ?= 2.13.0
@@ -10,7 +11,8 @@ TIMED := tests/train/test_mlflow_outage.py
 export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
 
-.PHONY: help setup demo trial slurm-packages browser-packages test chaos stop-and-resume bench-submit bench-data bench-preempt bench-logging bench-gpu bench-eval lint docs mlflow-ui
+.PHONY: help setup check test chaos lint demo trial slurm-packages browser-packages slurm-needed stop-and-resume \
+	bench-submit bench-data bench-preempt bench-logging bench-gpu bench-eval docs release mlflow-ui
 help:            ## what can be typed here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -32,31 +34,39 @@ demo: setup      ## data, training, evaluation and MLflow on a toy scale, on thi
 trial: setup     ## the first 50 steps of CONFIG on one GPU, evaluated every 25; ARGS=--dry-run shows it
 	$(BIN)/regrow submit $(CONFIG) --cluster $(CLUSTER) --set max_steps=50 --set eval_steps=25 --set save_steps=25 --set train.gpus_per_node=1 $(ARGS)
 
+check: lint      ## the first tier, under a minute: lint, and the tests that need neither Axolotl nor Slurm
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m quick
+
 # Two at a time, each with a CPU; what compares step times has the machine to itself.
-test: setup lint slurm-packages browser-packages ## all tests
+test: lint       ## the second tier, what CI runs: lint and all tests; skips what needs a package that is not installed
+	@slurm/dev_cluster/install.sh --look || true
+	@tests/install_browser.sh --look || true
 	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/slurm --ignore=tests/train
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=$(TIMED) tests/train tests/slurm
 	$(BIN)/python -m pytest $(TIMED)
 
-slurm-packages:  ## Debian's Slurm for the tests, where it may be installed without a question
+slurm-packages:  ## install Debian's Slurm, for the dev cluster and its tests
 	slurm/dev_cluster/install.sh
 
-browser-packages: ## Debian's Chromium for the report's tests, where it may be installed without a question
+browser-packages: ## install Debian's Chromium, for the tests that read the report
 	tests/install_browser.sh
 
-chaos: setup slurm-packages  ## everything that can happen to a job, on a real Slurm: about an hour; goes on where it was cut off
+slurm-needed:
+	@slurm/dev_cluster/install.sh --look
+
+chaos: setup slurm-needed  ## the third tier, about an hour: everything that can happen to a job, on a real Slurm; goes on where it was cut off
 	PYTHONPATH=tests:tests/slurm $(BIN)/python -m chaos $(ARGS)
 
-stop-and-resume: setup slurm-packages  ## how fast a run stops and comes back, beside the same resume by hand
+stop-and-resume: setup slurm-needed  ## how fast a run stops and comes back, beside the same resume by hand
 	$(BENCH) benchmarks/stop_and_resume.py $(ARGS)
 
-bench-submit: setup slurm-packages  ## four dependent jobs, an array, --help and status, beside sbatch and other submitters
+bench-submit: setup slurm-needed  ## four dependent jobs, an array, --help and status, beside sbatch and other submitters
 	$(BENCH) benchmarks/submit.py $(ARGS)
 
 bench-data: setup  ## the document's merge beside other tools and beside copying; tokenising on one core and on all
 	$(BENCH) benchmarks/data.py $(ARGS)
 
-bench-preempt: setup slurm-packages  ## trainings that lose their node by one schedule: requeue, checkpoints at SIGTERM, submitit, regrow
+bench-preempt: setup slurm-needed  ## trainings that lose their node by one schedule: requeue, checkpoints at SIGTERM, submitit, regrow
 	$(BENCH) benchmarks/preemption.py $(ARGS)
 
 bench-logging: setup  ## a training's step time beside a healthy, a slow, a hanging and a dead MLflow server
@@ -73,6 +83,9 @@ lint: setup      ## ruff, mypy, the rooms' import rules
 
 docs: setup      ## the documentation as a site, in site/
 	$(BIN)/mkdocs build --strict --quiet
+
+release: setup   ## check, build and tag VERSION (x.y.z) from a clean checkout; pushes nothing
+	.ci/release "$(VERSION)" $(abspath $(BIN))
 
 mlflow-ui:       ## the tracking database of this machine's runs, in a browser
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///runs/mlflow.db

@@ -1,16 +1,45 @@
-"""Fixtures: a small world built once, and an environment that touches nothing of the user's."""
+"""Markers by folder; a small world built once, and an environment that touches nothing of the user's."""
 
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
+from tiers import HEAVY, MARKERS, is_left_out, markers_of_test
 from world import REPO_ROOT, World, build_world
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; what a test starts must hear Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+TESTS = REPO_ROOT / "tests"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, meaning in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import a file of which `-m` selects nothing. None: pytest decides."""
+    path = collection_path.relative_to(TESTS)
+    return True if path.suffix == ".py" and is_left_out(path, config.option.markexpr) else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    own = [marker.name for marker in item.iter_markers()]
+    for name in sorted(markers_of_test(item.path.relative_to(TESTS), getattr(item, "fixturenames", ()), own)):
+        item.add_marker(name)
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """A quick test stays quick."""
+    if item.config.option.markexpr == "quick" and (loaded := sorted(HEAVY & sys.modules.keys())):
+        pytest.fail(
+            f"{', '.join(loaded)} is loaded, here or by an earlier test; give the file its marker in tests/tiers.py"
+        )
 
 
 @pytest.fixture(scope="session")

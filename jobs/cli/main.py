@@ -2,10 +2,15 @@
 
 import signal
 import sys
+from pathlib import Path
+from typing import Annotated, Any
 
+import click
 import typer
+from click.shell_completion import CompletionItem
 from dev_cluster.cli import app as dev_cluster_app
 from dev_cluster.cluster import DevClusterError
+from typer.core import TyperCommand
 
 from jobs.cli.cancel import cancel
 from jobs.cli.check import check
@@ -20,18 +25,79 @@ from jobs.cli.status import status
 from jobs.cli.submit import submit
 from jobs.cli.sync import sync
 from jobs.spec.errors import EXIT_CONFIG, ConfigError
+from jobs.spec.paths import REPO_ROOT
+
+
+class RunName(click.types.StringParamType):
+    """Text that is completed to a run in the `--cluster`'s folder of runs."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from jobs.spec.profile import load_profile
+
+        try:
+            profile = load_profile(ctx.params.get("cluster") or "local", ctx.params.get("settings") or [])
+        except ConfigError:  # half typed; the command itself will say what is wrong
+            return []
+        names = sorted(path.parent.name for path in Path(profile.runs_root).glob("*/run.json"))
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+class ClusterName(click.types.StringParamType):
+    """Text that is completed to a profile in slurm/."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        names = sorted(path.stem for path in (REPO_ROOT / "slurm").glob("*.yml"))
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+TYPES = {"cluster": ClusterName(), **dict.fromkeys(("run", "models", "baseline", "a", "b"), RunName())}
+"""By the name of a verb's parameter."""
+
+
+class Verb(TyperCommand):
+    """A command whose parameters complete the names that they take."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for parameter in self.params:
+            parameter.type = TYPES.get(parameter.name or "", parameter.type)
+
 
 app = typer.Typer(
     help="Axolotl fine-tuning on Slurm that grows back after preemption.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 for verb in (submit, check, demo, evaluate, compare, cancel, resume, logs, report, sync, status):
-    app.command()(verb)
+    app.command(cls=Verb)(verb)
 app.add_typer(data_app, name="data")
 app.add_typer(dev_cluster_app, name="dev-cluster")
+
+
+def print_version(is_asked: bool) -> None:
+    """Print what every fault report needs, and exit. Nothing happens where `is_asked` is False."""
+    if is_asked:
+        from importlib.metadata import version
+        from platform import python_version
+
+        typer.echo(f"regrow {version('regrow')} (Python {python_version()}, packages from {REPO_ROOT})")
+        raise typer.Exit
+
+
+@app.callback()
+def regrow(
+    is_version_asked: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=print_version,
+            is_eager=True,
+            help="Print the version, Python's version and the packages' folder.",
+        ),
+    ] = False,
+) -> None:
+    """Hold the options of `regrow` itself; its help text is the app's."""
 
 
 def main() -> None:

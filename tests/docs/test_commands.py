@@ -123,5 +123,6 @@ def test_clone_has_all_that_a_clone_has() -> None:
         pytest.skip("not a git checkout")
     from blocks import IN_A_CLONE
 
-    known = {*IN_A_CLONE, "benchmarks", ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"}
+    hidden = {".ci", ".editorconfig", ".github", ".gitignore", ".pre-commit-config.yaml"}
+    known = {*IN_A_CLONE, *hidden, "benchmarks", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"}
     assert {Path(path).parts[0] for path in tracked.splitlines()} <= known

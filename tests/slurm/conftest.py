@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from chaos import Table
 from dev_cluster.cluster import DevCluster
-from dev_cluster.daemons import INSTALL, missing_packages
+from dev_cluster.daemons import missing_packages
 from dev_cluster.site import Site
 
 
 def require_slurm() -> None:
     """Skip with what to type; where REGROW_REQUIRE_SLURM is set, as in continuous integration, fail."""
     if missing := missing_packages(Site()):
-        text = f"a real Slurm is needed; type: {INSTALL} {' '.join(missing)}"
+        text = f"a real Slurm is needed, {', '.join(missing)} not installed; hint: make slurm-packages"
         if os.environ.get("REGROW_REQUIRE_SLURM"):
             pytest.fail(text)
         pytest.skip(text)

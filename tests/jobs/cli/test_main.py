@@ -1,18 +1,22 @@
 """The command line: its options are frozen, it starts fast, and it loads nothing heavy."""
 
+import platform
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
+import pytest
 import typer
-from world import REGROW, World
+from world import REGROW, REPO_ROOT, World
 
 from jobs.cli.main import app
 
 Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 
+OWN_OPTIONS = ["--version", "--install-completion", "--show-completion"]
 OPTIONS = {
     "submit": ["config", "--cluster", "--name", "--set", "--dry-run", "--wait", "--check", "--force"],
     "check": ["config", "--cluster", "--set", "--json"],
@@ -58,7 +62,48 @@ OPTIONS = {
 
 
 def test_cli_options_are_frozen() -> None:
-    assert _options(typer.main.get_command(app)) == OPTIONS
+    command = typer.main.get_command(app)
+    assert [parameter.opts[0] for parameter in command.params] == OWN_OPTIONS
+    assert _options(command) == OPTIONS
+
+
+def test_version_says_what_runs_and_from_where(clean_environment: dict[str, str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [REGROW, "--version"], env=clean_environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    python = platform.python_version()
+    assert done.stdout == f"regrow {version('regrow')} (Python {python}, packages from {REPO_ROOT})\n"
+
+
+@pytest.fixture
+def runs_root(tmp_path: Path) -> Path:
+    """Two runs, and a folder that is none."""
+    for name in ("qwen-1", "tiny-1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text("{}")
+    (tmp_path / "prepared").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("regrow --vers", ["--version"]),
+        ("regrow rep", ["report"]),
+        ("regrow status --set runs_root={runs_root} ", ["qwen-1", "tiny-1"]),
+        ("regrow resume --set runs_root={runs_root} q", ["qwen-1"]),
+        ("regrow compare --set runs_root={runs_root} qwen-1 t", ["tiny-1"]),
+        ("regrow evaluate --set runs_root={runs_root} --baseline t", ["tiny-1"]),
+        ("regrow logs --cluster no-such-cluster ", []),
+        ("regrow submit x.yml --cluster a", ["a100"]),
+    ],
+)
+def test_shell_completes(typed: str, completed: list[str], runs_root: Path, clean_environment: dict[str, str]) -> None:
+    """As bash asks: by the words, and which of them stands at the cursor."""
+    words = typed.format(runs_root=runs_root)
+    asked = {"_REGROW_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run([REGROW], env=clean_environment | asked, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == completed
 
 
 def test_import_of_the_cli_loads_nothing_heavy(run_python: Run) -> None:
