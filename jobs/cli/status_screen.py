@@ -54,8 +54,12 @@ def _figures(status: RunStatus) -> list[str]:
 
 def _progress(status: RunStatus) -> str:
     if status.target_records is not None:
-        return f"{status.records:,}/{status.target_records:,}"
-    return f"{status.step:,}/{status.target_step:,}" if status.target_step is not None else ""
+        return f"{_count(status.records)}/{status.target_records:,}"
+    return f"{_count(status.step)}/{status.target_step:,}" if status.target_step is not None else ""
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
 
 
 def one_run(status: RunStatus) -> RenderableType:

@@ -1,5 +1,6 @@
 """A checkpoint is whole exactly when its manifest says so."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,28 @@ def test_write_atomically_leaves_nothing_beside_the_file(tmp_path: Path) -> None
         write_atomically(tmp_path / "x.json", text)
     assert (tmp_path / "x.json").read_text() == "two"
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_manifest_comes_after_every_file_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the operating system is asked, in its order: each file and the folder are synced before the manifest has its name."""
+    folder, asked = tmp_path / "checkpoint-7", list[str]()
+    (folder / "global_step7").mkdir(parents=True)
+    (folder / "adapter.safetensors").write_bytes(b"12345")
+    (folder / "global_step7" / "optimizer.pt").write_bytes(b"678")
+    sync, replace = os.fsync, os.replace
+
+    def noted_sync(descriptor: int) -> None:
+        asked.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
+        sync(descriptor)
+
+    def noted_replace(source: Path, target: Path) -> None:
+        asked.append(f"name {target.name}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    write_manifest(folder, step=7, world_size=2)
+    named = asked.index(f"name {MANIFEST}")
+    assert {"sync adapter.safetensors", "sync optimizer.pt", "sync checkpoint-7"} <= set(asked[:named])
+    assert asked[named - 1].startswith(f"sync .{MANIFEST}")  # its content, before its name
+    assert asked[named + 1 :] == ["sync checkpoint-7"]  # its name

@@ -61,3 +61,23 @@ def test_nobody_knows_where_there_is_no_slurm(monkeypatch: pytest.MonkeyPatch) -
     assert jobs_of_user() is None
     assert "not on this machine" in requeue("1")
     assert slurm.accounted_states(["1"]) == {}
+
+
+WHOLE = (
+    "JobId=12 JobName=mine-train UserId=you(1000) GroupId=you(1000) MCS_label=N/A Priority=4294901757 Nice=0 Account=(null) "
+    "QOS=normal WCKey=*submitit JobState=RUNNING Reason=None Dependency=(null) Requeue=1 Restarts=1 BatchFlag=1 Reboot=0 "
+    "ExitCode=0:0 RunTime=00:00:21 TimeLimit=02:00:00 TimeMin=N/A SubmitTime=1795505900 EligibleTime=1795505960 "
+    "AccrueTime=1795505960 StartTime=1795505995 EndTime=1795513195 Deadline=N/A PreemptEligibleTime=1795505995 "
+    "PreemptTime=None SuspendTime=None SecsPreSuspend=0 LastSchedEval=1795505995 Scheduler=Main Partition=gpu-preempt "
+    "AllocNode:Sid=host:4711 ReqNodeList=(null) ExcNodeList=(null) NodeList=gpu-a100-1 BatchHost=gpu-a100-1 NumNodes=1 "
+    "NumCPUs=2 NumTasks=1 CPUs/Task=2 ReqB:S:C:T=0:0:*:* TRES=cpu=2,mem=2G,node=1,billing=2,gres/gpu=1 Socks/Node=* "
+    "NtasksPerN:B:S:C=1:0:*:* CoreSpec=* MinCPUsNode=2 MinMemoryCPU=1G MinTmpDiskNode=0 Features=(null) DelayBoot=00:00:00 "
+    "OverSubscribe=OK Contiguous=0 Licenses=(null) Network=(null) Command=/runs/mine/slurm/submission_file_ab.sh "
+    "WorkDir=/home/you StdErr= StdIn=/dev/null StdOut=/runs/mine/slurm/12_0_log.out Power= TresPerNode=gres:gpu:1"
+)
+
+
+def test_whole_record_as_slurm_prints_it() -> None:
+    record = parse_job_record(WHOLE)
+    assert (record.state, record.restarts, record.requeueable, record.preempt_time) == ("RUNNING", 1, True, None)
+    assert record.limit_end == record.end_time == 1795513195
