@@ -10,6 +10,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
+import msgspec
 import submitit
 from mkdocs.structure.pages import Page
 from pydantic import BaseModel
@@ -18,6 +19,7 @@ from submitit.slurm.slurm import _make_sbatch_string
 from typer.main import get_command
 
 from callbacks.shared.args import Regrow
+from callbacks.shared.events import KINDS, Event, TornLine
 from jobs.cli.main import app
 from jobs.history.status import JobStatus, RunStatus
 from jobs.history.time_spent import AttemptTimes, Spent
@@ -69,6 +71,19 @@ def status_keys() -> Iterator[str]:
         yield from _table(("key", "type", ""), rows)
 
 
+def journal_events() -> Iterator[str]:
+    """Every event of a journal: what it says, and its fields."""
+    for name, kind in KINDS.items():
+        if kind is TornLine:
+            continue
+        yield from (f"## `{name}` {{#{name}}}", "", inspect.getdoc(kind) or "", "")
+        said, own = field_docstrings(kind), set(kind.__struct_fields__) - set(Event.__struct_fields__)
+        found = [field for field in msgspec.structs.fields(kind) if field.name in own]
+        if found:
+            rows = ((f"`{field.name}`", _type_words(field.type), said.get(field.name, "")) for field in found)
+            yield from _table(("field", "type", ""), rows)
+
+
 def field_docstrings(model: type) -> dict[str, str]:
     """What stands under each field of a class: python itself forgets it."""
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
@@ -102,7 +117,7 @@ def _type_words(annotation: Any) -> str:
         return " or ".join(f"`{value}`" for value in arguments)
     if origin in (Union, UnionType):
         return " or ".join("`null`" if each is type(None) else _type_words(each) for each in arguments)
-    if origin is tuple:
+    if origin in (tuple, list):
         return f"list of {_type_words(arguments[0])}"
     if origin is dict:
         return "keys and values"
@@ -188,4 +203,5 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "stage parameters": stage_parameters,
     "commands": commands,
     "status json": status_keys,
+    "events": journal_events,
 }

@@ -15,6 +15,7 @@ from typer.main import get_command
 from world import REPO_ROOT
 
 from callbacks.shared.args import Regrow
+from callbacks.shared.events import KINDS, Event
 from jobs.cli.main import app
 from jobs.history.status import JobStatus, RunStatus
 from jobs.history.time_spent import AttemptTimes, Spent
@@ -57,6 +58,13 @@ def test_reference_has_every_key(site: Path, model: type[BaseModel]) -> None:
     found = list(keys(model))
     assert len(found) > len(model.model_fields)
     assert set(found) <= cells(site / "reference.html")
+
+
+def test_journal_page_has_every_event_and_field(site: Path) -> None:
+    headings = set(re.findall(r"<h2[^>]*><code>(\w+)</code>", (site / "journal.html").read_text("utf-8")))
+    assert headings == set(KINDS) - {"torn_line"}
+    own = {name for kind in KINDS.values() for name in kind.__struct_fields__} - set(Event.__struct_fields__)
+    assert own <= cells(site / "journal.html")
 
 
 def test_reference_has_every_stage_parameter(site: Path) -> None:

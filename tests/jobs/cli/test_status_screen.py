@@ -11,8 +11,9 @@ from jobs.cli.status_screen import shown_runs
 from jobs.history.status import JobStatus, RunStatus
 
 WHOLE = RunStatus(
-    name="one", state="running", stage="train", submitted_at=1.0, step=1, target_step=9, records=2, target_records=8,
-    eta_seconds=5.0, loss=0.5, attempt=1, saved_at=2.0, goodput=0.5, steps_lost=1, message="it waits", to_go_on="regrow resume one",
+    name="one", state="running", stage="train", submitted_at=1.0, step=1, target_step=9, records=2,
+    target_records=8, eta_seconds=5.0, loss=0.5, attempt=1, saved_at=2.0, goodput=0.5,
+    steps_lost=1, message="it waits", to_go_on="regrow resume one",
     jobs=(JobStatus("train", "2", "PENDING", {}, "Priority", 3.0, 1),),
 )  # fmt: skip
 OPTIONAL = [each.name for each in fields(RunStatus) if "None" in str(each.type)]
