@@ -5,7 +5,8 @@ TORCH  ?= 2.13.0
 CONFIG ?= axolotl_configs/qwen_finetune.yml
 CLUSTER ?= a100
 BIN := $(VENV)/bin
-BENCH := PYTHONPATH=benchmarks:tests:tests/slurm:tests/train $(BIN)/python
+# `exec`: a SIGTERM to make reaches Python itself, and no shell between; what holds a cluster takes it down then.
+BENCH := exec env PYTHONPATH=benchmarks:tests:tests/slurm:tests/train $(BIN)/python
 TIMED := tests/train/test_mlflow_outage.py
 export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
@@ -45,7 +46,7 @@ browser-packages: ## Debian's Chromium for the report's tests, where it may be i
 	tests/install_browser.sh
 
 chaos: setup slurm-packages  ## everything that can happen to a job, on a real Slurm: about an hour; goes on where it was cut off
-	PYTHONPATH=tests:tests/slurm $(BIN)/python -m chaos $(ARGS)
+	exec env PYTHONPATH=tests:tests/slurm $(BIN)/python -m chaos $(ARGS)
 
 stop-and-resume: setup slurm-packages  ## how fast a run stops and comes back, beside the same resume by hand
 	$(BENCH) benchmarks/stop_and_resume.py $(ARGS)

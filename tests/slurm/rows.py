@@ -4,10 +4,12 @@ import math
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from dev_cluster.ownership import last_will
 from dev_cluster.site import Site
 from scenario import SAVE_STEPS, Run, Scenario
 from world import REPO_ROOT
@@ -204,25 +206,26 @@ def cut_short(checkpoint: Path) -> None:
         file.truncate(path.stat().st_size // 2)
 
 
-def mount_small_disk(run: Run) -> None:
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m,mode=0700", "tmpfs", str(run.paths.checkpoints)], check=True
-    )
-
-
-def keep_what_the_disk_holds(run: Run) -> None:
-    if not run.paths.checkpoints.is_mount():
-        return
-    kept = run.paths.run_dir / "kept"
-    shutil.copytree(run.paths.checkpoints, kept)
-    subprocess.run(["umount", str(run.paths.checkpoints)], check=True)
-    run.paths.checkpoints.rmdir()
-    kept.rename(run.paths.checkpoints)
+@contextmanager
+def small_disk(run: Run) -> Iterator[None]:
+    """The run's checkpoints are on a disk of 64 MiB; what it holds at the end is kept, and no mount stays behind."""
+    checkpoints, kept = run.paths.checkpoints, run.paths.run_dir / "kept"
+    unmount = ["umount", "--lazy", str(checkpoints)]  # lazy: a row that was broken off has jobs that still write there
+    with last_will(unmount):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=0700", "tmpfs", str(checkpoints)], check=True)
+        try:
+            yield
+        finally:
+            try:
+                shutil.copytree(checkpoints, kept)
+            finally:
+                subprocess.run(unmount, check=True)
+    checkpoints.rmdir()
+    kept.rename(checkpoints)
 
 
 def disk_full(run: Run) -> None:
     """The checkpoints' disk fills up after the first save: the run must end, say why, and leave what is whole."""
-    mount_small_disk(run)
     run.wait_for_gate("step@12")
     ballast = run.paths.checkpoints / "ballast"
     with ballast.open("wb", buffering=0) as file:
@@ -322,7 +325,7 @@ FAULTS: tuple[Scenario, ...] = (
         }.items()
     ),
     Scenario("disk full at a save, then resumed", disk_full, ("step@12",), lost=8, requeued_by=("resume",),
-             after=keep_what_the_disk_holds),
+             around=small_disk),
 )  # fmt: skip
 
 SITES: dict[str, tuple[Site, str]] = {

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -178,8 +179,8 @@ class Scenario:
     """A shell line before each job's command."""
     prepares: bool = False
     """Nothing is prepared beforehand."""
-    after: Callable[[Run], None] = lambda run: None
-    """Called at the end, however it went."""
+    around: Callable[[Run], AbstractContextManager[None]] = lambda run: nullcontext()
+    """What is set up for the run's time, from its submission to its end, and undone however it went."""
 
     @property
     def is_resumed(self) -> bool:
