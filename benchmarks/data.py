@@ -18,6 +18,7 @@ from itertools import chain, cycle, islice
 from pathlib import Path
 from random import Random
 
+from dev_cluster.ownership import exit_on_signals
 from measure import Results, Way, machine, median_seconds, peak_mib, print_table, take_turns
 from peers import python_of, version_in
 
@@ -49,6 +50,7 @@ def main() -> int:
     parser.add_argument("--tokenised", type=int, default=TOKENISED, help="records; 0: the merge alone")
     parser.add_argument("--folder", type=Path, help="where to write, 2 GB; default: the temporary folder")
     options = parser.parse_args()
+    exit_on_signals()  # the temporary folder goes with this process
     with tempfile.TemporaryDirectory(prefix="regrow-bench-", dir=options.folder) as name:
         sources = generated(Path(name), options.records / DOCUMENT)
         merged = take_turns(merges(sources), options.repeats, ContentCheck(sources))

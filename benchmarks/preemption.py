@@ -10,12 +10,9 @@ import argparse
 import hashlib
 import math
 import os
-import shutil
-import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +21,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from dev_cluster.cluster import DevCluster
+from dev_cluster.cluster import DevCluster, temporary_cluster
+from dev_cluster.ownership import exit_on_signals
 from dev_cluster.processes import wait_until
 from dev_cluster.site import Site
 from measure import machine, print_wide
@@ -70,18 +68,13 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3)
     repeats = parser.parse_args().repeats
     schedule = np.random.default_rng(SEED).uniform(*BETWEEN, PREEMPTIONS).round(1).tolist()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the cluster goes down
+    exit_on_signals()
     print(f"each attempt is preempted so many seconds after its first step: {schedule}")
-    folder = Path(tempfile.mkdtemp(prefix="regrow-"))
-    cluster = DevCluster(folder / "c")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1"}
-    try:
+    with temporary_cluster() as cluster:
         cluster.up(Site())
-        world = build_world(folder / "world", environment)
+        world = build_world(cluster.folder.parent / "world", environment)
         calm, disturbed = take_turns(world, cluster, schedule, repeats)
-    finally:
-        cluster.down()
-        shutil.rmtree(folder)
     missed = show(calm, disturbed, repeats)
     print(", ".join(f"{name} {version(name)}" for name in ("axolotl", "transformers", "submitit", "torch")))
     print(f"{machine()}\n{missed or 'all goals reached'}")

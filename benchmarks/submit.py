@@ -8,11 +8,8 @@ import argparse
 import platform
 import re
 import shlex
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +17,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from dev_cluster.cluster import DevCluster
+from dev_cluster.cluster import DevCluster, temporary_cluster
+from dev_cluster.ownership import exit_on_signals
 from dev_cluster.processes import wait_until
 from dev_cluster.site import PREEMPTABLE, Site
 from measure import Results, Way, machine, median_seconds, print_table, take_turns
@@ -107,7 +105,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
     repeats = parser.parse_args().repeats
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the cluster goes down
+    exit_on_signals()
     for peer in DISTRIBUTIONS:
         python_of(peer)
     with held_cluster() as bench:
@@ -122,17 +120,13 @@ def held_cluster() -> Iterator[Bench]:
 
     Its partitions are down. On drained nodes sbatch --test-only, which the check asks, would refuse what sbatch takes.
     """
-    folder = Path(tempfile.mkdtemp(prefix="regrow-"))
-    cluster = DevCluster(folder / "c")
-    try:
+    with temporary_cluster() as cluster:
+        folder = cluster.folder.parent
         cluster.up(Site())
         bench = Bench(folder, cluster, *prepare_demo(folder / "demo", seed=1), folder / "demo" / "seed1")
         for partition in (PARTITION, "gpu", PREEMPTABLE):
             bench.answer("scontrol", "update", f"PartitionName={partition}", "State=DOWN")
         yield bench
-    finally:
-        cluster.down()
-        shutil.rmtree(folder)
 
 
 def show_all(bench: Bench, repeats: int) -> list[str]:
