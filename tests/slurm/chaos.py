@@ -18,8 +18,9 @@ from dev_cluster.cluster import DevCluster, DevClusterError
 from dev_cluster.ownership import exit_on_signals
 from dev_cluster.site import Site
 from rows import ROWS
-from scenario import Run, Scenario, problems, submit
+from scenario import Run, Scenario, submit
 from side_by_side import side_by_side
+from verdict import problems
 from world import REPO_ROOT, World, build_world
 
 INTRODUCTION = """\
