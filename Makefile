@@ -11,7 +11,7 @@ TIMED := tests/train/test_mlflow_outage.py
 export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
 
-.PHONY: help setup demo trial slurm-packages browser-packages test chaos stop-and-resume bench-submit bench-data bench-preempt bench-logging bench-gpu bench-eval lint docs mlflow-ui
+.PHONY: help setup demo trial slurm-packages browser-packages test chaos stop-and-resume bench-submit bench-status bench-data bench-preempt bench-logging bench-gpu bench-eval lint docs mlflow-ui
 help:            ## what can be typed here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -53,6 +53,9 @@ stop-and-resume: setup slurm-packages  ## how fast a run stops and comes back, b
 
 bench-submit: setup slurm-packages  ## four dependent jobs, an array, --help and status, beside sbatch and other submitters
 	$(BENCH) benchmarks/submit.py $(ARGS)
+
+bench-status: setup  ## status of 200 runs beside that of one, and beside reading their journals
+	$(BENCH) benchmarks/status.py $(ARGS)
 
 bench-data: setup  ## the document's merge beside other tools and beside copying; tokenising on one core and on all
 	$(BENCH) benchmarks/data.py $(ARGS)
