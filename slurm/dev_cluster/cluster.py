@@ -52,23 +52,19 @@ class DevCluster:
         """Bring it up, unless it is; whether anything was started.
 
         Raises:
-            DevClusterError: packages are missing, it is up with other options, or a daemon did not start.
+            DevClusterError: packages are missing, it is up with other options, a daemon did not start, or another process
+                brings it up or takes it down, and does not come to an end.
         """
-        if self.site == site and self.is_answering():
-            return False
-        if self.site not in (None, site) and self.is_answering():
-            raise DevClusterError(f"{self.folder}: a cluster with other options is up; type: regrow dev-cluster down")
-        self._require(site)
-        with self._lock("up or down") as held, last_will([*_AS_LAST_WILL, "end", str(self.folder)], keeps=[held]):
-            self._remove()
-            try:
-                self._start(site)
-            except (RuntimeError, TimeoutError, OSError) as error:
-                self._end_processes()
-                raise DevClusterError(f"{error}\nThe daemons' logs: {self.folder}/log") from None
-            except BaseException:  # a signal
-                self._remove()
-                raise
+        with self._lock("up or down") as held:
+            if self.site == site and self.is_answering():
+                return False
+            if self.site not in (None, site) and self.is_answering():
+                raise DevClusterError(
+                    f"{self.folder}: a cluster with other options is up; type: regrow dev-cluster down"
+                )
+            self._require(site)
+            with last_will([*_AS_LAST_WILL, "end", str(self.folder)], keeps=[held]):
+                self._start_or_remove(site)
         return True
 
     def down(self) -> bool:
@@ -163,6 +159,18 @@ class DevCluster:
                 yield held
         except TimeoutError as error:
             raise DevClusterError(f"{error}") from None
+
+    def _start_or_remove(self, site: Site) -> None:
+        """Of a failure, the daemons' logs are kept."""
+        self._remove()
+        try:
+            self._start(site)
+        except (RuntimeError, TimeoutError, OSError) as error:
+            self._end_processes()
+            raise DevClusterError(f"{error}\nThe daemons' logs: {self.folder}/log") from None
+        except BaseException:  # a signal
+            self._remove()
+            raise
 
     def _start(self, site: Site) -> None:
         self.folder.mkdir(mode=0o700, parents=True)

@@ -54,6 +54,10 @@ def processes_of(folder: Path) -> list[int]:
     return [*daemons(folder), *tasks(folder)]
 
 
+def is_program(pid: int, name: str) -> bool:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].endswith(f"/{name}".encode())
+
+
 def wait_until_nothing_is_left(folder: Path) -> None:
     """SIGKILL leaves nobody who could be waited for."""
     wait_until(lambda: not (processes_of(folder) or folder.exists()), SECONDS, f"the end of all in {folder}")
@@ -96,6 +100,14 @@ def test_after_a_bring_up_that_was_killed_the_next_one_works(cluster: DevCluster
     assert cluster.idle_nodes() == set(NODES)
     assert cluster.down()
     assert not processes_of(cluster.folder)
+
+
+def test_two_at_once_bring_up_one_cluster(cluster: DevCluster) -> None:
+    first, second = (start_up(cluster, dict(os.environ), "--no-accounting") for _ in range(2))
+    with first, second:
+        assert (first.wait(SECONDS), second.wait(SECONDS)) == (0, 0)
+    assert cluster.idle_nodes() == set(NODES)
+    assert len([pid for pid in daemons(cluster.folder) if is_program(pid, "slurmctld")]) == 1
 
 
 def test_bring_up_that_was_killed_leaves_nothing_even_if_nobody_looks(cluster: DevCluster, tmp_path: Path) -> None:
