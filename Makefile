@@ -6,13 +6,14 @@ TORCH  ?= 2.13.0
 CONFIG ?= axolotl_configs/qwen_finetune.yml
 CLUSTER ?= a100
 BIN := $(VENV)/bin
-BENCH := PYTHONPATH=benchmarks:tests:tests/slurm:tests/train $(BIN)/python
+# `exec`: a SIGTERM to make reaches Python itself, and no shell between; what holds a cluster takes it down then.
+BENCH := exec env PYTHONPATH=benchmarks:tests:tests/slurm:tests/train $(BIN)/python
 TIMED := tests/train/test_mlflow_outage.py
 export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
 
 .PHONY: help setup check test chaos lint demo trial slurm-packages browser-packages slurm-needed stop-and-resume \
-	bench-submit bench-data bench-preempt bench-logging bench-gpu bench-eval docs release mlflow-ui
+	bench-submit bench-status bench-data bench-preempt bench-logging bench-gpu bench-eval docs release mlflow-ui
 help:            ## what can be typed here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -55,13 +56,16 @@ slurm-needed:
 	@slurm/dev_cluster/install.sh --look
 
 chaos: setup slurm-needed  ## the third tier, about an hour: everything that can happen to a job, on a real Slurm; goes on where it was cut off
-	PYTHONPATH=tests:tests/slurm $(BIN)/python -m chaos $(ARGS)
+	exec env PYTHONPATH=tests:tests/slurm $(BIN)/python -m chaos $(ARGS)
 
 stop-and-resume: setup slurm-needed  ## how fast a run stops and comes back, beside the same resume by hand
 	$(BENCH) benchmarks/stop_and_resume.py $(ARGS)
 
 bench-submit: setup slurm-needed  ## four dependent jobs, an array, --help and status, beside sbatch and other submitters
 	$(BENCH) benchmarks/submit.py $(ARGS)
+
+bench-status: setup  ## status of 200 runs beside that of one, and beside reading their journals
+	$(BENCH) benchmarks/status.py $(ARGS)
 
 bench-data: setup  ## the document's merge beside other tools and beside copying; tokenising on one core and on all
 	$(BENCH) benchmarks/data.py $(ARGS)

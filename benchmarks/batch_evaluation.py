@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from dev_cluster.ownership import exit_on_signals
 from measure import machine, print_wide
 from peft import LoraConfig, get_peft_model
 from rich import box
@@ -35,6 +36,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--max-new-tokens", type=int, default=64)
     options = parser.parse_args()
+    exit_on_signals()  # the temporary folder goes with this process
     torch.set_num_threads(1)  # both alike; the toy model is too small to share out
     with tempfile.TemporaryDirectory() as folder:
         spec, adapter, prompts = world(Path(folder), options.records, options.max_new_tokens)

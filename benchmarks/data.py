@@ -5,34 +5,26 @@ Every tool looks at the three fields of each record and writes the same records 
 """
 
 import argparse
-import json
 import os
 import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import chain, cycle, islice
 from pathlib import Path
-from random import Random
 
+from data_sources import DOCUMENT, REPEAT, Sources, generated
+from dev_cluster.ownership import exit_on_signals
 from measure import Results, Way, machine, median_seconds, peak_mib, print_table, take_turns
 from peers import python_of, version_in
 
 from callbacks.shared.journal import JOURNAL_ENV
 from data_prep.curriculum import Source, merge
-from data_prep.synthetic import records
 from jobs.node.commands import preprocess_command
 from jobs.spec.paths import REPO_ROOT, child_environment
 from jobs.spec.resolve import load_run_spec
 from jobs.spec.run_spec import write_run
 
-POSITIVES, REPEAT, TAKE = 26_221, 3, 96_000
-UNTAKEN = 24_000
-"""Negatives that stand behind those that are taken."""
-DOCUMENT = POSITIVES * REPEAT + TAKE
 LEAST_TIMES_DATASETS, MOST_TIMES_CAT, MOST_GROWTH = 10.0, 4.0, 1.3
 TOKENISED = 20_000
 SCRIPTS = Path(__file__).parent / "data_peers"
@@ -49,6 +41,7 @@ def main() -> int:
     parser.add_argument("--tokenised", type=int, default=TOKENISED, help="records; 0: the merge alone")
     parser.add_argument("--folder", type=Path, help="where to write, 2 GB; default: the temporary folder")
     options = parser.parse_args()
+    exit_on_signals()  # the temporary folder goes with this process
     with tempfile.TemporaryDirectory(prefix="regrow-bench-", dir=options.folder) as name:
         sources = generated(Path(name), options.records / DOCUMENT)
         merged = take_turns(merges(sources), options.repeats, ContentCheck(sources))
@@ -64,72 +57,6 @@ def main() -> int:
     missed = missed_goals(merged)
     print(f"goals missed: {'; '.join(missed)}" if missed else "all goals reached")
     return int(bool(missed))
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The document's two files, and what they are to become."""
-
-    folder: Path
-    positives: int
-    take: int
-
-    @property
-    def records(self) -> int:
-        """That the merge writes."""
-        return self.positives * REPEAT + self.take
-
-    @property
-    def positive_file(self) -> Path:
-        return self.folder / "hawks_train.json"
-
-    @property
-    def negative_file(self) -> Path:
-        return self.folder / "person_dummy.json"
-
-    @property
-    def taken_file(self) -> Path:
-        """The taken negatives alone, for `cat`."""
-        return self.folder / "taken.json"
-
-    @property
-    def expected_file(self) -> Path:
-        """What the tools have to write, and `cp` copies."""
-        return self.folder / "expected.json"
-
-    @property
-    def described(self) -> str:
-        size = self.expected_file.stat().st_size
-        return f"{REPEAT} x {self.positives:,} + {self.take:,} = {self.records:,} records, {size / 1e6:,.0f} MB"
-
-
-def generated(folder: Path, scale: float) -> Sources:
-    """Write the files; a scale gives the same ones every time."""
-    print("writing the records ...", file=sys.stderr)
-    sources = Sources(folder, max(4, round(POSITIVES * scale)), max(4, round(TAKE * scale)))
-    positives = list(encoded(sources.positives, offender=True))
-    negatives = list(encoded(sources.take + round(UNTAKEN * scale), offender=False))
-    taken = negatives[: sources.take]
-    write_array(sources.positive_file, positives)
-    write_array(sources.negative_file, negatives)
-    write_array(sources.taken_file, taken)
-    write_array(sources.expected_file, positives * REPEAT + taken)
-    return sources
-
-
-def encoded(count: int, *, offender: bool) -> Iterator[str]:
-    """Records as JSON with articles of a newspaper's length: synthetic ones strung together, 2.3 KB in the mean."""
-    rng = Random(str(offender))  # noqa: S311
-    articles = [record["input"] for record in records(5000, seed=1, split="train", offender=False)]
-    for record in islice(cycle(records(5000, seed=2, split="train", offender=offender)), count):
-        further = rng.choices(articles, k=round(rng.lognormvariate(2.3, 0.6)))
-        yield json.dumps(record | {"input": record["input"] + "".join(further)}, ensure_ascii=False)
-
-
-def write_array(path: Path, elements: Iterable[str]) -> None:
-    first, *others = elements
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(chain(["[\n", first], (f",\n{element}" for element in others), ["\n]\n"]))
 
 
 def merges(sources: Sources) -> list[Way]:

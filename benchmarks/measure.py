@@ -5,6 +5,7 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -101,8 +102,15 @@ def measure(way: Way) -> Measured:
     """
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(way.folder), *way.command]
     own = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}  # ours: each import would look there
-    done = subprocess.run(launcher, check=True, stdout=subprocess.PIPE, env=own | way.environment)
-    seconds, cpu_seconds, peak_mib, code = json.loads(done.stdout)
+    with subprocess.Popen(
+        launcher, stdout=subprocess.PIPE, env=own | way.environment, start_new_session=True
+    ) as process:
+        try:
+            answer, _ = process.communicate()
+        except BaseException:  # a signal: the command, and what it has started, end with us
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    seconds, cpu_seconds, peak_mib, code = json.loads(answer)
     if code:
         lines = (way.folder / "stderr").read_text(encoding="utf-8", errors="replace").splitlines()[-_STDERR_LINES:]
         raise RuntimeError(f"{way.name}: exit code {code} of {shlex.join(way.command)}\n" + "\n".join(lines))

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from dev_cluster.ownership import exit_on_signals
 from measure import machine, print_wide
 from rich import box
 from rich.table import Table
@@ -104,7 +105,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="regrow-"))
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
     server = TrackingServer(folder, environment)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the server goes down
+    exit_on_signals()  # by way of `finally`: the server goes down
     try:
         with on_one_cpu():
             server.start()

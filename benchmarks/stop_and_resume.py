@@ -6,11 +6,9 @@ in between; from the start of the job's first process to the first new step, bes
 
 import argparse
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import astuple, dataclass
 from importlib.metadata import version
@@ -20,7 +18,8 @@ from pathlib import Path
 import psutil
 import yaml
 from chaos import chaos_world
-from dev_cluster.cluster import DevCluster
+from dev_cluster.cluster import temporary_cluster
+from dev_cluster.ownership import exit_on_signals
 from dev_cluster.processes import tasks, wait_until
 from dev_cluster.site import Site
 from measure import machine
@@ -54,9 +53,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
-    folder = Path(tempfile.mkdtemp(prefix="regrow-"))
-    cluster = DevCluster(folder / "c")
-    try:
+    exit_on_signals()
+    with temporary_cluster() as cluster:
+        folder = cluster.folder.parent
         cluster.up(Site(accounting=False))
         run = Run("measured", chaos_world(folder / "world"), cluster, folder / "gates")
         submit(run, (), ENDLESS)
@@ -66,9 +65,6 @@ def main() -> None:
             shown = (f"{name} {value:.2f} s" for name, value in zip(COLUMNS, astuple(rows[-1]), strict=True))
             print(f"{number + 1}/{repeats}", *shown, sep="  ", flush=True)
         run.cancel()
-    finally:
-        cluster.down()
-        shutil.rmtree(folder)
     sys.exit(show(rows))
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 import yaml
+from dev_cluster.ownership import exit_on_signals
 from measure import machine, print_wide
 from rich import box
 from rich.table import Table
@@ -79,6 +80,7 @@ def main() -> int:
     parser.add_argument("--layers", type=int, default=LAYERS)
     parser.add_argument("--steps", type=int, default=30)
     options = parser.parse_args()
+    exit_on_signals()  # the temporary folder goes with this process
     if not (torch.cuda.is_available() or options.toy):
         print("skipped: there is no GPU here; --toy runs it on the CPU")
         return 0

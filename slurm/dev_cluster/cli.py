@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from dev_cluster.cluster import DEFAULT_FOLDER, DevCluster
+from dev_cluster.ownership import exit_on_signals
 from dev_cluster.site import Site
 
 app = typer.Typer(help="A real Slurm on this machine, to try things on.", no_args_is_help=True, rich_markup_mode=None)
@@ -38,6 +39,7 @@ def up(
         max_array_size=max_array_size,
         task_affinity=task_affinity,
     )
+    exit_on_signals()  # half a cluster is taken down again
     cluster = DevCluster(folder.expanduser().resolve())
     typer.echo("the dev cluster is up" if cluster.up(site) else "the dev cluster was up already")
     typer.echo(f"for squeue and the others, type: export SLURM_CONF={cluster.conf}")

@@ -8,20 +8,19 @@ import platform
 import re
 import shutil
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from queue import SimpleQueue
 
 from dev_cluster.cluster import DevCluster, DevClusterError
+from dev_cluster.ownership import exit_on_signals
 from dev_cluster.site import Site
 from rows import ROWS
-from scenario import Run, Scenario, problems, submit
+from scenario import Run, Scenario, submit
+from side_by_side import side_by_side
+from verdict import problems
 from world import REPO_ROOT, World, build_world
 
 INTRODUCTION = """\
@@ -46,41 +45,25 @@ def main() -> int:
     if options.fresh:
         results.path.unlink(missing_ok=True)
     rows = [row for row in ROWS if re.search(options.only, row.name)]
-    with (
-        workers(options.workers, options.folder.resolve(), results.code) as tables,
-        ThreadPoolExecutor(options.workers) as pool,
-    ):
 
-        def show(row: Scenario) -> dict:
-            table = tables.get()
-            try:
-                return results.of(row) or results.add(row, *table.run(row))
-            finally:
-                tables.put(table)
+    def work(number: int, items: Iterator[int]) -> Generator[tuple[int, dict], None, None]:
+        """Run rows, on a cluster of this worker's own."""
+        with DevCluster(Path.home() / ".cache" / "regrow" / f"chaos{number}").held() as cluster:
+            table = Table(options.folder.resolve() / f"worker{number}", cluster, results.code)
+            for item in items:
+                yield item, results.of(rows[item]) or results.add(rows[item], *table.run(rows[item]))
 
-        shown = {pool.submit(show, row): row for row in rows}
-        for number, done in enumerate(as_completed(shown), start=1):
-            print(f"{number}/{len(rows)}  {line(done.result())}", flush=True)
-    in_order = [done.result() for done in shown]
+    exit_on_signals()
+    shown: dict[int, dict] = {}
+    for item, result in side_by_side(work, len(rows), options.workers):
+        shown[item] = result
+        print(f"{len(shown)}/{len(rows)}  {line(result)}", flush=True)
+    in_order = [shown[item] for item in range(len(rows))]
     held = sum(result["held"] for result in in_order)
     if options.write:
         options.write.write_text(markdown(in_order), encoding="utf-8")
     print(f"{held} of {len(rows)} rows held")
     return 0 if held == len(rows) else 1
-
-
-@contextmanager
-def workers(count: int, folder: Path, code: str) -> Iterator["SimpleQueue[Table]"]:
-    """Tables that run rows side by side, each with a cluster of its own."""
-    tables: SimpleQueue[Table] = SimpleQueue()
-    every = [Table(folder / f"worker{n}", Path.home() / ".cache" / "regrow" / f"chaos{n}", code) for n in range(count)]
-    try:
-        for table in every:
-            tables.put(table)
-        yield tables
-    finally:
-        for table in every:
-            table.close()
 
 
 def markdown(results: list[dict]) -> str:
@@ -113,7 +96,7 @@ class Results:
     """What was shown for the code as it stands."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self._lock, digest = path, threading.Lock(), hashlib.sha256()
+        self.path, digest = path, hashlib.sha256()
         for room in ("jobs", "callbacks", "slurm/dev_cluster"):
             for file in sorted((REPO_ROOT / room).rglob("*.py")):
                 digest.update(file.read_bytes())
@@ -138,17 +121,18 @@ class Results:
             "requeued_by": run.requeued_by(),
             "site": asdict(row.site),
         }
-        with self._lock, self.path.open("a") as file:
-            file.write(json.dumps(result) + "\n")
+        with self.path.open("ab", buffering=0) as file:  # one write: workers append side by side
+            file.write(json.dumps(result).encode() + b"\n")
         return result
 
 
 class Table:
     """Runs rows; keeps the cluster up between rows of the same site, and the uninterrupted runs to compare with."""
 
-    def __init__(self, folder: Path, cluster: Path, code: str = "") -> None:
+    def __init__(self, folder: Path, cluster: DevCluster, code: str = "") -> None:
+        """`cluster`: held by the caller, who takes it down."""
         self.world = chaos_world(folder)
-        self.cluster = DevCluster(cluster)
+        self.cluster = cluster
         self.code = code
         """What the reference runs were made with; those of other code are made anew."""
 
@@ -161,14 +145,13 @@ class Table:
             if row.prepares:
                 shutil.rmtree(self.world.runs_root / "prepared", ignore_errors=True)
             submit(run, row.gates, row.settings + row.reference, row.setup)
-            row.acts(run)
-            run.wait_for_end()
+            with row.around(run):
+                row.acts(run)
+                run.wait_for_end()
             found = problems(run, row, reference)
         except (AssertionError, TimeoutError, DevClusterError) as error:
             found = [f"{type(error).__name__}: {error}"]
             run.cancel()
-        finally:
-            row.after(run)
         return run, found, time.monotonic() - started
 
     def bring_up(self, site: Site) -> None:
@@ -186,9 +169,6 @@ class Table:
             run.wait_for_end()
             assert run.adapter(), f"the reference run failed: {run.paths.run_dir}"
         return run
-
-    def close(self) -> None:
-        self.cluster.down()
 
 
 def chaos_world(folder: Path) -> World:

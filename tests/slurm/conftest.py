@@ -1,15 +1,15 @@
 """A dev cluster for the tests, and the chaos table's own machinery on it. Without Slurm's packages they are skipped."""
 
 import os
-import shutil
-import tempfile
+import signal
+import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from chaos import Table
-from dev_cluster.cluster import DevCluster
+from dev_cluster.cluster import DevCluster, temporary_cluster
 from dev_cluster.daemons import missing_packages
+from dev_cluster.ownership import exit_on_signals
 from dev_cluster.site import Site
 
 
@@ -22,23 +22,25 @@ def require_slurm() -> None:
         pytest.skip(text)
 
 
+def _leave(status: int) -> None:
+    pytest.exit(f"ended by {signal.Signals(status - 128).name}", returncode=status)
+
+
+if threading.current_thread() is threading.main_thread():
+    exit_on_signals(_leave)  # the fixtures are torn down, the clusters with them
+
+
 @pytest.fixture
 def cluster() -> Iterator[DevCluster]:
     """A cluster that is down; whatever the test brings up is brought down."""
     require_slurm()
-    folder = Path(tempfile.mkdtemp(prefix="regrow-"))  # short: a socket's path has at most 107 characters
-    cluster = DevCluster(folder / "c")
-    yield cluster
-    cluster.down()
-    shutil.rmtree(folder)
+    with temporary_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Table]:
     """Runs rows of the chaos table; the reference runs are made once."""
     require_slurm()
-    folder = Path(tempfile.mkdtemp(prefix="regrow-"))
-    table = Table(tmp_path_factory.mktemp("chaos"), folder / "c")
-    yield table
-    table.close()
-    shutil.rmtree(folder)
+    with temporary_cluster() as cluster:
+        yield Table(tmp_path_factory.mktemp("chaos"), cluster)

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -17,10 +18,7 @@ from entries import named
 from world import World
 
 from callbacks.shared.journal import metric_rows, read_journal
-from callbacks.shared.tracking import RUN_UUID_TAG
-from jobs.history.time_spent import attempt_times, steps_lost
 from jobs.spec.paths import RunPaths
-from jobs.spec.run_spec import RunSpec
 
 STEPS, SAVE_STEPS = 24, 8
 SETTINGS = {
@@ -180,8 +178,8 @@ class Scenario:
     """A shell line before each job's command."""
     prepares: bool = False
     """Nothing is prepared beforehand."""
-    after: Callable[[Run], None] = lambda run: None
-    """Called at the end, however it went."""
+    around: Callable[[Run], AbstractContextManager[None]] = lambda run: nullcontext()
+    """What is set up for the run's time, from its submission to its end, and undone however it went."""
 
     @property
     def is_resumed(self) -> bool:
@@ -212,61 +210,3 @@ def submit(run: Run, gates: tuple[str, ...], settings: tuple[str, ...], setup: s
         environment={"REGROW_TEST_GATES": str(folder), "PYTHONPATH": str(Path(__file__).parent)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def is_as_expected(by: list[str], expected: tuple[str, ...]) -> bool:
-    return len(by) == len(expected) and all(want in ("any", one) for one, want in zip(by, expected, strict=True))
-
-
-def problems(run: Run, scenario: Scenario, reference: Run) -> list[str]:
-    """All that does not hold; empty: the row holds."""
-    found: list[str] = []
-
-    def expect(holds: bool, text: str) -> None:
-        if not holds:
-            found.append(text)
-
-    lost, by = run.steps_lost(), run.requeued_by()
-    counted = steps_lost(attempt_times(read_journal(run.paths.journal)))
-    expect(counted == sum(lost), f"the accounting says {counted} steps lost, the journal {sum(lost)}")
-    expect(sum(lost) <= scenario.lost, f"{sum(lost)} steps lost, at most {scenario.lost} may be")
-    expect(min(lost, default=0) >= 0, f"an attempt began above the step that was reached: {lost}")
-    expect(is_as_expected(by, scenario.requeued_by), f"requeued by {by}, expected {scenario.requeued_by}")
-    expect(not run.entries("requeue_failed"), f"errors: {run.entries('requeue_failed')}")
-    expect(run.adapter() == reference.adapter() != "", "the adapter differs from the uninterrupted run's")
-    expect(run.losses() == reference.losses(), "the losses differ from the uninterrupted run's")
-    for stage in ("train", "evaluate", "report"):
-        state = run.state(run.job_id(stage))
-        expect(state == "COMPLETED", f"{stage} is {state}")
-    ended = run.entries("stage_finished", stage="train")
-    expect(len(ended) == 1, f"train has finished {len(ended)} times")
-    if not scenario.is_resumed:
-        for stage in ("evaluate", "report"):
-            started = run.entries("stage_started", stage=stage)
-            starts = scenario.evaluate_starts if stage == "evaluate" else 1
-            expect(len(started) == starts, f"{stage} was started {len(started)} times")
-            expect(all(s.time > e.time for s in started for e in ended), f"{stage} was started before training ended")
-    return found + mlflow_problems(run, reference)
-
-
-def mlflow_problems(run: Run, reference: Run) -> list[str]:
-    """What in MLflow does not tell the run as it was: one run over all attempts, every logged loss once."""
-    from mlflow import MlflowClient
-
-    client, spec = MlflowClient(run.world.tracking_uri), RunSpec.load(run.paths.run_dir)
-    experiment = client.get_experiment_by_name(spec.regrow.mlflow.experiment)
-    runs = client.search_runs([experiment.experiment_id], f"tags.`{RUN_UUID_TAG}` = '{spec.run_uuid}'")
-    if len(runs) != 1:
-        return [f"{len(runs)} runs in MLflow"]
-    (found,) = runs
-    points = [(point.step, point.value) for point in client.get_metric_history(found.info.run_id, "loss")]
-    attempts = [each for each in attempt_times(read_journal(run.paths.journal)) if each.stage == "train"]
-    differs = {
-        "status": found.info.status != "FINISHED",
-        "losses": points != sorted(reference.losses().items()),
-        "restarts": found.data.tags["regrow.restarts"] != str(len(attempts) - 1),
-        "steps lost": found.data.tags["regrow.steps_lost"] != str(sum(run.steps_lost())),
-        "attempts": {f"attempt/{each.name}" for each in attempts} - found.data.tags.keys(),
-        "drift": [key for key in found.data.tags if key.startswith("drift/") and not key.startswith("drift/git.")],
-    }
-    return [f"MLflow has other {what} than the run" for what, is_wrong in differs.items() if is_wrong]

@@ -35,8 +35,8 @@ def clone(cluster: DevCluster, clean_environment: dict[str, str]) -> Iterator[Cl
     assert "repeat: 3}" in text
     assert "take: 6000}" in text
     config.write_text(text.replace("repeat: 3}", "repeat: 1}").replace("take: 6000}", "take: 1000}"), encoding="utf-8")
-    yield clone
-    DevCluster(clone.dev_cluster).down()
+    with DevCluster(clone.dev_cluster).held():
+        yield clone
 
 
 class Reader:

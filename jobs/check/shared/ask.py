@@ -1,14 +1,14 @@
 """Asks the node's Python what only Axolotl and torch can tell, in a child: a login node needs neither. Answers are kept."""
 
 import json
+import os
 import subprocess
 import sys
-import tempfile
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from jobs.check.shared.cache import CachedAnswer
+from jobs.check.shared.scratch import Scratch, scratch
 from jobs.spec.paths import REPO_ROOT, child_environment
 from jobs.spec.run_spec import RunSpec, python_of
 
@@ -60,22 +60,31 @@ def _versions(python: str) -> str:
 
 
 def _probe(python: str, questions: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="regrow-") as folder:
-        answers = Path(folder) / "answers.json"
-        done = _run([python, "-m", "jobs.check.shared.probe", str(answers)], json.dumps(questions))
+    with scratch() as place:
+        answers = place.folder / f"answers-{os.getpid()}.json"
+        done = _run([python, "-m", "jobs.check.shared.probe", str(answers)], json.dumps(questions), place)
         if done is None or done.returncode:
             raise NoAxolotl(
                 f"{python} cannot use its Axolotl: {done.stderr.strip()[-500:] if done else 'it does not start'}"
             )
         found: dict[str, Any] = json.loads(answers.read_bytes())
+        answers.unlink()
         return found
 
 
-def _run(command: list[str], text: str = "") -> subprocess.CompletedProcess[str] | None:
-    environment = child_environment({"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"})
+def _run(command: list[str], text: str = "", place: Scratch | None = None) -> subprocess.CompletedProcess[str] | None:
+    quiet = {"AXOLOTL_DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}  # which would leave a file in ~/.config
+    extra = quiet | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"} | (place.environment if place else {})
     try:
         return subprocess.run(
-            command, input=text, capture_output=True, text=True, cwd=REPO_ROOT, env=environment, check=False
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            cwd=REPO_ROOT,
+            env=child_environment(extra),
+            pass_fds=[place.lock] if place else (),  # should this process be killed, the other still uses the place
+            check=False,
         )
     except OSError:
         return None

@@ -11,6 +11,11 @@ from callbacks.shared.manifest import write_atomically
 from jobs.spec.paths import REPO_ROOT
 
 
+def cache_folder() -> Path:
+    """Where the check keeps things from one call to the next."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "regrow" / "check"
+
+
 class CachedAnswer:
     """The place of one answer."""
 
@@ -18,8 +23,7 @@ class CachedAnswer:
         """`question`: all that the answer depends on, as JSON. `modules`: those that answer; other versions answer anew."""
         source = "".join((REPO_ROOT / module).read_text(encoding="utf-8") for module in modules)
         asked = json.dumps([question, source], sort_keys=True)
-        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        self._path = home / "regrow" / "check" / f"{name}-{hashlib.sha256(asked.encode()).hexdigest()[:24]}.json"
+        self._path = cache_folder() / f"{name}-{hashlib.sha256(asked.encode()).hexdigest()[:24]}.json"
 
     def get(self) -> bytes | None:
         """None: nobody has answered yet."""

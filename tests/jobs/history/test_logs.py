@@ -19,6 +19,8 @@ from jobs.spec.resolve import load_run_spec
 from jobs.spec.run_spec import RunSpec, write_run
 from jobs.spec.stages import Stage
 
+HANGS_AFTER_SECONDS = 120
+
 
 class Writing:
     """A run whose attempts print."""
@@ -164,7 +166,7 @@ def test_watch_redraws_in_place_and_leaves_cleanly_when_the_run_ends(
         shown = _read_until(mine, "running")
         run.says("report-4-0", "run_ended", status="FINISHED")
         shown += _read_until(mine, "finished")
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=HANGS_AFTER_SECONDS) == 0
     os.close(mine)
     assert "\x1b[?25l" in shown  # the cursor is hidden meanwhile
     assert "\x1b[1A" in shown  # drawn over, not cleared: nothing flickers
@@ -172,7 +174,7 @@ def test_watch_redraws_in_place_and_leaves_cleanly_when_the_run_ends(
 
 
 def _read_until(terminal: int, word: str) -> str:
-    text, until = "", time.monotonic() + 30
+    text, until = "", time.monotonic() + HANGS_AFTER_SECONDS
     while word not in text:
         assert time.monotonic() < until, text
         if select.select([terminal], [], [], 1)[0]:

@@ -1,26 +1,20 @@
-"""`regrow status`: what a journal and Slurm's answers make of a run, and how fast many of them are looked at."""
+"""`regrow status`: what a journal and Slurm's answers make of a run."""
 
-import os
-import resource
-import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import pytest
 from entries import entry
-from world import REGROW, REPO_ROOT
+from world import REPO_ROOT
 
-from callbacks.shared import events
-from callbacks.shared.journal import Entry, Journal, _line
+from callbacks.shared.journal import Entry
 from jobs.history.pace import Pace, pace
 from jobs.history.run_state import run_status
-from jobs.history.runs import Runs, may_go_on
 from jobs.history.status import RunStatus, duration
 from jobs.slurm.commands import NO_ANSWER, QueuedJob
 from jobs.spec.find import typed_name
 from jobs.spec.resolve import load_run_spec
-from jobs.spec.run_spec import RunSpec, write_run
+from jobs.spec.run_spec import RunSpec
 
 TINY = REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml"
 SUBMITTED = {"prepare": "1", "train": "2", "evaluate": "3", "report": "4"}
@@ -171,97 +165,3 @@ def test_pace_of_an_evaluation_is_that_of_all_its_jobs() -> None:
 )
 def test_duration_is_short(seconds: float, text: str) -> None:
     assert duration(seconds) == text
-
-
-def day_long_journal(spec: RunSpec, is_ended: bool) -> None:
-    """As a training of a day leaves it: 560 logs, 40 saves, three attempts, and what its machine did every 30 s."""
-    train = str(spec.paths.journal / "train-2-0")
-    stage, rank, mlflow = (Journal.of_writer(train, writer) for writer in ("stage", "rank0", "mlflow"))
-    lines: dict[Path, list[Entry]] = {stage.path: [], rank.path: [], mlflow.path: []}
-    lines[stage.path] += [started(10), entry(40, "left", stage="train", part=0, cause="preempted", step=0), started(60)]
-    lines[rank.path].append(entry(70, "training_began", step=0, target_step=5600))
-    for step in range(10, 5610, 10):
-        values = {"loss": 1 / step, "grad_norm": 0.5, "learning_rate": 1e-4, "epoch": step / 1870, "memory/peak": 61.5}
-        lines[rank.path].append(entry(70.0 + step, "metrics", step=step, values=values))
-        if step % 140 == 0:
-            lines[rank.path].append(entry(71.0 + step, "saved", step=step, seconds=9.5))
-    system = {f"system/gpu_{gpu}_{what}": 0.5 for gpu in range(4) for what in ("power", "memory", "utilization")}
-    lines[mlflow.path] += [entry(30.0 * number, "system", second=30 * number, values=system) for number in range(2880)]
-    if is_ended:
-        lines[stage.path].append(entry(9999, "run_ended", status="FINISHED"))
-    for path, entries in lines.items():
-        path.write_text("".join(_line(each) for each in entries))
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """200 runs on this machine, of which five go on."""
-    runs_root = tmp_path_factory.mktemp("many")
-    spec = load_run_spec(TINY, "local", [f"runs_root={runs_root}"], "first")
-    for number in range(200):
-        run = spec.model_copy(update={"name": f"run-{number:03}"})
-        write_run(run)
-        day_long_journal(run, is_ended=number >= 5)
-    return runs_root
-
-
-def test_two_hundred_runs_are_shown_in_a_second(many: Path, clean_environment: dict[str, str]) -> None:
-    def shown() -> float:
-        """Seconds of CPU: what else this machine does is no matter."""
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [str(REGROW), "status", "--set", f"runs_root={many}"]
-        done = subprocess.run(command, env=clean_environment, capture_output=True, text=True, check=True)
-        assert done.stdout.count("5,600/5,600") == 200
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    seconds = [shown() for _ in range(4)]
-    print("first and later looks, seconds of CPU:", seconds)
-    assert min(seconds[1:]) < 1.0, seconds
-
-
-def test_ended_run_is_read_again_once_its_journal_has_grown(tmp_path: Path) -> None:
-    spec = load_run_spec(TINY, "local", [f"runs_root={tmp_path}"], "one")
-    write_run(spec)
-    journal = Journal(spec.paths.journal / "report-4-0-stage.jsonl")
-    journal.write(events.RunEnded(status="FAILED"))
-    assert [Runs(tmp_path).statuses()[0].state for _ in range(2)] == ["failed", "failed"]
-    assert spec.paths.status.exists()
-    journal.write(events.RunEnded(status="FINISHED"))
-    assert Runs(tmp_path).statuses()[0].state == "finished"
-    spec.paths.status.write_text('{"status": "of another version"}')
-    assert Runs(tmp_path).statuses()[0].state == "finished"
-
-
-def test_looking_again_reads_only_what_is_new(many: Path) -> None:
-    runs = Runs(many)
-    first = {status.name: status for status in runs.statuses()}
-    spec = RunSpec.load(many / "run-000")
-    Journal.of_writer(str(spec.paths.journal / "train-2-0"), "rank0").write(
-        events.Metrics(step=5600, values={"loss": 0.125})
-    )
-    again = {status.name: status for status in runs.statuses()}
-    assert (first["run-000"].loss, again["run-000"].loss) == (1 / 5600, 0.125)
-    assert first["run-001"] == again["run-001"]
-
-
-@pytest.fixture
-def foreground() -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
-        yield process
-
-
-def test_run_on_this_machine_is_lost_when_its_command_is_gone(
-    tmp_path: Path, foreground: subprocess.Popen[bytes]
-) -> None:
-    spec = load_run_spec(TINY, "local", [f"runs_root={tmp_path}"], "here")
-    write_run(spec)
-    journal = Journal(spec.paths.journal / "login-1-cli.jsonl")
-    journal.write(events.Foreground(host=os.uname().nodename, pid=foreground.pid))
-    (waits,) = Runs(tmp_path, "here").statuses()
-    assert (waits.state, may_go_on(spec)()) == ("waiting", True)
-    assert foreground.stdin
-    foreground.stdin.close()
-    foreground.wait()
-    (gone,) = Runs(tmp_path, "here").statuses()
-    assert (gone.state, may_go_on(spec)()) == ("lost", False)

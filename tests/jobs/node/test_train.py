@@ -1,0 +1,39 @@
+"""The train stage as a process: what it leaves behind when it is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dev_cluster.processes import wait_until
+from world import REGROW, REPO_ROOT, World
+
+RANK_THAT_WAITS = """#!/bin/sh
+case "$*" in
+*callbacks.rank*train*) echo $PPID > {folder}/stage.new; mv {folder}/stage.new {folder}/stage; exec sleep 1000 ;;
+*) exec {python} "$@" ;;
+esac
+"""
+"""In place of Python: the rank notes the process id of its stage, and waits for its end."""
+SECONDS = 240
+
+
+@pytest.mark.train
+def test_killed_stage_leaves_no_temporary_folder(world: World, tmp_path: Path) -> None:
+    temporary, python = tmp_path / "temporary", tmp_path / "python"
+    temporary.mkdir()
+    python.write_text(RANK_THAT_WAITS.format(folder=tmp_path, python=sys.executable))
+    python.chmod(0o755)
+    values = [*world.settings, f"runs_root={tmp_path / 'runs'}", f"python={python}"]
+    typed = [word for value in values for word in ("--set", value)]
+    config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
+    command = [str(REGROW), "submit", config, "--cluster", "local", "--name", "killed", "--no-check", *typed]
+    environment = world.environment | {"TMPDIR": str(temporary)}
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: (tmp_path / "stage").exists() or process.poll() is not None, SECONDS, "the rank's start")
+        os.kill(int((tmp_path / "stage").read_text()), signal.SIGKILL)
+        output, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode != 0, output
+    assert [path.name for path in temporary.glob("regrow-*")] == []

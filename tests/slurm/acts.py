@@ -1,0 +1,193 @@
+"""What is done to a run of the chaos table: preemptions, signals, kills, time limits."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from scenario import Run
+
+Act = Callable[[Run], None]
+
+
+def in_turn(*acts: Act) -> Act:
+    def act(run: Run) -> None:
+        for one in acts:
+            one(run)
+
+    return act
+
+
+def preempted_at(gate: str) -> Act:
+    """Take the nodes away while the training stands at a gate."""
+
+    def act(run: Run) -> None:
+        run.wait_for_gate(gate)
+        run.preempt(gate)
+
+    return act
+
+
+def preempted_early(run: Run) -> None:
+    """Take the nodes away as soon as Slurm says RUNNING: no Python has started yet."""
+    run.wait_for_state("RUNNING")
+    run.cluster.preempt()
+    run.wait(lambda: restarts(run) > 0 or len(set(train_jobs(run))) > 1, "a second start")
+
+
+def preempted_twice_before_a_step(run: Run) -> None:
+    preempted_at("model@0")(run)
+    run.add_gate("imports@0")
+    preempted_at("imports@0")(run)
+
+
+def preempted_after_the_end(run: Run) -> None:
+    """All is trained and saved; only Axolotl's own end is still to come: the job must just end."""
+    run.wait_for_gate("after@24")
+    run.cluster.preempt()
+    run.wait_for_new("stop_requested", 0)
+    run.open_gate("after@24")
+
+
+def timed_out_at(gate: str) -> Act:
+    """Shorten the time limit so that Slurm warns soon; it looks twice a minute."""
+
+    def act(run: Run) -> None:
+        run.wait_for_gate(gate)
+        known, left = (len(run.entries(event, stage="train")) for event in ("stop_requested", "left"))
+        job_id, started = run.job_id("train"), run.entries("stage_started", stage="train")[-1].time
+        set_limit(run, job_id, math.ceil((time.time() - started + 5) / 60) + 1)
+        run.wait_for_new("stop_requested", known)
+        run.open_gate(gate)
+        run.wait_for_new("left", left)
+        if run.state(job_id) in ("PENDING", "COMPLETING", "RUNNING"):
+            set_limit(run, job_id, 120)
+
+    return act
+
+
+def expired_at(gate: str) -> Act:
+    """The step that the warning falls into outlasts the time limit: Slurm kills the job before it can save."""
+
+    def act(run: Run) -> None:
+        run.wait_for_gate(gate)
+        job_id, started = run.job_id("train"), run.entries("stage_started", stage="train")[-1].time
+        set_limit(run, job_id, math.ceil((time.time() - started + 5) / 60) + 1)
+        run.wait(lambda: run.state(job_id) in ("TIMEOUT", "FAILED"), "the time limit")
+        run.open_gate(gate)
+
+    return act
+
+
+def timed_out_for_good_at(gate: str) -> Act:
+    """Nobody on the node can requeue: the run must end, say what to type, and lose nothing."""
+
+    def act(run: Run) -> None:
+        timed_out_at(gate)(run)
+        run.wait_for_end()
+        (end,) = run.entries("stage_failed", stage="train")
+        assert "type: regrow resume" in end.message, end
+        run.resume()
+
+    return act
+
+
+def shards_were_saved(run: Run) -> None:
+    """DeepSpeed trained, and not DDP in its place."""
+    found = list(run.paths.checkpoints.glob("checkpoint-*/global_step*/*optim_states.pt"))
+    assert found, "no global_step folder in any checkpoint"
+
+
+def set_limit(run: Run, job_id: str, minutes: int) -> None:
+    done = run.cluster.run("scontrol", "update", f"JobId={job_id}", f"TimeLimit={minutes}")
+    assert done.returncode == 0, done.stderr
+
+
+def signalled_at(gate: str) -> Act:
+    """`scancel --signal`, as somebody types it who wants the job to save and come back."""
+
+    def act(run: Run) -> None:
+        run.wait_for_gate(gate)
+        known, left = (len(run.entries(event, stage="train")) for event in ("stop_requested", "left"))
+        run.cluster.run("scancel", "--signal=USR2", run.job_id("train"))
+        run.wait_for_new("stop_requested", known)
+        run.open_gate(gate)
+        run.wait_for_new("left", left)
+
+    return act
+
+
+def cancelled_at(gate: str) -> Act:
+    """scancel; the run must stay so, until `regrow resume` is typed."""
+
+    def act(run: Run) -> None:
+        run.wait_for_gate(gate)
+        known = len(run.entries("stop_requested", stage="train"))
+        job_id = run.job_id("train")
+        run.cluster.run("scancel", job_id)
+        run.wait_for_new("stop_requested", known)
+        run.open_gate(gate)
+        run.wait_for_end()
+        assert run.state(job_id) == "CANCELLED", f"train is {run.state(job_id)}"
+        assert restarts(run) == 0, "a cancelled job was brought back"
+        assert run.state(run.job_id("evaluate")) == "CANCELLED", "evaluate was not cancelled with it"
+        run.resume()
+
+    return act
+
+
+def killed_at(gate: str, words: str) -> Act:
+    """kill -9 of a process while the training stands at a gate."""
+
+    def act(run: Run) -> None:
+        run.wait_for_gate(gate)
+        ranks = run.processes("callbacks.rank train")
+        run.kill(words)
+        run.wait(lambda: not any(map(is_alive, ranks)), "the ranks to die")  # they must not go on through the open gate
+        run.open_gate(gate)
+
+    return act
+
+
+def is_alive(pid: int) -> bool:
+    """A process that has died, but was not buried yet, has no command line any more."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def node_killed_at(gate: str) -> Act:
+    def act(run: Run) -> None:
+        run.wait_for_gate(gate)
+        node = run.cluster.run("squeue", "--noheader", f"--jobs={run.job_id('train')}", "--format=%N").stdout.strip()
+        run.cluster.kill_node(node)
+        run.open_gate(gate)
+        run.wait_for_attempts(2)
+        run.cluster.start_node(node)
+
+    return act
+
+
+def evaluate_preempted(run: Run) -> None:
+    """The stage after the training is taken away: it comes back as well."""
+    run.wait_for_attempts(1, "evaluate")
+    known = len(run.entries("left", stage="evaluate"))
+    run.cluster.preempt()
+    run.wait_for_new("left", known, stage="evaluate")
+
+
+def prepare_preempted(run: Run) -> None:
+    run.wait_for_gate("tokenise@0")
+    run.cluster.preempt()
+    run.wait_for_new("left", 0, stage="prepare")
+    run.open_gate("tokenise@0")
+
+
+def restarts(run: Run) -> int:
+    words = run.cluster.run("scontrol", "show", "job", "--oneliner", run.job_id("train")).stdout.split()
+    return int(next(word.partition("=")[2] for word in words if word.startswith("Restarts=")))
+
+
+def train_jobs(run: Run) -> list[str]:
+    return [entry.job_id for entry in run.entries("submitted") if entry.stage == "train"]

@@ -1,0 +1,76 @@
+"""What happens to the files of a chaos row's run: damaged checkpoints, a full disk."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from acts import Act, preempted_at
+from dev_cluster.ownership import last_will
+from scenario import SAVE_STEPS, Run
+
+
+def torn_after_preemption(tear: Callable[[Path], None]) -> Act:
+    """The checkpoint of a stop is damaged while the job waits: the one before it must be taken."""
+
+    def act(run: Run) -> None:
+        preempted_at("step@12")(run)
+        checkpoint = run.paths.checkpoints / "checkpoint-13"
+        assert checkpoint.exists(), f"there are {sorted(p.name for p in run.paths.checkpoints.iterdir())}"
+        tear(checkpoint)
+        run.wait_for_attempts(2)
+        run.wait_for_new("training_began", 1)
+        assert [e.checkpoint for e in run.entries("checkpoint_torn")] == ["checkpoint-13"], "it was not set aside"
+
+    return act
+
+
+def without(name: str) -> Callable[[Path], None]:
+    return lambda checkpoint: (checkpoint / name).unlink()
+
+
+def cut_short(checkpoint: Path) -> None:
+    path = checkpoint / "adapter_model.safetensors"
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+@contextmanager
+def small_disk(run: Run) -> Iterator[None]:
+    """The run's checkpoints are on a disk of 64 MiB; what it holds at the end is kept, and no mount stays behind."""
+    checkpoints, kept = run.paths.checkpoints, run.paths.run_dir / "kept"
+    unmount = ["umount", "--lazy", str(checkpoints)]  # lazy: a row that was broken off has jobs that still write there
+    with last_will(unmount):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=0700", "tmpfs", str(checkpoints)], check=True)
+        try:
+            yield
+        finally:
+            try:
+                shutil.copytree(checkpoints, kept)
+            finally:
+                subprocess.run(unmount, check=True)
+    checkpoints.rmdir()
+    kept.rename(checkpoints)
+
+
+def disk_full(run: Run) -> None:
+    """The checkpoints' disk fills up after the first save: the run must end, say why, and leave what is whole."""
+    run.wait_for_gate("step@12")
+    ballast = run.paths.checkpoints / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 65536)
+        except OSError:
+            pass
+    run.open_gate("step@12")
+    run.wait_for_end()
+    (failed,) = run.entries("save_failed")
+    assert failed.renamed.startswith("torn-16-"), failed
+    (end,) = run.entries("stage_failed", stage="train")
+    assert "could not be written" in end.message and "make room" in end.message, end
+    assert [e.step for e in run.entries("saved")] == [SAVE_STEPS]
+    ballast.unlink()
+    shutil.rmtree(run.paths.checkpoints / failed.renamed, ignore_errors=True)
+    run.resume()

@@ -1,0 +1,71 @@
+"""What must hold of a run to which something was done, beside the run that nobody disturbed."""
+
+from scenario import Run, Scenario
+
+from callbacks.shared.journal import read_journal
+from callbacks.shared.tracking import RUN_UUID_TAG
+from jobs.history.time_spent import attempt_times, steps_lost
+from jobs.spec.run_spec import RunSpec
+
+
+def is_as_expected(by: list[str], expected: tuple[str, ...]) -> bool:
+    return len(by) == len(expected) and all(want in ("any", one) for one, want in zip(by, expected, strict=True))
+
+
+def problems(run: Run, scenario: Scenario, reference: Run) -> list[str]:
+    """All that does not hold; empty: the row holds."""
+    found: list[str] = []
+
+    def expect(holds: bool, text: str) -> None:
+        if not holds:
+            found.append(text)
+
+    lost, by = run.steps_lost(), run.requeued_by()
+    counted = steps_lost(attempt_times(read_journal(run.paths.journal)))
+    expect(counted == sum(lost), f"the accounting says {counted} steps lost, the journal {sum(lost)}")
+    expect(sum(lost) <= scenario.lost, f"{sum(lost)} steps lost, at most {scenario.lost} may be")
+    expect(min(lost, default=0) >= 0, f"an attempt began above the step that was reached: {lost}")
+    expect(is_as_expected(by, scenario.requeued_by), f"requeued by {by}, expected {scenario.requeued_by}")
+    expect(not run.entries("requeue_failed"), f"errors: {run.entries('requeue_failed')}")
+    expect(run.adapter() == reference.adapter() != "", "the adapter differs from the uninterrupted run's")
+    expect(run.losses() == reference.losses(), "the losses differ from the uninterrupted run's")
+    for stage in ("train", "evaluate", "report"):
+        state = run.state(run.job_id(stage))
+        expect(state == "COMPLETED", f"{stage} is {state}")
+    ended = run.entries("stage_finished", stage="train")
+    expect(len(ended) == 1, f"train has finished {len(ended)} times")
+    if not scenario.is_resumed:
+        for stage in ("evaluate", "report"):
+            started = run.entries("stage_started", stage=stage)
+            starts = scenario.evaluate_starts if stage == "evaluate" else 1
+            expect(len(started) == starts, f"{stage} was started {len(started)} times")
+            expect(all(s.time > e.time for s in started for e in ended), f"{stage} was started before training ended")
+    return found + mlflow_problems(run, reference)
+
+
+def mlflow_problems(run: Run, reference: Run) -> list[str]:
+    """What in MLflow does not tell the run as it was: one run over all attempts, every logged loss once."""
+    from mlflow import MlflowClient
+
+    client, spec = MlflowClient(run.world.tracking_uri), RunSpec.load(run.paths.run_dir)
+    experiment = client.get_experiment_by_name(spec.regrow.mlflow.experiment)
+    runs = client.search_runs([experiment.experiment_id], f"tags.`{RUN_UUID_TAG}` = '{spec.run_uuid}'")
+    if len(runs) != 1:
+        return [f"{len(runs)} runs in MLflow"]
+    (found,) = runs
+    points = [(point.step, point.value) for point in client.get_metric_history(found.info.run_id, "loss")]
+    attempts = [each for each in attempt_times(read_journal(run.paths.journal)) if each.stage == "train"]
+    tags = found.data.tags
+    pairs = {
+        "status": (found.info.status, "FINISHED"),
+        "losses": (points, sorted(reference.losses().items())),
+        "restarts": (tags["regrow.restarts"], str(len(attempts) - 1)),
+        "steps lost": (tags["regrow.steps_lost"], str(sum(run.steps_lost()))),
+        "attempts without a tag": ({f"attempt/{each.name}" for each in attempts} - tags.keys(), set()),
+        "drift": ([key for key in tags if key.startswith("drift/") and not key.startswith("drift/git.")], []),
+    }
+    return [
+        f"MLflow has {what} {there}, the run has {expected}; hint: regrow sync {run.paths.run_dir} posts what is missing"
+        for what, (there, expected) in pairs.items()
+        if there != expected
+    ]
