@@ -115,19 +115,17 @@ def _successor(said: str) -> str:
 
 
 def _rejected(places: Places, rejected: list[dict[str, Any]]) -> Iterator[Finding]:
-    for value in rejected:
-        key = value["key"]
-        fix = VALUE_FIXES.get(key[-1] if key else "", "write a value of the kind that is named here")
-        if "known" in value:
-            close = difflib.get_close_matches(value["found"], value["known"], n=1)
-            fix = f"did you mean `{close[0]}`?" if close else f"one of: {', '.join(value['known'])}"
+    """`rejected`: `jobs.spec.wrong_value.WrongValue`s as mappings."""
+    for wrong in rejected:
+        key = wrong["key"]
+        fixes = [wrong["fix"], VALUE_FIXES.get(key[-1] if key else "", "")]
         yield Finding(
             "error",
             "schema.value",
             places.config(*key),
-            value["message"],
+            wrong["found"],
             "every rank would end with this when it starts",
-            fix,
+            " Or ".join(filter(None, fixes)) or "correct the values that are named here",
         )
 
 

@@ -107,11 +107,11 @@ def parse_profile(content: dict[str, Any], place: str) -> ClusterProfile:
     try:
         profile = ClusterProfile.model_validate(content)
     except ValidationError as error:
-        raise explained(error, ClusterProfile, place) from None
+        raise explained(error, content, ClusterProfile, place) from None
     for stage in STAGES:
         for key, value in profile.parameters(stage).items():
             if key in NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise ConfigError(f"{place}: {stage}.{key}: found {value!r}; write a number")
+                raise ConfigError(f"{place}: {stage}.{key}: found {value!r}\nhint: write a number")
     return profile
 
 

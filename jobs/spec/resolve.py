@@ -63,7 +63,7 @@ def parse_regrow(section: Any, config: Path) -> Regrow:
     try:
         return Regrow.model_validate(section)
     except ValidationError as error:
-        raise explained(error, Regrow, f"{config}: regrow") from None
+        raise explained(error, section, Regrow, f"{config}: regrow") from None
 
 
 def require_name(name: str) -> None:

@@ -16,6 +16,7 @@ PACKAGES = ("axolotl", "transformers", "peft", "torch")
 PROBE = (
     *(f"jobs/check/shared/{name}.py" for name in ("probe", "axolotl_keys", "axolotl_values", "model_counts")),
     "callbacks/shared/token_report.py",
+    "jobs/spec/wrong_value.py",
 )
 """The modules that answer: another version of them answers anew."""
 

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from callbacks.shared.interpreter import run_to_the_end, uncollected
+from jobs.spec.wrong_value import wrong_values
 
 
 def schema(question: dict[str, Any]) -> dict[str, Any]:
@@ -41,6 +44,8 @@ def answer(name: str, question: dict[str, Any]) -> dict[str, Any]:
     """The answer to one question; `error`: what the libraries said against it."""
     try:
         return ANSWERS[name](question)
+    except ValidationError as error:
+        return {"error": "; ".join(f"{'.'.join(wrong.key)}: {wrong.found}" for wrong in wrong_values(error, None))}
     except Exception as error:  # whatever a library says about a config is a finding, and the other answers count
         return {"error": f"{type(error).__name__}: {error}"}
 
