@@ -1,11 +1,16 @@
-"""ConfigError: what users get for a config that cannot work."""
+"""ConfigError, which tells users why a config cannot work; and the exit codes."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
 class ConfigError(ValueError):
-    """What was set, what was found, what to write instead. The CLI prints it and exits 2."""
+    """What was set, what was found, and in a line `hint: ` what to write instead. The CLI prints it and exits with 2."""
+
+    def hints(self) -> list[tuple[str, str]]:
+        """Each fault in the message with its hint; empty: without one."""
+        return re.findall(r"(.+?)(?:\nhint: ([^\n]*)(?:\n|\Z)|\Z)", str(self), re.DOTALL)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -24,4 +29,4 @@ def did_you_mean(word: str, known: Iterable[str], most: int = 1) -> str:
 
 
 EXIT_FAILED, EXIT_CONFIG, EXIT_TEMPORARY = 1, 2, 75
-"""The work failed; the config is wrong, so that another attempt would fail as well; not finished, come back."""
+"""The work failed; the config is wrong, and another attempt would fail too; not finished, to be continued."""

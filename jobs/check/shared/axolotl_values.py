@@ -47,7 +47,7 @@ def rejected_values(config: dict[str, Any], tree: Tree, gpus: int, plugins: list
 
 
 def _input_model(plugins: list[str]) -> type[BaseModel]:
-    """Axolotl's model of a config with what the plugins add, as Axolotl itself puts them together."""
+    """Axolotl's model of a config with the plugins' keys, combined as Axolotl does it."""
     from axolotl.utils.schemas.config import AxolotlConfigWCapabilities
 
     added: list[type[BaseModel]] = []
@@ -55,7 +55,7 @@ def _input_model(plugins: list[str]) -> type[BaseModel]:
         try:
             added += plugin_arguments(dotted)
         except ImportError:
-            continue  # a finding of its own
+            continue  # another finding says so
     return type("Config", (AxolotlConfigWCapabilities, *added), {})
 
 
@@ -79,7 +79,7 @@ def _with_adapter(wrong: WrongValue, config: dict[str, Any]) -> WrongValue:
 
 
 def _misfits(model: type[BaseModel], config: dict[str, Any]) -> Iterator[WrongValue]:
-    """Values that do not fit their own field, whatever the validators say; required ones that are missing."""
+    """Values that do not fit their own field, whatever the validators say; and required keys that are missing."""
     for key, field in model.model_fields.items():
         value = config.get(key)
         if value is None and field.is_required():
@@ -97,7 +97,7 @@ def _misfits(model: type[BaseModel], config: dict[str, Any]) -> Iterator[WrongVa
 
 
 def _take_out(config: Any, path: Path) -> bool:
-    """Remove a value; whether it was there."""
+    """Remove a value; return whether it was there."""
     for part in path[:-1]:
         config = config[int(part)] if isinstance(config, list) else config.get(part)
         if not isinstance(config, dict | list):
@@ -111,7 +111,7 @@ def _take_out(config: Any, path: Path) -> bool:
 
 
 def _dies_later(config: dict[str, Any]) -> Iterator[WrongValue]:
-    """Values that the schema takes as text, and that only the trainer would find wrong; lists that are none."""
+    """Values that the schema accepts as text, and on which the trainer would fail; data sets that are not lists."""
     for role in ("datasets", "test_datasets"):
         value = config.get(role)
         if value is not None and not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
@@ -128,7 +128,7 @@ def _dies_later(config: dict[str, Any]) -> Iterator[WrongValue]:
 
 
 def _unlisted(config: dict[str, Any], key: str, known: Callable[[], Iterable[str]]) -> Iterator[WrongValue]:
-    """A text that is none of the known ones, which are asked for only where the key is there."""
+    """The text under a key if it is not a known one; `known` is called only if the key is set."""
     if isinstance(value := config.get(key), str) and value not in (words := list(known())):
         yield WrongValue((key,), f"found {shown(value)}", fix_for(value, words))
 

@@ -13,7 +13,7 @@ from world import REPO_ROOT
 def test_every_mutation_is_found(
     run_python: Callable[[Sequence[str]], "CompletedProcess[str]"], tmp_path: Path
 ) -> None:
-    done = run_python([str(REPO_ROOT / "tests" / "check" / "mutations.py"), str(tmp_path)])
+    done = run_python([str(REPO_ROOT / "tests" / "jobs" / "check" / "mutations.py"), str(tmp_path)])
     assert done.returncode == 0, done.stderr[-3000:]
     rows = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     counted = Counter(row["kind"] for row in rows)
