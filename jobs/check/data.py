@@ -20,7 +20,7 @@ from jobs.spec.paths import from_root
 from jobs.spec.resolve import TOKEN_KEYS
 from jobs.spec.run_spec import RunSpec, mappings
 
-AUDIT = ("data_prep/audit.py", "data_prep/curriculum.py", "data_prep/records.py")
+AUDIT = tuple(f"data_prep/{name}.py" for name in ("audit", "curriculum", "records", "alpaca_record", "content"))
 """The modules of the audit; a new version of one makes the cached audits invalid."""
 SAMPLE = 2000
 SAMPLE_SEED = 0

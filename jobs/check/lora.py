@@ -50,6 +50,22 @@ def lora_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> Iter
         return
     if not config.get("adapter"):
         return
+    yield from _unmatched(config, places, answer)
+    if error := answer.get("adapter_error"):
+        if not answer.get("unmatched"):
+            yield Finding.error(
+                "lora.refused",
+                places.config("adapter"),
+                found=f"peft rejects the adapter: {error}",
+                cost="every rank would fail with this error at start",
+                fix=_refusal_fix(config),
+            )
+        return
+    yield from _experts(config, places, answer)
+    yield from _fused(config, places, answer)
+
+
+def _unmatched(config: dict[str, Any], places: Places, answer: dict[str, Any]) -> Iterator[Finding]:
     for target in answer.get("unmatched", []):
         key = (
             "lora_target_parameters"
@@ -63,19 +79,13 @@ def lora_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> Iter
             cost="the adapter would train nothing there",
             fix="correct the name, or remove it",
         )
-    if error := answer.get("adapter_error"):
-        if not answer.get("unmatched"):
-            yield Finding.error(
-                "lora.refused",
-                places.config("adapter"),
-                found=f"peft rejects the adapter: {error}",
-                cost="every rank would fail with this error at start",
-                fix=_refusal_fix(config),
-            )
-        return
+
+
+def _experts(config: dict[str, Any], places: Places, answer: dict[str, Any]) -> Iterator[Finding]:
+    """Experts that stay frozen, or that get another rank than the config's."""
     trained = answer["trainable"]
+    key = "lora_target_linear" if config.get("lora_target_linear") else "lora_target_modules"
     if answer["has_experts"] and not trained.get("experts"):
-        key = "lora_target_linear" if config.get("lora_target_linear") else "lora_target_modules"
         share = 100 * sum(trained.values()) / sum(answer["parameters"].values())
         yield Finding.warning(
             "lora.experts-frozen",
@@ -89,7 +99,6 @@ def lora_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> Iter
         ranks = ", ".join(
             f"{name} r={rank}, alpha={answer['alphas'].get(name)}" for name, rank in answer["ranks"].items()
         )
-        key = "lora_target_linear" if config.get("lora_target_linear") else "lora_target_modules"
         yield Finding.warning(
             "lora.rank-changed",
             places.config(key),
@@ -99,6 +108,10 @@ def lora_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> Iter
             fix=f"keep only q_proj, k_proj, v_proj and o_proj in lora_target_modules, remove lora_target_linear, and "
             f"write {EXPERT_PARAMETERS}; merge with merge_method: legacy",
         )
+
+
+def _fused(config: dict[str, Any], places: Places, answer: dict[str, Any]) -> Iterator[Finding]:
+    """What an adapter on fused parameters does not have: dropout, and Axolotl's default merge."""
     if answer["converted"] and config.get("lora_dropout"):
         yield Finding.warning(
             "lora.dropout",
