@@ -64,7 +64,7 @@ def test_source_parse_reads_options(text: str, source: Source) -> None:
         ("a.json:repeat=0", "a.json: repeat must be at least 1, found 0"),
         ("a.json:take=-1", "a.json: take must be at least 1, found -1"),
         ("a.json:take=1:take=2", "take is set twice in 'a.json:take=1:take=2'"),
-        ("", "write PATH[:repeat=N][:take=N]"),
+        ("", "not a source: found ''\nhint: write PATH[:repeat=N][:take=N]"),
     ],
 )
 def test_source_parse_refuses(text: str, message: str) -> None:
