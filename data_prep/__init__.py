@@ -1,1 +1,1 @@
-"""Records in, curriculum out: pure functions over files, without Slurm and (but for the tiny model) without torch."""
+"""Prepares records: merge, audit, synthetic data. Pure functions over files; no Slurm, and no torch except for the tiny model."""

@@ -1,4 +1,4 @@
-"""What a training and a validation file hold: labels, duplicates, contradictions, leaks. Findings, not errors."""
+"""Counts the labels, duplicates, contradictions and leaks in a training and a validation file. They are findings, not errors."""
 
 import statistics
 from array import array
@@ -9,15 +9,16 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from data_prep.alpaca_record import Record, RecordError, decoded_output, json_type
 from data_prep.curriculum import Source
-from data_prep.records import Record, RecordError, decoded_output, iter_batches, json_type
+from data_prep.records import iter_batches
 
 _EXAMPLES = 5
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """Characters of the articles (`input`)."""
+    """Lengths of the articles (`input`), in characters."""
 
     min: int
     median: float
@@ -26,7 +27,7 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Found:
-    """How many records, and the numbers of the first of them (from 1)."""
+    """A number of records, and the numbers (from 1) of the first of them."""
 
     count: int
     first: tuple[int, ...]
@@ -34,30 +35,30 @@ class Found:
 
 @dataclass(frozen=True)
 class FileAudit:
-    """One file of records."""
+    """The audit of one file of records."""
 
     path: str
     records: int
     positives: int
     negatives: int
     invalid: int
-    """Records whose `output` is not an answer; neither positive nor negative."""
+    """Records whose `output` is not an answer; they are neither positive nor negative."""
     invalid_examples: tuple[str, ...]
     distinct: int
     duplicates: int
-    """Records that stood before with all three fields alike: also the further rounds of a repeated source."""
+    """Records equal to an earlier one in all three fields; the further rounds of a repeated source count too."""
     contradictions: Found
-    """Distinct records whose instruction and input stood before with another output (compared as text)."""
+    """Distinct records with instruction and input of an earlier record, but another output (compared as text)."""
     entries: int
     """Entries of the lists of all valid outputs."""
     field_fill: dict[str, float]
-    """Share of the entries in which a field is neither missing nor null nor blank; 0 without entries."""
+    """For each field, the share of the entries in which it is neither missing nor null nor blank; 0 without entries."""
     input_characters: Lengths
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Both files; `leaks` are validation records whose instruction and input stand in train too."""
+    """The audit of both files; `leaks` are validation records whose instruction and input are in the training file too."""
 
     train: FileAudit
     validation: FileAudit | None
@@ -77,9 +78,9 @@ def audit(
     fields: Sequence[str],
     progress: Callable[[int], None] | None = None,
 ) -> Audit:
-    """Read both files; an `output` that is no answer is a finding, only a file without records is a RecordError.
+    """Audit both files. An `output` that is not an answer is a finding; a file that does not hold records is a RecordError.
 
-    `progress` gets the bytes of the files consumed since the last call.
+    `progress` gets the number of bytes read since the last call.
     """
     target = _Target(list_field, name_field, tuple(fields))
     trained = _tallied(train, target, frozenset(), progress)
@@ -93,7 +94,7 @@ def audit(
 
 @dataclass(frozen=True)
 class SourcesAudit:
-    """Files of records before they are merged; `leaks` as in Audit, over all of them."""
+    """The audit of files before they are merged; `leaks` as in Audit, over all files."""
 
     train: tuple[FileAudit, ...]
     validation: tuple[FileAudit, ...]
@@ -103,7 +104,7 @@ class SourcesAudit:
 def audit_sources(
     train: Sequence[Source], validation: Sequence[Source], *, list_field: str, name_field: str, fields: Sequence[str]
 ) -> SourcesAudit:
-    """Read what will be merged, each file once however often it is repeated; findings and errors as in `audit`."""
+    """Audit the files that will be merged, each once even if it is repeated; findings and errors as in `audit`."""
     target = _Target(list_field, name_field, tuple(fields))
     trained = [_tallied(source.path, target, frozenset(), None, source.take) for source in train]
     prompts = frozenset[bytes]().union(*(tally.prompts for tally in trained))
@@ -119,14 +120,14 @@ def audit_sources(
 
 @dataclass(frozen=True)
 class _Target:
-    """What an answer is: an object with one list of flat objects."""
+    """The form of an answer: an object with one list of flat objects."""
 
     list_field: str
     name_field: str
     fields: tuple[str, ...]
 
     def entries(self, record: Record) -> list[dict[str, Any]]:
-        """The list of a record's answer; RecordError when `output` is no answer."""
+        """The list in a record's answer; RecordError if `output` is not an answer."""
         output = decoded_output(record)
         if self.list_field not in output:
             raise RecordError(f'"output" has no "{self.list_field}" (found: {", ".join(output) or "no fields"})')
@@ -152,7 +153,7 @@ def _is_filled(value: object) -> bool:
 
 @dataclass
 class _Numbers:
-    """Record numbers, counted; only the first are kept."""
+    """Counts record numbers, and keeps the first of them."""
 
     count: int = 0
     first: list[int] = field(default_factory=list)
@@ -168,7 +169,7 @@ class _Numbers:
 
 @dataclass
 class _Tally:
-    """The counts of one file while it is read; of each record it keeps two digests and the length."""
+    """The counts of one file while it is read. Of each record it keeps two digests and the length."""
 
     path: Path
     target: _Target
@@ -185,7 +186,7 @@ class _Tally:
     leaks: _Numbers = field(default_factory=_Numbers)
 
     def add(self, record: Record) -> None:
-        """Count one record, the next of the file."""
+        """Count the next record of the file."""
         self.lengths.append(len(record.input))
         self._add_digests(record)
         try:
@@ -211,7 +212,7 @@ class _Tally:
         self.filled.update(name for entry in entries for name in self.target.fields if _is_filled(entry.get(name)))
 
     def file_audit(self) -> FileAudit:
-        """The counts as they stand."""
+        """The audit of the records counted so far."""
         records = len(self.lengths)
         return FileAudit(
             path=str(self.path),
@@ -242,5 +243,5 @@ def _tallied(
 
 
 def _digest(first: bytes, second: bytes) -> bytes:
-    """16 bytes that stand for the pair: the length keeps ("ab", "c") and ("a", "bc") apart."""
+    """16 bytes for the pair; the length distinguishes ("ab", "c") from ("a", "bc")."""
     return blake2b(b"%d:%b%b" % (len(first), first, second), digest_size=16).digest()

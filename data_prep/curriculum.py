@@ -1,4 +1,4 @@
-"""Sources concatenated into the one JSON array that training reads: checked, cut, repeated, in the original bytes."""
+"""Concatenates sources into the one JSON array that training reads: checks, cuts and repeats them, in their original bytes."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _SOURCE = re.compile(r"(?P<path>.+?)(?::(?P<options>[\w-]+(?:=[^:,]*)?(?:[:,][\w
 
 @dataclass(frozen=True)
 class Source:
-    """One file of records that goes into a curriculum: its first `take` records (None: all), `repeat` times over."""
+    """One file of records in a curriculum: its first `take` records (None: all), `repeat` times."""
 
     path: Path
     repeat: int = 1
@@ -33,10 +33,10 @@ class Source:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`PATH`, `PATH:repeat=3`, `PATH:take=96000`, or both: `PATH:take=96000,repeat=3`."""
+        """Parse `PATH`, `PATH:repeat=3`, `PATH:take=96000`, or both: `PATH:take=96000,repeat=3`."""
         match = _SOURCE.fullmatch(text)
         if not match:
-            raise RecordError(f"a source is written PATH[:repeat=N][:take=N], found {text!r}")
+            raise RecordError(f"not a source: found {text!r}\nhint: write PATH[:repeat=N][:take=N]")
         options: dict[str, int] = {}
         for option in re.split("[:,]", match["options"]) if match["options"] else ():
             name, number = _parse_option(option, text)
@@ -47,12 +47,12 @@ class Source:
 
 
 def _parse_option(option: str, text: str) -> tuple[str, int]:
-    """Name and number of one option of the source that `text` spells."""
+    """The name and the number of one option in a source's `text`."""
     name, _, number = option.partition("=")
     if name not in _OPTIONS:
-        raise RecordError(f'unknown option "{name}" in {text!r}: valid are repeat=N and take=N')
+        raise RecordError(f'unknown option "{name}" in {text!r}\nhint: write repeat=N or take=N')
     if not re.fullmatch(r"-?\d+", number):
-        raise RecordError(f"{name} must be a whole number, found {number!r} in {text!r}: write {name}=3, for example")
+        raise RecordError(f"{name} must be a whole number, found {number!r} in {text!r}\nhint: e.g. {name}=3")
     return name, int(number)
 
 
@@ -63,7 +63,7 @@ def parse_sources(texts: Sequence[str]) -> tuple[Source, ...]:
 
 @dataclass(frozen=True)
 class MergedSource:
-    """What one source gave: `records` is one round of it, and `repeat` rounds were written."""
+    """What was written of one source: `repeat` rounds of `records` each."""
 
     path: Path
     repeat: int
@@ -73,7 +73,7 @@ class MergedSource:
 
 @dataclass(frozen=True)
 class Merged:
-    """A curriculum that has been written; `records` counts every round."""
+    """A written curriculum; `records` counts every round."""
 
     path: Path
     sha256: str
@@ -82,31 +82,31 @@ class Merged:
     sources: tuple[MergedSource, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in `meta_path`; without the path, since the file may be moved together with it."""
+        """The content of `meta_path`. It has no path, because both files may be moved together."""
         fields = asdict(self)
         del fields["path"]
         return fields | {"sources": [source | {"path": str(source["path"])} for source in fields["sources"]]}
 
 
 def input_bytes(sources: Sequence[Source]) -> int:
-    """What `merge` reports as progress in all: the size of each source, read once however often it is repeated."""
+    """The total that `merge` reports as progress: the size of each source once, even if it is repeated."""
     return sum(source.path.stat().st_size for source in sources if source.path.is_file())
 
 
 def meta_path(output: Path) -> Path:
-    """The JSON beside a curriculum, written last: its existence means that the curriculum is complete."""
+    """The JSON file beside a curriculum. It is written last: if it exists, the curriculum is complete."""
     return output.with_name(f"{output.name}.meta.json")
 
 
 def merge(sources: Sequence[Source], output: Path, *, progress: Callable[[int], None] | None = None) -> Merged:
-    """Write the sources in order as one JSON array, and its sha256 and counts to `meta_path`: all of it or nothing.
+    """Write the sources in order as one JSON array, and its sha256 and counts to `meta_path`: everything or nothing.
 
-    `progress` gets the bytes of input consumed since the last call. The first flaw of a source is a RecordError.
+    `progress` gets the number of input bytes read since the last call. The first fault in a source is a RecordError.
     """
     if not sources:
-        raise RecordError(f"{output}: there is nothing to merge: name at least one file of records")
+        raise RecordError(f"{output}: there is nothing to merge\nhint: name at least one file of records")
     if any(_is_same_file(source.path, output) for source in sources):
-        raise RecordError(f"{output} is one of its own sources: write the curriculum to another file")
+        raise RecordError(f"{output} is one of its own sources\nhint: write the curriculum to another file")
     output.parent.mkdir(parents=True, exist_ok=True)
     meta = meta_path(output)
     with _replacing(output, outdated=meta) as file, Follower(file.fileno()) as follower:
@@ -126,7 +126,7 @@ def _is_same_file(path: Path, other: Path) -> bool:
 
 @contextmanager
 def _replacing(path: Path, *, outdated: Path | None = None) -> Iterator[BinaryIO]:
-    """A file that becomes `path` when the block ends well and is gone when it fails; `outdated` goes just before."""
+    """A file that becomes `path` if the block succeeds, and is removed if it fails; `outdated` is removed just before."""
     part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     try:
         with part.open("x+b") as file:
@@ -142,7 +142,7 @@ def _replacing(path: Path, *, outdated: Path | None = None) -> Iterator[BinaryIO
 
 
 class _ArrayWriter:
-    """A JSON array that grows by blocks of elements (`BORDER` between them); keeps its size."""
+    """Writes a JSON array block by block, with `BORDER` between the blocks, and counts its bytes."""
 
     def __init__(self, file: BinaryIO, follower: Follower) -> None:
         self.bytes = 0
@@ -150,11 +150,11 @@ class _ArrayWriter:
         self._follower = follower
         self._opening = b"[\n"
         self._followed = 0
-        """Up to where the follower has been told to go."""
+        """The offset up to which the follower has been told to go."""
 
     @property
     def next_offset(self) -> int:
-        """Where in the file the elements of the next block will begin."""
+        """The offset in the file at which the next block will begin."""
         return self.bytes + len(self._opening)
 
     def append(self, elements: bytes | memoryview) -> None:
@@ -164,7 +164,7 @@ class _ArrayWriter:
         self._put(elements)
 
     def append_again(self, start: int, end: int) -> None:
-        """Add what stands between two offsets of the file."""
+        """Add the text between two offsets of the file once more."""
         self.append(b"")
         self._have_followed()
         self._follower.repeat(start, end)
@@ -189,7 +189,7 @@ class _ArrayWriter:
 
 
 def _merged_source(source: Source, array: _ArrayWriter, progress: Callable[[int], None] | None) -> MergedSource:
-    """Add a source, all rounds of it; what it does not take of its file counts as progress too."""
+    """Add all rounds of a source; the part of the file that it does not take counts as progress too."""
     start, records, consumed = array.next_offset, 0, 0
 
     def report(count: int) -> None:
@@ -209,7 +209,7 @@ def _merged_source(source: Source, array: _ArrayWriter, progress: Callable[[int]
 
 
 def _taken_batches(source: Source, progress: Callable[[int], None]) -> Iterator[Batch]:
-    """The records that a source takes; RecordError when it holds fewer."""
+    """The records that a source takes; RecordError if its file holds fewer."""
     count = 0
     for batch in iter_batches(source.path, progress=progress):
         taken = batch if source.take is None else batch.first(source.take - count)

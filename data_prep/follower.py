@@ -1,4 +1,4 @@
-"""A second look at a file that is being written, in a thread behind its writer: hash it, and repeat parts of it."""
+"""Reads a file while it is written, in a thread that follows the writer: hashes it, and repeats parts of it."""
 
 import errno
 import hashlib
@@ -9,15 +9,15 @@ from threading import Event, Thread
 from typing import Self
 
 CHUNK_BYTES = 2 * 1024 * 1024
-"""So much is read, and written again, at a time."""
+"""The number of bytes that are read, and written again, at a time."""
 _WRITEBACK_BYTES = 16 * 1024 * 1024
 
 
 class Follower:
-    """A thread that goes behind the writer of a file: hashes what has been written, and writes parts of it once more.
+    """A thread that follows the writer of a file: it hashes what has been written, and writes parts of it once more.
 
-    Reading, writing and hashing do without the GIL: they go on beside the decoding. A context manager; behind its block all is
-    done, or given up where the block has failed. The first error is raised at the next task, or behind the block.
+    Reading, writing and hashing release the GIL, so they run beside the decoding. A context manager: after its block all tasks
+    are done, or given up if the block failed. The first error is raised at the next task, or after the block.
     """
 
     def __init__(self, fd: int) -> None:
@@ -26,7 +26,7 @@ class Follower:
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._buffer = memoryview(bytearray(CHUNK_BYTES))
         self._offset = self._begun = 0
-        """How far it has come; and up to where the disk has been told to write."""
+        """The offset that it has reached, and the offset up to which the kernel has been told to write to disk."""
         self._error: BaseException | None = None
         self._is_wanted = True
         self._ended = Event()
@@ -46,11 +46,11 @@ class Follower:
             raise self._error
 
     def hash(self, end: int) -> None:
-        """Hash on to an offset, up to which the kernel has the file's bytes."""
+        """Hash up to an offset; the bytes before it must have been flushed."""
         self._put(lambda: self._hash(end))
 
     def repeat(self, start: int, end: int) -> None:
-        """Write what stands between two offsets again, to where it has come then, and hash it."""
+        """Write the bytes between two offsets again, at the offset that the follower has reached, and hash them."""
         self._put(lambda: self._repeat(start, end))
 
     def _put(self, task: Callable[[], None]) -> None:
@@ -82,17 +82,17 @@ class Follower:
             start += len(data)
 
     def _read(self, start: int, end: int) -> memoryview:
-        """As much as the buffer holds of what stands between two offsets."""
+        """Read the bytes between two offsets, as many as the buffer holds."""
         count = os.preadv(self._fd, [self._buffer[: end - start]], start)
         if not count:
-            raise OSError(errno.EIO, "what was written cannot be read back")
+            raise OSError(errno.EIO, "the written bytes cannot be read back")
         return self._buffer[:count]
 
     def _add(self, data: memoryview) -> None:
         self.sha256.update(data)
         self._offset += len(data)
         if self._offset - self._begun >= _WRITEBACK_BYTES:
-            # Have the disk write while there is more to come; otherwise all of it waits for the fsync. Linux begins to write
-            # the range's dirty pages, and keeps them for whoever reads the file next; it does not wait.
+            # Let the disk write now, so that not everything waits for the fsync. Linux begins to write the range's dirty pages,
+            # and keeps them for the next reader of the file; the call does not wait.
             os.posix_fadvise(self._fd, self._begun, self._offset - self._begun, os.POSIX_FADV_DONTNEED)
             self._begun = self._offset

@@ -1,7 +1,7 @@
-"""Synthetic Japanese news records of the customer's form, seeded and streamed: the private data's stand-in.
+"""Makes synthetic Japanese news records in the customer's format, seeded and streamed, in place of the private data.
 
-The rule "a word of arrest or suspicion is in the article" must not be enough. Hence many negatives have one without an
-offender (a training, a wrong arrest, nobody identified), some positives have none (charged, convicted), and victims,
+The rule "a word of arrest or suspicion is in the article" must not be enough. So many negatives contain such a word without an
+offender (an exercise, a wrong arrest, nobody identified), some positives contain none (charged, convicted), and victims,
 officers and officials are named in both.
 """
 
@@ -19,7 +19,7 @@ Record = dict[str, str]
 INSTRUCTION = "次の記事から加害者を抽出し、JSONで答えてください。"
 KEYWORDS: tuple[str, ...] = ("逮捕", "容疑")
 
-# Two characters each, so that a full name can be cut in one way only and the two splits cannot meet by concatenation.
+# Two characters each, so that a full name splits in one way only, and no name of one split equals a name of the other.
 _SURNAMES = (
     "佐藤 鈴木 高橋 田中 伊藤 渡辺 山本 中村 小林 加藤 吉田 山田 佐野 山口 松本 井上 木村 斎藤 清水 山崎 "
     "池田 橋本 阿部 石川 山下 中島 石井 小川 前田 岡田 藤田 後藤 近藤 村上 遠藤 青木 坂本 福田 太田 西村 "
@@ -39,9 +39,9 @@ _AGENCIES = "警視庁 道警 宮城県警 埼玉県警 千葉県警 京都府�
 _OFFENCES = "窃盗 強盗 詐欺 放火 傷害 恐喝 横領 脅迫 贈賄 暴行 器物損壊 住居侵入 業務妨害 殺人未遂".split()
 _OCCUPATIONS = "会社員 無職 自営業 公務員 運転手 大学生 飲食店員 建設作業員 配達員 農業 看護師 会社役員 美容師".split()
 
-# A slot is named kind_suffix: the suffix tells the people of an article apart. `offenders` is one slot for all of them.
+# A slot is named kind_suffix; the suffix distinguishes the people of an article. `offenders` is one slot for all offenders.
 _Lead = tuple[str, str]
-"""The title behind an offender's name, and the sentence."""
+"""The title after an offender's name, and the sentence."""
 
 _LEADS_WITH_KEYWORD: tuple[_Lead, ...] = (
     ("容疑者", "{agency}は{day}日、{offence}の疑いで{offenders}を逮捕した。"),
@@ -96,14 +96,14 @@ _LEAD_FIRST_SHARE = 0.7
 
 
 def full_names(split: Split) -> frozenset[str]:
-    """Every name that the records of a split may hold, bystanders' too; the two splits share none."""
+    """Every name that the records of a split may contain, bystanders included; the two splits share no name."""
     return frozenset(
         surname + given for number, surname in enumerate(_SURNAMES) for given in _given_names(split, number)
     )
 
 
 def _given_names(split: Split, surname_number: int) -> list[str]:
-    """The given names that may stand behind a surname: each occurs in both splits, but behind other surnames."""
+    """The given names that may follow a surname: each occurs in both splits, but with other surnames."""
     is_validation = split == "validation"
     return [
         given
@@ -133,7 +133,7 @@ class _Scene(dict[str, str]):
         return value
 
     def _name(self) -> str:
-        """A name that nobody in this article bears yet."""
+        """A name that nobody in this article has yet."""
         taken = {value for slot, value in self.items() if slot.startswith("name")}
         while (name := self._rng.choice(_NAMES[self._split])) in taken:
             pass
@@ -178,8 +178,8 @@ def _without_offender(rng: Random, scene: _Scene) -> Record:
 
 
 def _article(rng: Random, scene: _Scene, lead: str) -> str:
-    """The lead among up to two asides, mostly in front of them. Somebody is always named, if only a bystander: so no article
-    of validation, whose names are its own, can stand in train."""
+    """The lead with up to two asides, mostly before them. Every article names somebody, at least a bystander: so no article of
+    the validation records, which have names of their own, can be in the training records."""
     asides = rng.sample(_ASIDES, rng.choices(_ASIDE_COUNTS, _ASIDE_WEIGHTS)[0])
     position = 0 if rng.random() < _LEAD_FIRST_SHARE else rng.randint(0, len(asides))
     told = "".join(map(scene.tell, [*asides[:position], lead, *asides[position:]]))
@@ -187,7 +187,7 @@ def _article(rng: Random, scene: _Scene, lead: str) -> str:
 
 
 def _offender(scene: _Scene, number: int) -> dict[str, str | int]:
-    """One entry of the answer, as the article tells it."""
+    """One entry of the answer, as in the article."""
     return {
         "name": scene[f"name_{number}"],
         "age": int(scene[f"age_{number}"]),
@@ -202,7 +202,7 @@ def _record(article: str, offenders: list[dict[str, str | int]]) -> Record:
 
 
 def write_synthetic(folder: Path, *, positives: int, negatives: int, validation: int, seed: int) -> dict[str, Path]:
-    """The customer's three files, as JSON arrays, each complete or not there; the paths by their stems."""
+    """Write the customer's three files as JSON arrays, each completely or not at all; return the paths by their stems."""
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
         "hawks_train": records(positives, seed=seed, split="train", offender=True),
@@ -216,14 +216,14 @@ def write_synthetic(folder: Path, *, positives: int, negatives: int, validation:
 
 
 def _validation_records(count: int, seed: int) -> Iterator[Record]:
-    """Offender and nobody in turn."""
+    """Records with and without an offender, in turn."""
     half = (count + 1) // 2
     kinds = [iter(records(half, seed=seed, split="validation", offender=offender)) for offender in (True, False)]
     return (next(kinds[number % 2]) for number in range(count))
 
 
 def _write_array(path: Path, content: Iterable[Record]) -> None:
-    """One record a line; what is there stays until the new file is complete."""
+    """Write one record a line; an old file stays until the new one is complete."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         draft = Path(scratch, path.name)
         with draft.open("w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""A random Qwen3-MoE of toy size and its tokenizer, for the demo and the tests. Torch is imported inside.
+"""A random Qwen3-MoE of toy size and its tokenizer, for the demo and the tests. Torch is imported inside the functions.
 
 `python -m data_prep.tiny_model FOLDER SEED RECORDS...` trains the tokenizer on the records of JSON arrays.
 """
@@ -23,22 +23,22 @@ CHAT_TEMPLATE = (
 """Qwen's chat markup as the Instruct-2507 models write it, without thinking."""
 STD = {"embed_tokens": 0.5, "lm_head": 0.25}
 OTHER_STD = 0.12
-"""Standard deviations of the random weights. At transformers' own 0.02 the frozen head's logits stay so flat that no
-adapter learns anything in a minute."""
+"""Standard deviations of the random weights. With transformers' own 0.02 the logits of the frozen head stay so flat
+that no adapter learns anything in a minute."""
 
 
 def build_tiny_model(folder: Path, *, texts: Iterable[str], seed: int) -> Path:
-    """Write model and tokenizer into a new folder, whole or not at all, loadable by transformers' Auto classes.
+    """Write model and tokenizer into a new folder, completely or not at all, for transformers' Auto classes.
 
     Args:
-        texts: what the tokenizer is trained on.
+        texts: the tokenizer is trained on these.
         seed: of the weights; the same seed and texts give the same files.
 
     Raises:
-        FileExistsError: the folder is there already.
+        FileExistsError: the folder already exists.
     """
     if folder.exists():
-        raise FileExistsError(f"{folder} is there already")
+        raise FileExistsError(f"{folder} already exists")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         made = Path(temporary) / "model"
@@ -50,8 +50,9 @@ def build_tiny_model(folder: Path, *, texts: Iterable[str], seed: int) -> Path:
 
 
 def tiny_tokenizer(texts: Iterable[str], vocabulary: int = 2048) -> "PreTrainedTokenizerFast":
-    """Byte-level BPE with Qwen's special tokens. Chinese characters pair up at most, so that a surname, a given name or a
-    keyword is one token; a number is one; no token spans a JSON key and its quotes, else a random model writes JSON by luck."""
+    """Byte-level BPE with Qwen's special tokens. A token has at most two Chinese characters, so that a surname, a given
+    name or a keyword is one token; a number is one; no token spans a JSON key and its quotes, else a random model writes JSON
+    by luck."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

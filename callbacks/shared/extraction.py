@@ -1,4 +1,7 @@
-"""Model text → JSON → flat fields → scores. Pure and light: the evaluation callback and the batch evaluation use it."""
+"""Model text → JSON → flat fields → scores. Pure and light: the evaluation callback and the batch evaluation use it.
+
+Over 250 lines: the parser decides what an answer is, and each metric is defined by what does not parse: they are read together.
+"""
 
 import json
 import re
@@ -21,44 +24,44 @@ _BRACED_PROSE = re.compile(r'\{[^{}"]*\}')
 
 @dataclass(frozen=True)
 class Answer:
-    """What a text says: its entries in order; none means that there is nobody."""
+    """A parsed answer: its entries in order; no entries mean that there is no offender."""
 
     names: tuple[str, ...]
     """The normalised name of each entry."""
     entries: tuple[Mapping[str, str], ...]
-    """Field to normalised string; every entry has the same fields in the same order."""
+    """Field → normalised value; every entry has the same fields in the same order."""
 
     @property
     def sorted_rows(self) -> list[tuple[str, ...]]:
-        """The values of the entries as a multiset: the same whatever their order was."""
+        """The values of the entries as a multiset: the same for any order of the entries."""
         return sorted(tuple(entry.values()) for entry in self.entries)
 
 
 @dataclass(frozen=True)
 class Case:
-    """An expected answer beside the generated one; `generated` is None where the text did not parse."""
+    """An expected and a generated answer; `generated` is None if the text did not parse."""
 
     expected: Answer
     generated: Answer | None
 
     @property
     def presence(self) -> tuple[bool, bool]:
-        """Is there an entry: expected, generated. What did not parse has said the opposite of the truth."""
+        """Whether there is an entry: expected, generated. A text that did not parse counts as the wrong answer."""
         expected = bool(self.expected.entries)
         return expected, bool(self.generated.entries) if self.generated else not expected
 
     @property
     def name_sets(self) -> tuple[set[str], set[str]]:
-        """The sets of names: expected, generated. What did not parse names nobody."""
+        """The sets of names: expected, generated. A text that did not parse names nobody."""
         return set(self.expected.names), set(self.generated.names if self.generated else ())
 
     @property
     def is_exact(self) -> bool:
-        """Are the entries equal in all fields, as multisets. What did not parse is not."""
+        """Whether the entries are equal in all fields, as multisets. A text that did not parse is not equal."""
         return self.generated is not None and self.expected.sorted_rows == self.generated.sorted_rows
 
     def matched_entries(self) -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]:
-        """Pairs of an expected and a generated entry of one name; the nth of a name goes with the nth of that name."""
+        """Pairs of an expected and a generated entry with one name; the nth of a name is paired with the nth of that name."""
         rest = list(zip(self.generated.names, self.generated.entries, strict=True)) if self.generated else []
         for name, entry in zip(self.expected.names, self.expected.entries, strict=True):
             found = next((index for index, (other, _) in enumerate(rest) if other == name), None)
@@ -72,11 +75,11 @@ class Scores:
 
     metrics: dict[str, float]
     undefined: tuple[str, ...]
-    """The metrics that are 0/0, written as 0.0: nothing in these cases could be measured by them."""
+    """The metrics that are 0/0 and written as 0.0: they are undefined for these cases."""
 
 
 def normalise(value: Scalar) -> str:
-    """The form in which values are compared: NFKC without any whitespace; 35, 35.0 and "35" are one, null is ""."""
+    """The form in which values are compared: NFKC without whitespace; 35, 35.0 and "35" are equal, null is ""."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -95,8 +98,8 @@ def to_csv_fields(entry: Mapping[str, Scalar], target: Target) -> dict[str, str]
 def parse_answer(text: str, target: Target) -> Answer | None:
     """The answer in a model's output: the first object that has the list field, however wrapped, amid prose or fences.
 
-    None where there is no such object, where it stands behind or inside broken or cut-off JSON, or where its types are
-    not the target's: a list of flat objects, each with a name. Never raises. JSON is RFC 8259, and stricter than
+    None if there is no such object, if it follows or is inside broken or cut-off JSON, or if it does not have the target's
+    form: a list of flat objects, each with a name. Never raises. JSON is RFC 8259, and stricter than
     `json.loads`: no NaN, no duplicate keys, no lone surrogates, no number beyond Python's limits.
     """
     for value in _json_values(text):
@@ -107,12 +110,12 @@ def parse_answer(text: str, target: Target) -> Answer | None:
 
 
 def parse_case(expected: str, generated: str, target: Target, label: str = "case") -> Case:
-    """Both texts of a case, parsed. ValueError, beginning with the label, where the expected one is not an answer."""
+    """Parse both texts of a case. ValueError, beginning with the label, if the expected text is not an answer."""
     return Case(_parse_expected(expected, target, label), parse_answer(generated, target))
 
 
 def case_verdict(expected: str, generated: str, target: Target) -> dict[str, object]:
-    """One case as a row of a predictions file; `presence_generated` is null where the text did not parse."""
+    """One case as a row of a predictions file; `presence_generated` is null if the text did not parse."""
     case = parse_case(expected, generated, target)
     parsed = case.generated is not None
     return {
@@ -158,11 +161,11 @@ METRICS: Mapping[str, Callable[[Sequence[Case]], Ratio]] = {
     "gen_json_parse_rate": json_parse_rate,
     "gen_all_fields_exact_match_rate": all_fields_exact_match_rate,
 }
-"""Each function's docstring defines its metric. `gen_field_match_rate/<field>` stands beside them, per field."""
+"""Each function's docstring defines its metric. In addition there is `gen_field_match_rate/<field>` for each field."""
 
 
 def score(texts: Iterable[tuple[str, str]], target: Target) -> Scores:
-    """The metrics over (expected, generated) texts. ValueError, naming the case (from 0), on a bad expected text."""
+    """The metrics of (expected, generated) texts. ValueError with the number of the case (from 0) on a bad expected text."""
     cases = [parse_case(*pair, target, f"case {number}") for number, pair in enumerate(texts)]
     found = ratios(cases, target)
     metrics = {name: _quotient(ratio) for name, ratio in found.items()}
@@ -171,7 +174,7 @@ def score(texts: Iterable[tuple[str, str]], target: Target) -> Scores:
 
 
 def ratios(cases: Sequence[Case], target: Target) -> dict[str, Ratio]:
-    """Every metric as numerator and denominator. Both are sums over the cases, so that those of single cases add up."""
+    """Every metric as numerator and denominator. Both are sums over the cases, so the ratios of parts can be added."""
     # Matched entries have equal names: the name's own rate would always be 1.
     fields = [field for field in target.fields if field != target.name_field]
     rates = {f"gen_field_match_rate/{field}": field_match_rate(cases, field) for field in fields}
@@ -179,12 +182,12 @@ def ratios(cases: Sequence[Case], target: Target) -> dict[str, Ratio]:
 
 
 def keyword_rule_ratio(article: str, expected: Answer, target: Target) -> Ratio:
-    """One article's part in the presence F1 of the rule "any keyword is in the article"."""
+    """The share of one article in the presence F1 of the rule "any keyword is in the article"."""
     return _f1([(bool(expected.entries), any(keyword in article for keyword in target.keywords))])
 
 
 def keyword_rule_f1(texts: Iterable[tuple[str, str]], target: Target) -> float:
-    """Presence F1, over (article, expected) texts, of the rule "any keyword is in the article"; 0/0 is 0.0."""
+    """Presence F1 of the rule "any keyword is in the article", for (article, expected) texts; 0/0 is 0.0."""
     found = [
         keyword_rule_ratio(article, _parse_expected(expected, target, f"case {number}"), target)
         for number, (article, expected) in enumerate(texts)
@@ -193,7 +196,7 @@ def keyword_rule_f1(texts: Iterable[tuple[str, str]], target: Target) -> float:
 
 
 def _json_values(text: str) -> Iterator[object]:
-    """The JSON objects of a text, in order; ends at one that is broken or cut off, and never looks inside it."""
+    """The JSON objects of a text, in order, up to the first that is broken or cut off; never looks inside that one."""
     start = _JSON_START.search(text)
     while start:
         if prose := _BRACED_PROSE.match(text, start.start()):
@@ -208,7 +211,7 @@ def _json_values(text: str) -> Iterator[object]:
 
 
 def _decode(text: str, start: int) -> tuple[object, int]:
-    """The JSON value at a position, and where it ends. ValueError or RecursionError where it is not strict JSON."""
+    """The JSON value at a position, and its end. ValueError or RecursionError if it is not strict JSON."""
     value, end = _DECODER.raw_decode(text, start)
     # Python reads NaN, 1e999 and "\ud800"; what cannot be written back as UTF-8 JSON was not JSON.
     json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
@@ -216,7 +219,7 @@ def _decode(text: str, start: int) -> tuple[object, int]:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object of these pairs. ValueError on a duplicate key, of which `json` would silently keep the last."""
+    """An object of these pairs. ValueError if a key occurs twice; `json` would silently keep the last one."""
     keys = dict(pairs)
     if len(keys) < len(pairs):
         raise ValueError("duplicate key")
@@ -241,7 +244,7 @@ def _first_owner(value: object, list_field: str) -> dict[str, object] | None:
 
 
 def _answer(entries: object, target: Target) -> Answer | None:
-    """The list of an answer as flat fields; None where it is not a list of flat objects with names."""
+    """The list of an answer as flat fields; None if it is not a list of flat objects with names."""
     if not isinstance(entries, list) or not all(_is_entry(entry, target) for entry in entries):
         return None
     rows = tuple(to_csv_fields(entry, target) for entry in entries)
@@ -249,7 +252,7 @@ def _answer(entries: object, target: Target) -> Answer | None:
 
 
 def _is_entry(entry: object, target: Target) -> bool:
-    """A flat object with a string for a name that is not blank."""
+    """Whether an entry is a flat object, and its name a string that is not blank."""
     if not isinstance(entry, dict) or any(isinstance(value, dict | list) for value in entry.values()):
         return False
     name = entry.get(target.name_field)
@@ -257,7 +260,7 @@ def _is_entry(entry: object, target: Target) -> bool:
 
 
 def _parse_expected(text: str, target: Target, label: str) -> Answer:
-    """The expected answer. ValueError where it is none; the text itself is not shown, it may be private."""
+    """The expected answer. ValueError if the text is not an answer; the text is not shown, because it may be private."""
     answer = parse_answer(text, target)
     if answer is None:
         form = f'{{"{target.list_field}": [{{"{target.name_field}": "…", …}}]}}'

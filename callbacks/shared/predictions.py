@@ -1,4 +1,4 @@
-"""Predictions: one row per generated record, and the metrics over rows. Light; training and evaluation write the same."""
+"""Predictions: one row for each generated record, and the metrics of rows. Light; training and evaluation write the same rows."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,19 +12,19 @@ from callbacks.shared.manifest import write_atomically
 from callbacks.shared.prompts import PromptFormat
 
 Row = dict[str, Any]
-"""`input`, `expected`, `generated`, and the verdict of `extraction.case_verdict`."""
+"""`input`, `expected`, `generated`, and the keys of `extraction.case_verdict`."""
 
 
 @dataclass(frozen=True)
 class Generated:
-    """What a model wrote after one prompt."""
+    """The answer of a model to one prompt."""
 
     text: str
-    """Without special tokens."""
+    """The text, without special tokens."""
     tokens: int
-    """New ones, the end-of-text token included."""
+    """Number of new tokens, the end-of-text token included."""
     is_cut: bool
-    """It had not come to its end after max_new_tokens."""
+    """Whether the answer had not ended after max_new_tokens."""
 
 
 def prediction_row(prompt_format: PromptFormat, record: Mapping[str, str], generated: str, target: Target) -> Row:
@@ -34,7 +34,7 @@ def prediction_row(prompt_format: PromptFormat, record: Mapping[str, str], gener
 
 
 def prediction_metrics(rows: Sequence[Row], target: Target) -> dict[str, float]:
-    """The scores of `extraction.score`, how many of them were 0/0 (`gen_undefined_metrics`), and the keyword rule's F1."""
+    """The scores of `extraction.score`, how many are undefined (`gen_undefined_metrics`), and the F1 of the keyword rule."""
     scores = score([(row["expected"], row["generated"]) for row in rows], target)
     metrics = scores.metrics | {"gen_undefined_metrics": float(len(scores.undefined))}
     if target.keywords:
@@ -44,12 +44,12 @@ def prediction_metrics(rows: Sequence[Row], target: Target) -> dict[str, float]:
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """JSON lines, whole or not at all."""
+    """Write rows as JSON lines, completely or not at all."""
     write_atomically(path, "".join(f"{json_text(row)}\n" for row in rows))
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """JSON that people can read; what is no Unicode text (a lone surrogate) stays an escape."""
+    """Readable JSON; a character that UTF-8 cannot encode (a lone surrogate) stays an escape."""
     return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,4 +1,4 @@
-"""The prompt of a record as the training config defines it: one definition for training, generation and evaluation."""
+"""The prompt of a record, as the training config defines it; training, generation and evaluation use this one definition."""
 
 import json
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ class PromptFormat:
 
     @classmethod
     def from_dataset(cls, dataset: Mapping[str, Any]) -> Self:
-        """From one entry of `datasets` or `test_datasets`.
+        """Make the format from one entry of `datasets` or `test_datasets`.
 
         Raises:
-            ValueError: `type` is not such a mapping, so that the prompts of training cannot be rebuilt.
+            ValueError: `type` is not a mapping, so that the prompts of training are not known.
         """
         kind = dataset.get("type")
         if not isinstance(kind, Mapping):
@@ -35,7 +35,7 @@ class PromptFormat:
         return cls(**{key: value for key, value in kind.items() if key in known and value is not None})
 
     def prompt(self, record: Mapping[str, str]) -> str:
-        """What the model reads, up to where its answer begins."""
+        """The text that the model reads before its answer."""
         instruction, article = record[self.field_instruction], record.get(self.field_input, "")
         template = self.format if article else self.no_input_format
         return template.format(instruction=instruction, input=article)
@@ -48,7 +48,7 @@ class PromptFormat:
 
 
 def load_records(path: Path) -> list[dict[str, str]]:
-    """The records of a JSON array or of JSON lines, as Axolotl's own `ds_type: json` reads them."""
+    """Load the records of a JSON array or of JSON lines, as Axolotl's own `ds_type: json` does."""
     text = path.read_text(encoding="utf-8")
     if text.lstrip().startswith("["):
         records: list[dict[str, str]] = json.loads(text)

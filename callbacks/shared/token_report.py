@@ -1,5 +1,5 @@
-"""Records as the trainer will see them, tokenised by Axolotl with the config's own tokenizer and template: a seeded sample for
-the check, all of them when a run is prepared. Its functions need Axolotl, and so torch."""
+"""Records as the trainer will see them: Axolotl tokenises them with the config's own tokenizer and template. The check looks at
+a seeded sample, the prepare stage at all records. The functions need Axolotl, and so torch."""
 
 import hashlib
 import json
@@ -15,19 +15,19 @@ from typing import Any, NamedTuple
 from callbacks.shared.prompts import PromptFormat, load_records
 
 IGNORED = -100
-"""The label of a token that is not learned (torch's CrossEntropyLoss)."""
+"""The label of a token that does not count in the loss (torch's CrossEntropyLoss)."""
 EXAMPLES = 3
 COUNTS = ("records", "too_long", "cut_answers", "unlearned", "wrong_labels")
 LEAST_RECORDS = 500
-"""For fewer, a process is not worth its start."""
+"""For fewer records, starting a process costs more than it saves."""
 Report = dict[str, Any]
 
 
 class Counted(NamedTuple):
-    """One record, and how often it is there."""
+    """One record, and how often it occurs."""
 
     number: int
-    """Where it is first, from 1."""
+    """Where it occurs first, from 1."""
     times: int
     record: dict[str, str]
 
@@ -39,17 +39,17 @@ def token_report(
     seed: int = 0,
     processes: int = 1,
 ) -> Report:
-    """How long the records are, and what their labels say.
+    """Measure how long the records are, and whether their labels are the answers.
 
     Args:
-        axolotl: the config, as far as tokens depend on it.
-        files: each with how many of its records count; None: all.
-        sample: how many of them are looked at; None: all.
-        processes: at most.
+        axolotl: those keys of the config on which the tokens depend.
+        files: each with the number of its records to use; None: all.
+        sample: how many records to look at; None: all.
+        processes: the most processes to start.
 
     Returns:
-        `records` looked at; `longest` and `too_long` in tokens; `cut_answers`; `unlearned` (no label at all); `wrong_labels`
-        (the labels are not the answer and its end token), with examples.
+        Counts of records: `records` looked at, `too_long`, `cut_answers`, `unlearned` (without any label), `wrong_labels` (the
+        labels are not the answer and its end token); `longest` in tokens; `examples` of wrong labels.
     """
     records = _distinct(_sample(files, sample, seed))
     count = max(1, min(processes, len(records) // LEAST_RECORDS))
@@ -63,7 +63,7 @@ def token_report(
 
 
 def token_fault(report: Mapping[str, Any]) -> str:
-    """Why nobody should train on these tokens; empty: nothing speaks against it."""
+    """Why these tokens must not be trained on; empty: there is no reason."""
     looked_at = f"of {report['records']:,} records looked at"
     if report["wrong_labels"]:
         examples = "; ".join(report["examples"])
@@ -76,12 +76,12 @@ class _Reader:
     """Tokenises as the training does."""
 
     strategy: Any
-    """Axolotl's, for the data set's `type`."""
+    """Axolotl's prompt strategy for the data set's `type`."""
     tokenizer: Any
     limit: int
     """`sequence_len`, tokens."""
     prompt_format: PromptFormat | None
-    """None: what an answer is to be cannot be told."""
+    """None: the answer of a record is not known."""
 
     def report(self, records: Sequence[Counted]) -> Report:
         report: Report = {name: 0 for name in ("longest", *COUNTS)} | {"examples": []}
@@ -127,12 +127,12 @@ def _reader(axolotl: Mapping[str, Any]) -> _Reader:
 
 
 def _report(axolotl: Mapping[str, Any], records: Sequence[Counted]) -> Report:
-    """As `token_report`, of some of the records; each example beside its record's number."""
+    """As `token_report`, for some of the records; each example comes with its record's number."""
     return _reader(axolotl).report(records)
 
 
 def _together(reports: Sequence[Report]) -> Report:
-    """One report of several, with its first examples."""
+    """Merge several reports into one, with the first examples."""
     examples = sorted(chain.from_iterable(report["examples"] for report in reports))[:EXAMPLES]
     return {name: sum(report[name] for report in reports) for name in COUNTS} | {
         "longest": max(report["longest"] for report in reports),
@@ -143,7 +143,7 @@ def _together(reports: Sequence[Report]) -> Report:
 def _sample(
     files: Sequence[tuple[Path, int | None]], sample: int | None, seed: int
 ) -> list[tuple[int, dict[str, str]]]:
-    """The records that are looked at, each with its number (from 1) over all files."""
+    """The records to look at, each with its number (from 1) over all files."""
     records = list(chain.from_iterable(load_records(path)[:take] for path, take in files))
     everything = range(len(records))
     chosen = everything if sample is None else sorted(random.Random(seed).sample(everything, min(sample, len(records))))  # noqa: S311
@@ -151,7 +151,7 @@ def _sample(
 
 
 def _distinct(numbered: Sequence[tuple[int, dict[str, str]]]) -> list[Counted]:
-    """A curriculum repeats its positives: the same record is looked at once."""
+    """Each record once: a curriculum repeats its positives."""
     found: dict[bytes, Counted] = {}
     for number, record in numbered:
         key = hashlib.sha256(json.dumps(record).encode()).digest()

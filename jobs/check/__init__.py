@@ -1,1 +1,1 @@
-"""What would waste the queue, found before anything is queued: one file a check."""
+"""Checks that find errors before a job is queued: one file for each check."""

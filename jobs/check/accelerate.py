@@ -1,4 +1,4 @@
-"""What the profile's accelerate config says, against what a job would do."""
+"""Compares the profile's accelerate config with what a job does."""
 
 from jobs.spec.paths import REPO_ROOT, from_root
 from jobs.spec.profile import load_yaml
@@ -8,17 +8,17 @@ ACCELERATE_KEYS = {
     "compute_environment", "distributed_type", "num_machines", "num_processes", "machine_rank", "mixed_precision",
     "use_cpu", "main_training_function", "debug",
 }  # fmt: skip
-"""Keys of an accelerate config that a job can honour, or that mean nothing to it."""
+"""Keys of an accelerate config that a job follows, or that do not concern it."""
 
 
 def accelerate_problems(spec: RunSpec) -> list[str]:
-    """What the profile's accelerate config says that a job would not do; each as a sentence."""
+    """Each key of the profile's accelerate config that a job would not follow, as a sentence."""
     if not spec.profile.accelerate_config:
         return []
     path = from_root(spec.profile.accelerate_config)
     content = load_yaml(path)
-    problems = [f"{key}: a job cannot honour it; remove it" for key in sorted(set(content) - ACCELERATE_KEYS)]
+    problems = [f"{key}: a job cannot follow this key; remove it" for key in sorted(set(content) - ACCELERATE_KEYS)]
     precision, bf16 = content.get("mixed_precision", "no"), bool(spec.axolotl.get("bf16"))
     if (precision == "bf16") != bf16:
-        problems.append(f"mixed_precision: {precision} beside `bf16: {spec.axolotl.get('bf16')}` in the Axolotl config")
+        problems.append(f"mixed_precision: {precision}, but `bf16: {spec.axolotl.get('bf16')}` in the Axolotl config")
     return [f"{path.relative_to(REPO_ROOT) if path.is_relative_to(REPO_ROOT) else path}: {text}" for text in problems]

@@ -1,4 +1,4 @@
-"""The records: what is in them, and what a seeded sample becomes as tokens."""
+"""The records: their content, and the tokens of a seeded sample."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -20,16 +20,16 @@ from jobs.spec.paths import from_root
 from jobs.spec.resolve import TOKEN_KEYS
 from jobs.spec.run_spec import RunSpec, mappings
 
-AUDIT = ("data_prep/audit.py", "data_prep/curriculum.py", "data_prep/records.py")
-"""The modules that audit."""
+AUDIT = tuple(f"data_prep/{name}.py" for name in ("audit", "curriculum", "records", "alpaca_record", "content"))
+"""The modules of the audit; a new version of one makes the cached audits invalid."""
 SAMPLE = 2000
 SAMPLE_SEED = 0
 LOPSIDED = 0.05
-"""A share of positives, or of negatives, that is hardly learned."""
+"""With a smaller share of positives, or of negatives, the model hardly learns them."""
 
 
 def token_question(spec: RunSpec) -> dict[str, Any] | None:
-    """What `jobs.check.shared.probe` is asked; None: records or tokenizer are not on this machine."""
+    """The question to `jobs.check.shared.probe`; None: records or tokenizer are not on this machine."""
     model, datasets = spec.axolotl.get("base_model"), mappings(spec.axolotl.get("datasets"))
     files = [source for _, source in _sources(spec, "sources") if source.path.is_file()]
     if not (files and datasets and isinstance(model, str) and is_here(model)):
@@ -49,12 +49,12 @@ def token_question(spec: RunSpec) -> dict[str, Any] | None:
 
 
 def _stamp(source: Source) -> dict[str, Any]:
-    """What is read of a source, without reading it."""
+    """Identifies the content of a source without reading it."""
     return {**file_stamp(source.path), "take": source.take}
 
 
 def _tokenizer_digest(model: str) -> str:
-    """Over the tokenizer's files in a folder; a hub model's name says enough."""
+    """A digest of the tokenizer's files in a folder; for a model of the hub, of its name."""
     digest = hashlib.sha256(model.encode())
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         if (file := Path(model) / name).is_file():
@@ -63,7 +63,7 @@ def _tokenizer_digest(model: str) -> str:
 
 
 def data_findings(spec: RunSpec, places: Places, tokens: dict[str, Any] | None) -> Iterator[Finding]:
-    """Findings about the records; files that are not there are left to `jobs.check.files`."""
+    """Findings about the records; `jobs.check.files` reports missing files."""
     train, validation = _sources(spec, "sources"), _sources(spec, "validation")
     present = [source for _, source in [*train, *validation] if source.path.is_file() and source.path.stat().st_size]
     found: list[Finding] = []
@@ -75,7 +75,7 @@ def data_findings(spec: RunSpec, places: Places, tokens: dict[str, Any] | None) 
 
 
 def _sources(spec: RunSpec, role: str) -> list[tuple[tuple[str | int, ...], Source]]:
-    """The files of records, with the keys that name them."""
+    """The files of records, each with the key that names it."""
     sections: Sequence[SourceSection] = getattr(spec.regrow.prepare, role)
     if sections:
         return [
@@ -100,13 +100,12 @@ def _audited(
         found = _audit([source for _, source in train], [source for _, source in validation], spec.regrow.target)
     except RecordError as error:
         keys = [key for key, source in [*train, *validation] if str(source.path) in str(error)]
-        yield Finding(
-            "error",
+        yield Finding.error(
             "data.form",
             places.config(*keys[0]) if keys else places.config("regrow", "prepare"),
-            str(error),
-            "the prepare stage would end there",
-            "correct the file",
+            found=str(error),
+            cost="the prepare stage would fail",
+            fix="correct the file; `regrow data audit FILE` shows what is wrong",
         )
         return
     for (key, source), part in zip([*train, *validation], [*found.train, *found.validation], strict=True):
@@ -114,19 +113,18 @@ def _audited(
     yield from _balance(places, found, train)
     if found.leaks.count:
         share = found.leaks.count / max(1, sum(part.records for part in found.validation))
-        yield Finding(
-            "warning",
+        yield Finding.warning(
             "data.leak",
             places.config(*(validation or train)[0][0]),
-            f"{found.leaks.count:,} validation records ({share:.1%}) stand in the training records too, "
-            f"first: record {', '.join(map(str, found.leaks.first))}",
-            "the scores would say how well they are remembered",
-            "remove them from one of the two",
+            found=f"{found.leaks.count:,} validation records ({share:.1%}) are in the training records too; "
+            f"the first are records {', '.join(map(str, found.leaks.first))}",
+            cost="the scores would show how well the model remembers them",
+            fix="remove them from the training or from the validation records",
         )
 
 
 def _audit(train: list[Source], validation: list[Source], target: Target) -> SourcesAudit:
-    """The audit of these files, from the cache if they are as they were."""
+    """The audit of these files; from the cache if they have not changed."""
     fields = {"list_field": target.list_field, "name_field": target.name_field, "fields": list(target.fields)}
     cached = CachedAnswer("data", [list(map(_stamp, train)), list(map(_stamp, validation)), fields], AUDIT)
     if (answer := cached.get()) is not None:
@@ -140,41 +138,37 @@ def _audit(train: list[Source], validation: list[Source], target: Target) -> Sou
 
 def _file(place: Place, source: Source, part: FileAudit) -> Iterator[Finding]:
     if source.take and part.records < source.take:
-        yield Finding(
-            "error",
+        yield Finding.error(
             "data.too-few",
             place,
-            f"{part.records:,} records, and take: {source.take:,}",
-            "the prepare stage would end there",
-            f"write take: {part.records}, or leave it out",
+            found=f"{part.records:,} records, but take: {source.take:,}",
+            cost="the prepare stage would fail",
+            fix=f"write take: {part.records}, or remove take",
         )
     if part.invalid:
-        yield Finding(
-            "error",
+        yield Finding.error(
             "data.invalid-output",
             place,
-            f"{part.invalid:,} outputs are not what regrow.target describes: {'; '.join(part.invalid_examples)}",
-            "the prepare stage would end there",
-            "correct them, or regrow.target",
+            found=f"{part.invalid:,} outputs are not what regrow.target describes: {'; '.join(part.invalid_examples)}",
+            cost="the prepare stage would fail",
+            fix="correct these outputs, or regrow.target",
         )
     if part.duplicates:
-        yield Finding(
-            "note",
+        yield Finding.note(
             "data.duplicates",
             place,
-            f"{part.duplicates:,} of {part.records:,} records stood before, word for word",
-            "they weigh more than the others",
-            "remove them, if that is not meant",
+            found=f"{part.duplicates:,} of {part.records:,} records are exact duplicates of earlier ones",
+            cost="they count more than the other records",
+            fix="remove them, unless you want that",
         )
     if part.contradictions.count:
-        yield Finding(
-            "warning",
+        yield Finding.warning(
             "data.contradictions",
             place,
-            f"{part.contradictions.count:,} records ask what stood before, and answer it otherwise, first: record "
-            f"{', '.join(map(str, part.contradictions.first))}",
-            "the model learns neither",
-            "correct one of each pair",
+            found=f"{part.contradictions.count:,} records have the input of an earlier record and another output; the first are "
+            f"records {', '.join(map(str, part.contradictions.first))}",
+            cost="the model learns neither output",
+            fix="correct one of each pair",
         )
 
 
@@ -185,47 +179,43 @@ def _balance(
     records = sum(part.records * source.repeat for (_, source), part in zip(train, found.train, strict=True))
     share = positives / records if records else 0
     if not LOPSIDED <= share <= 1 - LOPSIDED:
-        yield Finding(
-            "warning",
+        yield Finding.warning(
             "data.lopsided",
             places.config(*train[0][0]),
-            f"{positives:,} positive records of {records:,}",
-            "the model may learn to answer always the same",
-            "repeat or take other amounts, so that both sides count",
+            found=f"{positives:,} of {records:,} records are positive",
+            cost="the model may learn to give always the same answer",
+            fix="change `repeat` or `take` of the sources, so that the model sees enough of both",
         )
 
 
 def _token_findings(places: Places, tokens: dict[str, Any], spec: RunSpec) -> Iterator[Finding]:
     dataset = places.config("datasets", 0, "type")
     if "error" in tokens:
-        yield Finding(
-            "error",
+        yield Finding.error(
             "data.tokens",
             dataset,
-            f"the records cannot be tokenised: {tokens['error']}",
-            "the prepare stage would end there",
-            "correct datasets[0].type, the tokenizer, or the records",
+            found=f"the records cannot be tokenised: {tokens['error']}",
+            cost="the prepare stage would fail",
+            fix="correct datasets[0].type, the tokenizer, or the records",
         )
         return
-    looked_at = f"of {tokens['records']:,} records looked at"
+    looked_at = f"of {tokens['records']:,} sampled records"
     if tokens["too_long"]:
-        yield Finding(
-            "warning",
+        yield Finding.warning(
             "data.too-long",
             places.config("sequence_len"),
-            f"{tokens['too_long']:,} {looked_at} are longer than {spec.axolotl.get('sequence_len')} tokens (the longest: "
-            f"{tokens['longest']:,}); {tokens['cut_answers']:,} of their answers would be cut",
-            "Axolotl leaves such records out",
-            f"write sequence_len: {_rounded(tokens['longest'])}, or shorten them",
+            found=f"{tokens['too_long']:,} {looked_at} are longer than {spec.axolotl.get('sequence_len')} tokens "
+            f"(the longest has {tokens['longest']:,}); {tokens['cut_answers']:,} of their answers would be cut off",
+            cost="Axolotl drops such records",
+            fix=f"write sequence_len: {_rounded(tokens['longest'])}, or shorten the records",
         )
     if fault := token_fault(tokens):
-        yield Finding(
-            "error",
+        yield Finding.error(
             "data.labels",
             dataset,
-            fault,
-            "the prepare stage would end there, once it has seen all records",
-            "correct format and no_input_format, or the tokenizer and its end token",
+            found=fault,
+            cost="the prepare stage would fail after it has read all records",
+            fix="correct format and no_input_format, or the tokenizer and its end-of-text token",
         )
 
 

@@ -1,4 +1,4 @@
-"""Whether the files that a run names are there, before a job finds out."""
+"""Whether the files that a run names exist, before a job fails without them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +11,14 @@ from jobs.spec.errors import ConfigError
 from jobs.spec.paths import from_root
 from jobs.spec.run_spec import RunSpec, is_folder_name
 
-NOT_READ = "the run would end where it reads it"
+NOT_READ = "the run would fail when it reads the file"
 
 
 def file_findings(spec: RunSpec, places: Places, absent: Level) -> list[Finding]:
     """Findings about data, model, DeepSpeed and accelerate files.
 
     Args:
-        absent: the level of data or a model that is not there: a note in a check, an error in a submission.
+        absent: the level of missing data or a missing model: note for `check`, error for `submit`.
     """
     return [
         *_data(spec, places, absent),
@@ -38,18 +38,17 @@ def _data(spec: RunSpec, places: Places, absent: Level) -> Iterator[Finding]:
                     absent,
                     "files.data-absent",
                     place,
-                    f"{path}: no such file",
-                    NOT_READ,
-                    "put the records there, or name another file",
+                    found=f"{path}: no such file",
+                    cost=NOT_READ,
+                    fix="put the records there, or name another file",
                 )
             elif not path.stat().st_size:
-                yield Finding(
-                    "error",
+                yield Finding.error(
                     "files.data-empty",
                     place,
-                    f"{path} is empty",
-                    "the prepare stage would end there",
-                    "name a file with records",
+                    found=f"{path} is empty",
+                    cost="the prepare stage would fail",
+                    fix="name a file with records",
                 )
     for role, sources in (("datasets", prepare.sources), ("test_datasets", prepare.validation)):
         datasets = spec.axolotl.get(role)
@@ -60,9 +59,9 @@ def _data(spec: RunSpec, places: Places, absent: Level) -> Iterator[Finding]:
                     absent,
                     "files.data-absent",
                     places.config(role, index, "path"),
-                    f"{from_root(named)}: no such file",
-                    NOT_READ,
-                    "put the records there, or list their sources under regrow.prepare",
+                    found=f"{from_root(named)}: no such file",
+                    cost=NOT_READ,
+                    fix="put the records there, or list their sources under regrow.prepare",
                 )
 
 
@@ -71,27 +70,33 @@ def _model(spec: RunSpec, places: Places, absent: Level) -> Iterator[Finding]:
     if not isinstance(model, str) or is_here(model):
         return
     if is_folder_name(model):
-        found = f"{model} holds no config.json" if Path(model).is_dir() else f"{model}: no such folder"
-        fix = "write a folder with a model in it, or the hub's owner/name"
+        found = f"{model} has no config.json" if Path(model).is_dir() else f"{model}: no such folder"
+        fix = "write the folder of a model, or owner/name of a model on the hub"
     elif spec.profile.offline:
         found = f"{model} is not in {hub_cache()}, and the nodes of {spec.cluster} are offline"
-        fix = f"type: HF_HUB_OFFLINE=0 hf download {model}"
+        fix = f"HF_HUB_OFFLINE=0 hf download {model}"
     else:
         return
-    yield Finding(absent, "files.model-absent", places.config("base_model"), found, "the model would not load", fix)
+    yield Finding(
+        absent,
+        "files.model-absent",
+        places.config("base_model"),
+        found=found,
+        cost="the model does not load",
+        fix=fix,
+    )
 
 
 def _deepspeed(spec: RunSpec, places: Places) -> Iterator[Finding]:
     path = spec.axolotl.get("deepspeed")
     if isinstance(path, str) and not Path(path).is_file():
         shipped = sorted(f"deepspeed_configs/{file.name}" for file in from_root("deepspeed_configs").glob("*.json"))
-        yield Finding(
-            "error",
+        yield Finding.error(
             "files.deepspeed-absent",
             places.config("deepspeed"),
-            f"{path}: no such file",
-            "Axolotl does not look before the model is loaded",
-            f"there are: {', '.join(shipped)}",
+            found=f"{path}: no such file",
+            cost="Axolotl would fail, and only after it has loaded the model",
+            fix=f"write one of {', '.join(shipped)}",
         )
 
 
@@ -102,11 +107,10 @@ def _accelerate(spec: RunSpec, places: Places) -> Iterator[Finding]:
     except ConfigError as error:
         problems = [str(error)]
     for problem in problems:
-        yield Finding(
-            "error",
+        yield Finding.error(
             "files.accelerate",
             place,
-            problem,
-            "by hand and in a job the run would not be the same",
-            "make the two agree",
+            found=problem,
+            cost="`accelerate launch` by hand and a job would train differently",
+            fix="make both files agree",
         )

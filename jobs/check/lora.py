@@ -1,4 +1,4 @@
-"""Which parameters an adapter trains: counted, so that nothing is left out that was meant."""
+"""The parameters that an adapter trains, counted: a target that matches nothing is not trained."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +10,12 @@ from jobs.spec.run_spec import RunSpec
 
 ADAPTER_KEYS = ("adapter", "load_in_4bit", "load_in_8bit")
 PREFIXES = ("lora_", "peft")
-"""Keys that decide on the adapter."""
+"""Prefixes of further keys that describe the adapter."""
 EXPERT_PARAMETERS = "lora_target_parameters: [mlp.experts.gate_up_proj, mlp.experts.down_proj]"
 
 
 def model_question(spec: RunSpec, config_file: Path) -> dict[str, Any]:
-    """What `jobs.check.shared.probe` is asked."""
+    """The question to `jobs.check.shared.probe`."""
     adapter = {
         key: value
         for key, value in spec.axolotl.items()
@@ -30,93 +30,109 @@ def model_question(spec: RunSpec, config_file: Path) -> dict[str, Any]:
 
 
 def weight_dtype(axolotl: dict[str, Any]) -> str:
-    """The type in which Axolotl loads the weights (ax/utils/config/__init__.py, normalize_config)."""
+    """The data type in which Axolotl loads the weights (ax/utils/config/__init__.py, normalize_config)."""
     if axolotl.get("bf16") or axolotl.get("bfloat16"):
         return "bfloat16"
     return "float16" if axolotl.get("fp16") or axolotl.get("float16") else "float32"
 
 
 def lora_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> Iterator[Finding]:
-    """Targets that match nothing, experts left frozen, ranks that a conversion changes, dropout, merges."""
+    """Findings about targets that match nothing, frozen experts, ranks that a conversion changes, dropout and merging."""
     config = spec.axolotl
+    if "error" in answer:
+        yield Finding.error(
+            "lora.model",
+            places.config("base_model"),
+            found=answer["error"],
+            cost="the model does not load",
+            fix="name a model that the installed transformers knows",
+        )
+        return
     if not config.get("adapter"):
         return
+    yield from _unmatched(config, places, answer)
+    if error := answer.get("adapter_error"):
+        if not answer.get("unmatched"):
+            yield Finding.error(
+                "lora.refused",
+                places.config("adapter"),
+                found=f"peft rejects the adapter: {error}",
+                cost="every rank would fail with this error at start",
+                fix=_refusal_fix(config),
+            )
+        return
+    yield from _experts(config, places, answer)
+    yield from _fused(config, places, answer)
+
+
+def _unmatched(config: dict[str, Any], places: Places, answer: dict[str, Any]) -> Iterator[Finding]:
     for target in answer.get("unmatched", []):
         key = (
             "lora_target_parameters"
             if target in (config.get("lora_target_parameters") or [])
             else "lora_target_modules"
         )
-        yield Finding(
-            "error",
+        yield Finding.error(
             "lora.no-match",
             places.config(key),
-            f"`{target}` is the name of nothing in this model",
-            "it would train nothing there",
-            "correct it, or remove it",
+            found=f"`{target}` matches nothing in this model",
+            cost="the adapter would train nothing there",
+            fix="correct the name, or remove it",
         )
-    if error := answer.get("adapter_error"):
-        if not answer.get("unmatched"):
-            yield Finding(
-                "error",
-                "lora.refused",
-                places.config("adapter"),
-                f"peft refuses the adapter: {error}",
-                "every rank would end with this when it starts",
-                _refusal_fix(config),
-            )
-        return
+
+
+def _experts(config: dict[str, Any], places: Places, answer: dict[str, Any]) -> Iterator[Finding]:
+    """Experts that stay frozen, or that get another rank than the config's."""
     trained = answer["trainable"]
+    key = "lora_target_linear" if config.get("lora_target_linear") else "lora_target_modules"
     if answer["has_experts"] and not trained.get("experts"):
-        key = "lora_target_linear" if config.get("lora_target_linear") else "lora_target_modules"
         share = 100 * sum(trained.values()) / sum(answer["parameters"].values())
-        yield Finding(
-            "warning",
+        yield Finding.warning(
             "lora.experts-frozen",
             places.config(key),
-            f"{sum(trained.values()):,} parameters would be trained ({share:.2f} %), and none of the experts "
-            f"({answer['parameters']['experts']:,}): they are fused parameters, which no module name reaches",
-            "a mixture of experts hardly learns through its attention alone",
-            f"write {EXPERT_PARAMETERS}",
+            found=f"{sum(trained.values()):,} parameters would be trained ({share:.2f} %), but none of the experts' "
+            f"({answer['parameters']['experts']:,}): these are fused parameters, which no module name matches",
+            cost="a mixture of experts learns little if only its attention is trained",
+            fix=f"write {EXPERT_PARAMETERS}",
         )
     if answer["converted"] and answer["ranks"]:
         ranks = ", ".join(
             f"{name} r={rank}, alpha={answer['alphas'].get(name)}" for name, rank in answer["ranks"].items()
         )
-        key = "lora_target_linear" if config.get("lora_target_linear") else "lora_target_modules"
-        yield Finding(
-            "warning",
+        yield Finding.warning(
             "lora.rank-changed",
             places.config(key),
-            f"the experts' names are converted to fused parameters, with another rank: {ranks} "
-            f"(asked for: r={config.get('lora_r')}, alpha={config.get('lora_alpha')})",
-            f"{sum(trained.values()):,} parameters would be trained, more than meant",
-            f"leave q_proj, k_proj, v_proj, o_proj in lora_target_modules, remove lora_target_linear, and "
+            found=f"peft converts the experts' names to fused parameters, and changes their rank: {ranks} "
+            f"(the config has r={config.get('lora_r')}, alpha={config.get('lora_alpha')})",
+            cost=f"{sum(trained.values()):,} parameters would be trained, more than intended",
+            fix=f"keep only q_proj, k_proj, v_proj and o_proj in lora_target_modules, remove lora_target_linear, and "
             f"write {EXPERT_PARAMETERS}; merge with merge_method: legacy",
         )
+
+
+def _fused(config: dict[str, Any], places: Places, answer: dict[str, Any]) -> Iterator[Finding]:
+    """What an adapter on fused parameters does not have: dropout, and Axolotl's default merge."""
     if answer["converted"] and config.get("lora_dropout"):
-        yield Finding(
-            "warning",
+        yield Finding.warning(
             "lora.dropout",
             places.config("lora_dropout"),
-            f"{config['lora_dropout']}, beside adapters on fused parameters",
-            "the experts would get no dropout, the attention would",
-            "write lora_dropout: 0.0",
+            found=f"{config['lora_dropout']}, but the adapters are on fused parameters",
+            cost="dropout would apply to the attention, but not to the experts",
+            fix="write lora_dropout: 0.0",
         )
     if config.get("lora_target_parameters") and config.get("merge_method") != "legacy":
-        yield Finding(
-            "note",
+        yield Finding.note(
             "lora.merge-drops",
             places.config("merge_method"),
-            "the adapter trains fused parameters",
-            "`axolotl merge-lora` would leave them out by default, with a warning and exit code 0",
-            "write merge_method: legacy",
+            found="the adapter trains fused parameters",
+            cost="by default `axolotl merge-lora` would leave these out, with a warning and exit code 0",
+            fix="write merge_method: legacy",
         )
 
 
 def _refusal_fix(config: dict[str, Any]) -> str:
     if config.get("lora_dropout") and config.get("lora_target_parameters"):
-        return "write lora_dropout: 0.0: adapters on parameters have no dropout"
+        return "write lora_dropout: 0.0; adapters on parameters have no dropout"
     if not any(config.get(key) for key in ("lora_target_modules", "lora_target_linear", "lora_target_parameters")):
-        return "say what it shall train, e.g. lora_target_modules: [q_proj, k_proj, v_proj, o_proj]"
-    return "correct the keys that begin with lora_"
+        return "name what the adapter trains, e.g. lora_target_modules: [q_proj, k_proj, v_proj, o_proj]"
+    return "correct the keys that begin with `lora_`"

@@ -1,4 +1,4 @@
-"""Whether the training fits: on the GPU that the cluster profile names, into the node's memory, on the disk."""
+"""Whether the training fits into the GPU that the profile names, the node's memory, and the disk."""
 
 import shutil
 from collections.abc import Iterator
@@ -6,21 +6,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from jobs.check.deepspeed import DeepspeedFile
 from jobs.check.lora import weight_dtype
+from jobs.check.shared.deepspeed_file import DeepspeedFile
 from jobs.check.shared.finding import Finding
 from jobs.check.shared.memory_model import Model, Settings, checkpoint_bytes, host_bytes_at_load, memory_table
 from jobs.check.shared.places import Places
 from jobs.spec.run_spec import RunSpec
 
 TIGHT = 0.85
-"""Above this share of the GPU, fragmentation and what is only reasoned may use it up."""
+"""Above this share of the GPU's memory, fragmentation and the terms that are only estimated may exceed it."""
 Verdict = Literal["fits", "tight", "does not fit"]
 
 
 @dataclass(frozen=True)
 class Memory:
-    """The table of one run."""
+    """The memory table of one run."""
 
     terms: dict[str, int]
     """Bytes on one GPU."""
@@ -33,7 +33,7 @@ class Memory:
 
     @property
     def verdict(self) -> Verdict | None:
-        """None: no GPU is named."""
+        """None: the profile names no GPU."""
         if self.gpu_bytes is None:
             return None
         return (
@@ -56,7 +56,7 @@ class Memory:
 
 
 def settings_of(spec: RunSpec, deepspeed: DeepspeedFile | None) -> Settings:
-    """What of a run decides on its memory; values that are no numbers count as Axolotl's defaults (schema finds them)."""
+    """The settings that determine the memory; a value that is not a number counts as Axolotl's default (`schema` reports it)."""
     config = spec.axolotl
     return Settings(
         ranks=spec.world_size,
@@ -94,30 +94,30 @@ def memory_findings(
         largest = max(memory.terms, key=lambda name: memory.terms[name])
         found = (
             f"{_gb(memory.total)} GB on each {memory.gpu} of {_gb(memory.gpu_bytes)} GB: "
-            f"{'it does not fit' if memory.verdict == 'does not fit' else 'tight'}; "
+            f"{memory.verdict}; "
             f"the largest term is {largest}, {_gb(memory.terms[largest])} GB"
         )
         if settings.stage in (1, 2) and settings.ranks > 1:
             found += f" (ZeRO-{settings.stage} does not shard weights)"
         cost = (
-            "the run may end with CUDA out of memory, in the first step or in a long record"
+            "the run may fail with CUDA out of memory, in the first step or at a long record"
             if memory.verdict == "tight"
-            else "the run would end with CUDA out of memory"
+            else "the run would fail with CUDA out of memory"
         )
         yield Finding(
             "warning" if memory.verdict == "tight" else "error",
             f"memory.{str(memory.verdict).replace(' ', '-')}",
             places.config("deepspeed") if settings.uses_deepspeed else places.config("micro_batch_size"),
-            found,
-            cost,
-            nearest_fit(model, settings, memory.gpu_bytes),
+            found=found,
+            cost=cost,
+            fix=nearest_fit(model, settings, memory.gpu_bytes),
         )
     yield from _host(spec, places, model, settings)
     yield from _disk(spec, places, model, settings)
 
 
 def nearest_fit(model: Model, settings: Settings, gpu_bytes: int) -> str:
-    """The first change, from the smallest on, with which it fits with room."""
+    """The smallest change after which the training fits with some room."""
     changes: list[tuple[str, Settings]] = []
     if not settings.checkpointing:
         changes.append(("gradient_checkpointing: true", replace(settings, checkpointing=True)))
@@ -143,20 +143,19 @@ def nearest_fit(model: Model, settings: Settings, gpu_bytes: int) -> str:
     for text, changed in changes:
         if sum(memory_table(model, changed).values()) <= TIGHT * gpu_bytes:
             return f"write {text}: {_gb(sum(memory_table(model, changed).values()))} GB"
-    return "take more or larger GPUs, a shorter sequence_len, or train less of the model"
+    return "use more or larger GPUs, a shorter sequence_len, or train fewer parameters"
 
 
 def _host(spec: RunSpec, places: Places, model: Model, settings: Settings) -> Iterator[Finding]:
     memory = spec.profile.train.get("mem_gb")
     needed = host_bytes_at_load(model, settings)
     if isinstance(memory, int | float) and needed > memory * 2**30:
-        yield Finding(
-            "warning",
+        yield Finding.warning(
             "memory.host",
             places.profile("train", "mem_gb"),
-            f"{memory} GB for {settings.ranks} ranks, each of which reads {_gb(needed // settings.ranks)} GB of weights",
-            "Slurm may kill the job while the model is loaded",
-            f"write mem_gb: {-(-needed // 2**30) + 16}, if a node has it",
+            found=f"{memory} GB for {settings.ranks} ranks, but each rank reads {_gb(needed // settings.ranks)} GB of weights",
+            cost="Slurm may kill the job while the ranks load the model",
+            fix=f"write mem_gb: {-(-needed // 2**30) + 16}, if a node has that much",
         )
 
 
@@ -170,22 +169,20 @@ def _disk(spec: RunSpec, places: Places, model: Model, settings: Settings) -> It
     free = shutil.disk_usage(folder).free
     is_there = Path(spec.profile.runs_root).parent.exists()
     if kept and is_there and kept * size > free:
-        yield Finding(
-            "error",
+        yield Finding.error(
             "memory.disk",
             places.config("save_total_limit"),
-            f"{kept} checkpoints of {_gb(size)} GB each, and {_gb(free)} GB free in {folder}",
-            "a save would fail, and the run end",
-            "make room, or keep fewer",
+            found=f"{kept} checkpoints of {_gb(size)} GB each, but {_gb(free)} GB are free in {folder}",
+            cost="a save would fail, and the run with it",
+            fix="make room, or write a smaller save_total_limit",
         )
     if kept is None and is_there:
-        yield Finding(
-            "warning",
+        yield Finding.warning(
             "memory.disk",
             places.config("save_total_limit"),
-            f"every checkpoint is kept, {_gb(size)} GB each",
-            "the disk fills up",
-            "write save_total_limit: 3",
+            found=f"all checkpoints are kept, {_gb(size)} GB each",
+            cost="the disk may fill up",
+            fix="write save_total_limit: 3",
         )
 
 

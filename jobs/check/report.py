@@ -1,4 +1,4 @@
-"""All checks of one run, in order: what each found, and the memory table."""
+"""All checks of one run, in order, with their findings and the memory table."""
 
 import json
 from collections.abc import Iterator
@@ -7,12 +7,13 @@ from typing import Any
 
 from jobs.check.checkpoints import checkpoint_findings
 from jobs.check.data import data_findings, token_question
-from jobs.check.deepspeed import deepspeed_file, deepspeed_findings
+from jobs.check.deepspeed import deepspeed_findings
 from jobs.check.files import file_findings
 from jobs.check.lora import lora_findings, model_question
 from jobs.check.memory import Memory, memory_findings, run_memory
 from jobs.check.schema import config_findings, schema_findings, schema_question
 from jobs.check.shared.ask import NoAxolotl, ask
+from jobs.check.shared.deepspeed_file import deepspeed_file
 from jobs.check.shared.finding import Finding, Level, by_level
 from jobs.check.shared.model_files import model_config_file
 from jobs.check.shared.places import Places
@@ -23,12 +24,12 @@ from jobs.spec.run_spec import RunSpec
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What the checks say about one run."""
+    """The result of all checks of one run."""
 
     findings: list[Finding]
     """Errors first."""
     counts: dict[str, Any] | None = None
-    """Parameters of the model and its adapter, in all and by kind; None: the model's config is not here."""
+    """Parameters of the model and its adapter by kind, as `model_counts` counts them; None: the model cannot be counted here."""
     memory: Memory | None = None
 
     @property
@@ -49,7 +50,7 @@ class CheckReport:
         )
 
     def verdict(self) -> str:
-        """One line: how many of each."""
+        """One line: the number of findings of each level."""
         counted = [
             (level, sum(finding.level == level for finding in self.findings)) for level in ("error", "warning", "note")
         ]
@@ -57,76 +58,66 @@ class CheckReport:
 
 
 def check_run(spec: RunSpec, absent: Level = "note", with_site: bool = True) -> CheckReport:
-    """Look at everything that can be seen from here.
+    """Run every check that this machine can make.
 
     Args:
-        absent: the level of data or a model that is not there.
-        with_site: ask the site's Slurm, file systems and MLflow server too.
+        absent: the level of data or a model that is not on this machine.
+        with_site: also ask the site's Slurm, file systems and MLflow server.
     """
-    places = Places(spec)
+    places, deepspeed = Places(spec), deepspeed_file(spec)
+    answers, findings = _answers(spec, places)
     findings = [
         *profile_findings(spec, places),
         *file_findings(spec, places, absent),
         *config_findings(spec, places),
         *checkpoint_findings(spec, places),
         *deepspeed_findings(spec, places),
+        *findings,
+        *data_findings(spec, places, answers.get("tokens")),
     ]
-    config_file, tokens = model_config_file(spec), token_question(spec)
-    questions: dict[str, dict[str, Any]] = {"schema": schema_question(spec)}
-    if config_file:
-        questions["model"] = model_question(spec, config_file)
-    if tokens:
-        questions["tokens"] = tokens
-    counts, memory, deepspeed = None, None, deepspeed_file(spec)
-    try:
-        answers = ask(spec, questions)
-    except NoAxolotl as reason:
-        answers = {}
-        findings.append(
-            Finding(
-                "note",
-                "schema.unchecked",
-                places.profile("python"),
-                str(reason),
-                "keys, model, memory and tokens are not looked at",
-                "type this where `make setup` was run",
-            )
-        )
-    else:
-        findings += schema_findings(spec, places, answers["schema"])
-    findings += data_findings(spec, places, answers.get("tokens"))
+    counts, memory = None, None
     if model := answers.get("model"):
-        if "error" in model:
-            findings.append(
-                Finding(
-                    "error",
-                    "lora.model",
-                    places.config("base_model"),
-                    model["error"],
-                    "the model would not load",
-                    "take a model that the installed transformers knows",
-                )
-            )
-        else:
-            counts = model
-            findings += lora_findings(spec, places, counts)
-            if "trainable" in counts:
-                memory = run_memory(spec, counts, deepspeed)
-                findings += memory_findings(spec, places, counts, deepspeed)
-    elif answers and not config_file:
-        findings.append(
-            Finding(
-                "note",
-                "lora.unchecked",
-                places.config("base_model"),
-                "the model's config.json is not on this machine",
-                "neither the adapter nor the memory are looked at",
-                "put the model there, or its config.json",
-            )
-        )
+        findings += lora_findings(spec, places, model)
+        counts = None if "error" in model else model
+    if counts and "trainable" in counts:
+        memory = run_memory(spec, counts, deepspeed)
+        findings += memory_findings(spec, places, counts, deepspeed)
     if with_site:
         findings += site_findings(spec, places, counts)
     return CheckReport(by_level(findings), counts, memory)
+
+
+def _answers(spec: RunSpec, places: Places) -> tuple[dict[str, dict[str, Any]], list[Finding]]:
+    """What the node's Python says about schema, model and tokens; and the findings about schema and about missing answers."""
+    questions = {"schema": schema_question(spec)}
+    if config_file := model_config_file(spec):
+        questions["model"] = model_question(spec, config_file)
+    if tokens := token_question(spec):
+        questions["tokens"] = tokens
+    try:
+        answers = ask(spec, questions)
+    except NoAxolotl as reason:
+        return {}, [
+            Finding.note(
+                "schema.unchecked",
+                places.profile("python"),
+                found=str(reason),
+                cost="keys, model, memory and tokens are not checked",
+                fix="run the check where `make setup` was run, or set `python:` in the profile",
+            )
+        ]
+    findings = list(schema_findings(spec, places, answers["schema"]))
+    if not config_file:
+        findings.append(
+            Finding.note(
+                "lora.unchecked",
+                places.config("base_model"),
+                found="the model's config.json is not on this machine",
+                cost="the adapter and the memory are not checked",
+                fix="download the model, or its config.json alone",
+            )
+        )
+    return answers, findings
 
 
 def _parameter_lines(counts: dict[str, Any] | None) -> Iterator[str]:

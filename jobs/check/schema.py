@@ -1,4 +1,4 @@
-"""The config against the Axolotl that will run it: keys that it would drop without a word, values that it rejects or fails on."""
+"""Compares the config with the Axolotl that will run it: keys that it ignores, values that it rejects or fails on."""
 
 import difflib
 import json
@@ -14,28 +14,28 @@ from jobs.spec.run_spec import PLUGIN, RunSpec, mappings
 
 SUCCESSORS = {
     "datasets_eval": "write `test_datasets`, each with path, ds_type, split: train and type",
-    "unsloth": "remove it: this Axolotl has no Unsloth",
-    "model_type": "remove it, and trust_remote_code with it, where transformers knows the model; "
-    "else name the class, e.g. Qwen3MoeForCausalLM",
+    "unsloth": "remove it; this Axolotl has no Unsloth",
+    "model_type": "remove it, and trust_remote_code with it, if transformers knows the model; "
+    "else write the name of the class, e.g. Qwen3MoeForCausalLM",
 }
-"""What to write for keys that had a meaning elsewhere."""
+"""What to write in place of keys that other trainers, or older Axolotls, know."""
 VALUE_FIXES = {
-    "chat_template": "write `tokenizer_default`: the template that the model's own tokenizer brings",
-    "type": "write what it is made of:\n      type: {field_instruction: instruction, field_input: input, field_output: output, "
+    "chat_template": "write `tokenizer_default` for the template of the model's own tokenizer",
+    "type": "write the prompt format:\n      type: {field_instruction: instruction, field_input: input, field_output: output, "
     'format: "...{instruction}...{input}...", no_input_format: "...{instruction}..."}',
 }
 FLOAT_AS_TEXT = re.compile(r"[+-]?\d+[eE][+-]?\d+|[+-]?\d+\.?\d*[eE]\d+")
-"""What YAML 1.1 reads as a string, and everybody means as a number: it wants a point and a sign."""
+"""A number that YAML 1.1 reads as text, because it has no point or no sign."""
 MODEL_CLASS = re.compile(r"[A-Z]\w*(For\w+|LMHeadModel)")
 PASSED_ON = {
     "gradient_checkpointing_kwargs": "use_reentrant preserve_rng_state context_fn determinism_check debug early_stop".split()
 }
-"""Free mappings that Axolotl hands on: here to torch.utils.checkpoint.checkpoint."""
-DROPPED = "Axolotl would drop it without a word and train as if it were not there"
+"""Mappings that Axolotl passes on as they are: here to torch.utils.checkpoint.checkpoint."""
+DROPPED = "Axolotl would ignore the key without a message, and train without it"
 
 
 def schema_question(spec: RunSpec) -> dict[str, Any]:
-    """What `jobs.check.shared.probe` is asked. Paths are left out: the answer is the same wherever the files are."""
+    """The question to `jobs.check.shared.probe`. Paths are removed: the answer does not depend on where the files are."""
     config: dict[str, Any] = json.loads(json.dumps(spec.axolotl))
     for key in ("output_dir", "dataset_prepared_path"):
         if key in config:
@@ -52,15 +52,14 @@ def schema_question(spec: RunSpec) -> dict[str, Any]:
 
 
 def schema_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> Iterator[Finding]:
-    """Unknown, misplaced and deprecated keys; values that are rejected, or that die later; what is missing."""
+    """Findings about unknown, misplaced and deprecated keys, rejected values, and plugins."""
     if "error" in answer:
-        yield Finding(
-            "error",
+        yield Finding.error(
             "schema.invalid",
             places.config(),
-            answer["error"],
-            "Axolotl cannot read this config",
-            "compare it with a shipped one in axolotl_configs/",
+            found=answer["error"],
+            cost="Axolotl cannot read this config",
+            fix="compare it with a config in axolotl_configs/",
         )
         return
     tree = (
@@ -86,9 +85,15 @@ def _unknown(spec: RunSpec, places: Places, tree: dict[str, Any]) -> Iterator[Fi
             code, fix = "schema.misplaced-key", f"write it {_where(elsewhere)}"
         else:
             close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean `{close[0]}`? Else " if close else ""
-            code, fix = "schema.unknown-key", f"{hint}remove it, or look it up in Axolotl's config reference"
-        yield Finding("error", code, places.config(*path), "Axolotl does not know this key here", DROPPED, fix)
+            hint = f"did you mean `{close[0]}`? Or " if close else ""
+            code, fix = "schema.unknown-key", f"{hint}remove it, or look for it in Axolotl's config reference"
+        yield Finding.error(
+            code,
+            places.config(*path),
+            found="Axolotl does not know this key here",
+            cost=DROPPED,
+            fix=fix,
+        )
 
 
 def _where(above: tuple[str, ...]) -> str:
@@ -98,36 +103,32 @@ def _where(above: tuple[str, ...]) -> str:
 def _deprecated(spec: RunSpec, places: Places, deprecated: Mapping[str, str]) -> Iterator[Finding]:
     for key in spec.axolotl:
         if key in deprecated:
-            yield Finding(
-                "warning",
+            yield Finding.warning(
                 "schema.deprecated-key",
                 places.config(key),
-                f"deprecated: {deprecated[key]}",
-                "the next Axolotl may drop it without a word",
-                _successor(deprecated[key]),
+                found=f"deprecated: {deprecated[key]}",
+                cost="the next Axolotl may ignore the key without a message",
+                fix=_successor(deprecated[key]),
             )
 
 
 def _successor(said: str) -> str:
-    """What to write, out of Axolotl's own words."""
+    """What to write, from the text of Axolotl's own message."""
     match = re.search(r"[Uu]se `?([a-z_.]+(?:: \w+)?)`?", said)
     return f"write `{match[1]}`" if match else "remove it"
 
 
 def _rejected(places: Places, rejected: list[dict[str, Any]]) -> Iterator[Finding]:
-    for value in rejected:
-        key = value["key"]
-        fix = VALUE_FIXES.get(key[-1] if key else "", "write a value of the kind that is named here")
-        if "known" in value:
-            close = difflib.get_close_matches(value["found"], value["known"], n=1)
-            fix = f"did you mean `{close[0]}`?" if close else f"one of: {', '.join(value['known'])}"
-        yield Finding(
-            "error",
+    """`rejected`: `jobs.spec.wrong_value.WrongValue`s as mappings."""
+    for wrong in rejected:
+        key = wrong["key"]
+        fixes = [wrong["fix"], VALUE_FIXES.get(key[-1] if key else "", "")]
+        yield Finding.error(
             "schema.value",
             places.config(*key),
-            value["message"],
-            "every rank would end with this when it starts",
-            fix,
+            found=wrong["found"],
+            cost="every rank would fail with this error at start",
+            fix="; or ".join(filter(None, fixes)) or "correct the values that the message names",
         )
 
 
@@ -140,84 +141,84 @@ def _numbers_as_text(content: Any, places: Places, above: tuple[str | int, ...])
         mantissa, _, exponent = content.lower().partition("e")
         point = mantissa if "." in mantissa else f"{mantissa}.0"
         sign = exponent if exponent[0] in "+-" else f"+{exponent}"
-        yield Finding(
-            "warning",
+        yield Finding.warning(
             "schema.number-as-text",
             places.config(*above),
-            f"YAML reads {content} as a text, not as a number",
-            "some libraries convert it, others fail in the first step",
-            f"write {point}e{sign}",
+            found=f"YAML reads {content} as text, not as a number",
+            cost="some libraries convert it, others fail in the first step",
+            fix=f"write {point}e{sign}",
         )
 
 
 def _plugins(spec: RunSpec, places: Places, failed: Mapping[str, str]) -> Iterator[Finding]:
-    fix = "write the dotted path of a class derived from axolotl.integrations.base.BasePlugin, importable from the repo root"
+    fix = "write the dotted path of a subclass of axolotl.integrations.base.BasePlugin that can be imported from the repo root"
     plugins = _names(spec.axolotl.get("plugins"))
     for index, plugin in enumerate(plugins):
         if ":" in plugin:
-            found = f"`{plugin}` is written as module:class, and Axolotl wants module.Class"
+            found = f"`{plugin}` has the form module:class, but Axolotl needs module.Class"
         elif plugin in failed:
             found = failed[plugin]
         else:
             continue
-        cost = "Axolotl would log that it cannot load it, train without it, and exit 0"
-        yield Finding("error", "schema.plugin", places.config("plugins", index), found, cost, fix)
+        cost = "Axolotl would log an error, train without the plugin, and exit with 0"
+        yield Finding.error(
+            "schema.plugin",
+            places.config("plugins", index),
+            found=found,
+            cost=cost,
+            fix=fix,
+        )
     if PLUGIN not in plugins:
-        yield Finding(
-            "error",
+        yield Finding.error(
             "schema.no-resume",
             places.config("plugins"),
-            f"without {PLUGIN}",
-            "nothing would be saved when the node is taken away, and nothing resumed; no generation scores, no MLflow run",
-            f"write\n      plugins:\n        - {PLUGIN}",
+            found=f"{PLUGIN} is missing",
+            cost="a preempted job would save nothing and could not resume; no generation scores, no MLflow run",
+            fix=f"write\n      plugins:\n        - {PLUGIN}",
         )
 
 
 def config_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
-    """What needs no Axolotl to be seen: a class name, the seed, the evaluation."""
+    """Findings that need no Axolotl: the class name, the seed, the evaluation."""
     config = spec.axolotl
     if (name := config.get("model_type")) and not MODEL_CLASS.fullmatch(str(name)):
-        yield Finding(
-            "error",
+        yield Finding.error(
             "schema.value",
             places.config("model_type"),
-            f"`{name}` is no class of transformers",
-            "the model would not load",
-            SUCCESSORS["model_type"],
+            found=f"`{name}` is not the name of a model class",
+            cost="the model does not load",
+            fix=SUCCESSORS["model_type"],
         )
     if config.get("seed") is None:
-        yield Finding(
-            "warning",
+        yield Finding.warning(
             "schema.no-seed",
             places.config("seed"),
-            "no seed",
-            "Axolotl would start LoRA from other values in each run: two equal runs differ",
-            "write seed: 42",
+            found="no seed",
+            cost="LoRA would start from other values in each run: two runs of one config would differ",
+            fix="write seed: 42",
         )
     yield from _evaluation(spec, places)
 
 
 def _evaluation(spec: RunSpec, places: Places) -> Iterator[Finding]:
-    """An evaluation that would not take place, though somebody counts on it."""
+    """Find out whether no evaluation would take place, although one is expected."""
     config, has_records = spec.axolotl, bool(spec.axolotl.get("test_datasets") or spec.axolotl.get("val_set_size"))
     strategy = config.get("eval_strategy", config.get("evaluation_strategy"))
     if not has_records:
-        yield Finding(
-            "error",
+        yield Finding.error(
             "schema.no-evaluation",
             places.config("test_datasets"),
-            "no records to evaluate on",
-            "no evaluation would take place, no scores, and no word about it (exit code 0)",
-            "write `test_datasets`, each with path, ds_type, split: train and type",
+            found="no records to evaluate on",
+            cost="there would be no evaluation and no scores, and no message about it (exit code 0)",
+            fix="write `test_datasets`, each with path, ds_type, split: train and type",
         )
     elif strategy in ("no", False):
-        yield Finding(
-            "warning",
+        yield Finding.warning(
             "schema.no-evaluation",
             places.config("eval_strategy"),
-            f"eval_strategy: {strategy}",
-            "no evaluation would take place during the training",
-            "write eval_strategy: steps, and eval_steps",
+            found=f"eval_strategy: {strategy}",
+            cost="there would be no evaluation during the training",
+            fix="write eval_strategy: steps, and eval_steps",
         )
 
 

@@ -1,38 +1,30 @@
-"""The site: whether Slurm would take the jobs, ever start them, and what would reach them when it takes the node away."""
+"""The site: whether Slurm would accept the jobs, and ever start them."""
 
 import re
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
-from jobs.check.deepspeed import deepspeed_file
-from jobs.check.memory import settings_of
+from jobs.check.nodes import node_findings
+from jobs.check.preemption import partition_of, preemption_findings
 from jobs.check.shared.finding import Finding, Place
-from jobs.check.shared.memory_model import Model, checkpoint_bytes
 from jobs.check.shared.places import Places
 from jobs.check.stage_parameters import is_number
 from jobs.slurm import commands as slurm
 from jobs.slurm.sbatch import sbatch_options
 from jobs.slurm.site import Node, SlurmSite, accounted, nodes, read_site, test_only
 from jobs.spec.errors import ConfigError, nearest
-from jobs.spec.paths import REPO_ROOT, child_environment
-from jobs.spec.run_spec import RunSpec, python_of
+from jobs.spec.run_spec import RunSpec
 from jobs.spec.site_facts import PartitionFacts
 from jobs.spec.stages import STAGES, Stage
 
 NOT_AVAILABLE = "node configuration is not available"
-LOCAL_FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "ramfs", "f2fs"})
-IMPORT = "import jobs; print(jobs.__file__)"
 
 
 def site_findings(spec: RunSpec, places: Places, counts: dict[str, Any] | None) -> Iterator[Finding]:
-    """Findings about the cluster of the profile; one note where it is not reachable from here."""
+    """Findings about the cluster of the profile; a single note if it cannot be reached from this machine."""
     if spec.profile.executor == "local":
         yield from _tracking_server(spec, places)
         return
@@ -40,41 +32,38 @@ def site_findings(spec: RunSpec, places: Places, counts: dict[str, Any] | None) 
     try:
         site = read_site()
     except ConfigError as error:
-        yield Finding(
-            "note",
+        yield Finding.note(
             "site.unchecked",
             places.profile(),
-            str(error),
-            "partitions, nodes, limits, file systems and MLflow are not looked at",
-            f"run this on a login node of {spec.cluster}",
+            found=str(error),
+            cost="partitions, nodes, limits, file systems and MLflow are not checked",
+            fix=f"run the check on a login node of {spec.cluster}",
         )
         return
-    with ThreadPoolExecutor() as pool:  # they wait for Slurm side by side
+    with ThreadPoolExecutor() as pool:  # all wait for Slurm at the same time
         asked = [pool.submit(test_only, sbatch_options(spec, stage)) for stage in STAGES]
         here = nodes()
     for stage, said in zip(STAGES, asked, strict=True):
         yield from _stage(spec, places, stage, site, here, said.result())
-    yield from _preemption(spec, places, site, counts)
-    yield from _shared_files(spec, places, here)
-    yield from _python(spec, places)
+    yield from preemption_findings(spec, places, site, counts)
+    yield from node_findings(spec, places, here)
     yield from _tracking_server(spec, places)
 
 
 def _stage(
     spec: RunSpec, places: Places, stage: Stage, site: SlurmSite, nodes: list[Node], said: CompletedProcess[str]
 ) -> Iterator[Finding]:
-    """`said`: what sbatch says to the stage's job."""
+    """`said`: the answer of `sbatch --test-only` to the stage's job."""
     parameters = spec.profile.parameters(stage)
-    name, partitions = _partition_of(spec, stage, site), site.partitions
+    name, partitions = partition_of(spec, stage, site), site.partitions
     place = places.profile(stage, "slurm_partition")
     if name not in partitions:
-        yield Finding(
-            "error",
+        yield Finding.error(
             "site.partition",
             place,
-            f"{name}: no such partition" if name else "no partition, and the site has no default one",
-            "sbatch would refuse the job",
-            nearest(name or "", partitions),
+            found=f"{name}: no such partition" if name else "no partition is named, and the site has no default",
+            cost="sbatch would reject the job",
+            fix=nearest(name or "", partitions),
         )
         return
     here = [node for node in nodes if name in node.partitions]
@@ -86,30 +75,28 @@ def _stage(
         value = parameters.get(key)
         known = accounted(table) if value else None
         if known is not None and value not in known:
-            yield Finding(
-                "warning",
+            yield Finding.warning(
                 f"site.{table}",
                 places.profile(stage, key),
-                f"{value}: sacctmgr does not know it",
-                "the job may wait for ever, or be billed to nobody",
-                nearest(str(value), known) if known else "ask the site",
+                found=f"{value}: sacctmgr does not list it",
+                cost="the job may wait forever, or run without accounting",
+                fix=nearest(str(value), known) if known else "ask the site's administrators",
             )
 
 
 def _limits(
     spec: RunSpec, places: Places, stage: Stage, name: str, facts: PartitionFacts, here: list[Node]
 ) -> Iterator[Finding]:
-    """What a stage asks for, against its partition's limits and nodes: sbatch takes some of it, and never starts it."""
+    """Compare a stage's parameters with its partition's limits and nodes. sbatch accepts some jobs that can never start."""
     parameters = spec.profile.parameters(stage)
     limit, wanted = facts.max_minutes, parameters.get("timeout_min")
     if limit is not None and is_number(wanted) and wanted > limit:
-        yield Finding(
-            "error",
+        yield Finding.error(
             "site.time-limit",
             places.profile(stage, "timeout_min"),
-            f"{wanted} min, and MaxTime of {name} is {limit}",
-            "the job would wait for ever (PartitionTimeLimit)",
-            f"write timeout_min: {limit}; a run of several attempts goes on by itself",
+            found=f"{wanted} min, but MaxTime of {name} is {limit} min",
+            cost="the job would wait forever (PartitionTimeLimit)",
+            fix=f"write timeout_min: {limit}; a run that needs longer continues in further attempts",
         )
     for key, what, most in (
         ("gpus_per_node", "GPUs", max((node.gpus for node in here), default=0)),
@@ -118,144 +105,49 @@ def _limits(
     ):
         value = parameters.get(key)
         if here and is_number(value) and value > most:
-            yield Finding(
-                "error",
+            yield Finding.error(
                 "site.nodes",
                 places.profile(stage, key),
-                f"{value}, and the largest node of {name} has {most} {what}",
-                "sbatch would refuse the job, or it would wait for ever",
-                f"write {key}: {most}, or another slurm_partition",
+                found=f"{value}, but the largest node of {name} has {most} {what}",
+                cost="sbatch would reject the job, or the job would wait forever",
+                fix=f"write {key}: {most}, or another slurm_partition",
             )
 
 
 def _refusal(said: CompletedProcess[str], place: Place, stage: Stage, away: list[str]) -> Iterator[Finding]:
-    """What sbatch itself says. `away`: nodes of the partition that are down or drained, which --test-only does not count."""
+    """Findings from the answer of sbatch. `away`: nodes that are down or drained, which --test-only does not count."""
     found = f"sbatch --test-only: {said.stderr.strip()}"
     if said.returncode and away and NOT_AVAILABLE in said.stderr:
         found = f"{found}; down or drained: {', '.join(away)}"
-        yield Finding(
-            "warning",
+        yield Finding.warning(
             "site.away",
             place,
-            found,
-            "the job would wait for these nodes, or be refused",
-            "see sinfo --Node",
+            found=found,
+            cost="the job would wait for these nodes, or be rejected",
+            fix="sinfo --Node",
         )
     elif said.returncode:
-        yield Finding(
-            "error", "site.refused", place, found, "sbatch would refuse the job", "correct the stage's parameters"
+        yield Finding.error(
+            "site.refused",
+            place,
+            found=found,
+            cost="sbatch would reject the job",
+            fix="correct the stage's parameters",
         )
     elif stage == "train" and (start := re.search(r"to start at (\d+)", said.stderr)):
         when = time.strftime("%F %T", time.localtime(int(start[1])))
-        found = f"it would start at {when}, were it submitted alone and now"
-        yield Finding("note", "site.start", place, found, "others may come before it", "sbatch --test-only says so")
-
-
-def _partition_of(spec: RunSpec, stage: Stage, site: SlurmSite) -> str | None:
-    return spec.profile.parameters(stage).get("slurm_partition") or site.default_partition
-
-
-def _preemption(spec: RunSpec, places: Places, site: SlurmSite, counts: dict[str, Any] | None) -> Iterator[Finding]:
-    """Whether a preemption would reach the training, and whether the save fits into its grace."""
-    name = _partition_of(spec, "train", site)
-    if name not in site.partitions:
-        return
-    facts, place = site.partitions[name].facts, places.profile("train", "slurm_partition")
-    if facts.preempt_mode in ("OFF", "SUSPEND", "GANG"):
-        return
-    kill_wait = site.facts({"train": name}).kill_wait_seconds
-    grace = facts.grace_seconds or kill_wait
-    text = f"{name}: PreemptMode {facts.preempt_mode}, GraceTime {facts.grace_seconds} s, KillWait {kill_wait} s"
-    if not facts.grace_seconds:
-        yield Finding(
-            "warning",
-            "site.no-grace",
+        found = f"the job would start at {when} if it were submitted now"
+        yield Finding.note(
+            "site.start",
             place,
-            text,
-            f"a preempted job has {grace} s from TERM to KILL to save in",
-            "ask the site for a GraceTime, or save more often (save_steps)",
-        )
-    speed = spec.profile.write_gb_per_s
-    if speed and counts and "trainable" in counts:
-        yield from _save_fits(spec, places, counts, grace, speed)
-
-
-def _save_fits(spec: RunSpec, places: Places, counts: dict[str, Any], grace: int, speed: float) -> Iterator[Finding]:
-    size = checkpoint_bytes(Model.from_counts(counts), settings_of(spec, deepspeed_file(spec)))
-    seconds = size / 1e9 / speed
-    if seconds > grace:
-        yield Finding(
-            "warning",
-            "site.save-does-not-fit",
-            places.profile("write_gb_per_s"),
-            f"a checkpoint of {size / 1e9:.1f} GB takes {seconds:.0f} s at {speed} GB/s, and the grace is {grace} s",
-            "Slurm would kill the job in its save; the steps since the checkpoint before would be trained again",
-            "save more often (save_steps), or train less of the model",
-        )
-
-
-def _shared_files(spec: RunSpec, places: Places, nodes: list[Node]) -> Iterator[Finding]:
-    """Folders that jobs on other machines have to see, and a data base that they cannot share."""
-    if all(node.host == socket.gethostname() for node in nodes):
-        return
-    for path, place in (
-        (Path(spec.profile.runs_root), places.profile("runs_root")),
-        (REPO_ROOT, places.profile("python")),
-    ):
-        if (kind := _file_system(path)) in LOCAL_FILE_SYSTEMS:
-            yield Finding(
-                "warning",
-                "site.not-shared",
-                place,
-                f"{path} is on {kind}, which this machine alone seems to see",
-                "the jobs would not find their run folder, or their code",
-                "put it on the site's shared file system",
-            )
-    if spec.profile.tracking_uri.startswith("sqlite:"):
-        yield Finding(
-            "warning",
-            "site.sqlite",
-            places.profile("tracking_uri"),
-            "SQLite, on a file system that several nodes share",
-            "its locks do not hold there: points may be lost, the file may break",
-            "write the URI of an MLflow server",
-        )
-
-
-def _file_system(path: Path) -> str:
-    there = next(folder for folder in (path, *path.parents) if folder.exists())
-    done = subprocess.run(
-        ["stat", "--file-system", "--format=%T", str(there)], capture_output=True, text=True, check=False
-    )
-    kind = done.stdout.strip()
-    return {"ext2/ext3": "ext4", "overlayfs": "overlay"}.get(kind, kind)
-
-
-def _python(spec: RunSpec, places: Places) -> Iterator[Finding]:
-    """Whether the nodes' Python would find this checkout."""
-    python = python_of(spec, sys.executable)
-    if python == sys.executable:
-        return  # this very checkout is running
-    try:
-        done = subprocess.run(
-            [python, "-c", IMPORT], capture_output=True, text=True, check=False, cwd="/", env=child_environment({})
-        )
-        found = done.stdout.strip() or done.stderr.strip()[-200:] or f"it exits with {done.returncode}"
-    except OSError as error:
-        found = str(error)
-    if found != str(REPO_ROOT / "jobs" / "__init__.py"):
-        yield Finding(
-            "error",
-            "site.python",
-            places.profile("python"),
-            f"{python} does not find this checkout: {found}",
-            "the jobs would run other code, or none",
-            "write the path of the virtual environment's python (`make setup`)",
+            found=found,
+            cost="jobs of higher priority may come first",
+            fix="nothing to do; this is the estimate of sbatch --test-only",
         )
 
 
 def _tracking_server(spec: RunSpec, places: Places) -> Iterator[Finding]:
     if spec.profile.tracking_uri.startswith(("http://", "https://")):
-        from jobs.check.tracking_server import mlflow_findings  # what speaks HTTP takes its time to import
+        from jobs.check.tracking_server import mlflow_findings  # importing an HTTP client takes time
 
         yield from mlflow_findings(spec, places)

@@ -1,4 +1,4 @@
-"""The parameters of the stages' jobs, as far as no Slurm is needed to see that they cannot work."""
+"""Parameters of the stages' jobs that cannot work, found without Slurm."""
 
 from collections.abc import Iterator
 from typing import Any, TypeGuard
@@ -11,51 +11,54 @@ from jobs.spec.stages import STAGES, Stage
 
 
 def profile_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
-    """Parameters that submitit does not have; numbers that are none; more than one task; a warning longer than the time."""
+    """Findings about unknown parameters, wrong numbers, more than one task, and a warning longer than the time limit."""
     for stage, key, hint in unknown_parameters(spec):
-        found, cost = "submitit has no such parameter", "the job could not be submitted"
-        yield Finding("error", "site.parameter", places.profile(stage, key), found, cost, hint)
+        found, cost = "submitit has no such parameter", "the job cannot be submitted"
+        yield Finding.error(
+            "site.parameter",
+            places.profile(stage, key),
+            found=found,
+            cost=cost,
+            fix=hint,
+        )
     for stage in STAGES:
         parameters = spec.profile.parameters(stage)
         for key in ("nodes", "tasks_per_node"):
             if parameters.get(key, 1) != 1:
-                yield Finding(
-                    "error",
+                yield Finding.error(
                     "site.one-task",
                     places.profile(stage, key),
-                    f"{parameters[key]}: a stage is one task on one node",
-                    "each task would start the whole stage again",
-                    f"write {key}: 1; regrow starts one rank for each of gpus_per_node",
+                    found=f"{parameters[key]}, but a stage is one task on one node",
+                    cost="each task would start the whole stage",
+                    fix=f"write {key}: 1; regrow starts one rank for each of gpus_per_node",
                 )
         yield from _numbers(stage, parameters, places)
         yield from _srun(stage, parameters, places)
     limit, warning = spec.profile.train.get("timeout_min"), spec.profile.train.get("slurm_signal_delay_s", 90)
     if is_number(limit) and is_number(warning) and warning >= 60 * limit:
-        yield Finding(
-            "error",
+        yield Finding.error(
             "site.signal-delay",
             places.profile("train", "slurm_signal_delay_s"),
-            f"{warning} s, in a time limit of {limit} min",
-            "each attempt would be stopped when it starts",
-            "write a longer timeout_min, or a shorter slurm_signal_delay_s",
+            found=f"{warning} s, but the time limit is {limit} min",
+            cost="each attempt would be stopped at its start",
+            fix="write a longer timeout_min, or a shorter slurm_signal_delay_s",
         )
 
 
 def _srun(stage: Stage, parameters: dict[str, Any], places: Places) -> Iterator[Finding]:
-    """CPUs of the job against those of its step: srun has not taken the job's own value since Slurm 22.05."""
+    """Compare the CPUs of the job with those of its step: since Slurm 22.05, srun ignores the job's value."""
     arguments = parameters.get("slurm_srun_args") or []
     for argument in arguments if isinstance(arguments, list) else []:
         name, _, value = str(argument).partition("=")
         if name == "--cpus-per-task" and value != str(parameters.get("cpus_per_task")):
-            found = f"{argument}, and cpus_per_task: {parameters.get('cpus_per_task')}"
-            cost = "the job would be given other CPUs than its processes may use"
-            yield Finding(
-                "warning",
+            found = f"{argument}, but cpus_per_task: {parameters.get('cpus_per_task')}"
+            cost = "the processes could not use the CPUs that the job gets"
+            yield Finding.warning(
                 "site.srun-cpus",
                 places.profile(stage, "slurm_srun_args"),
-                found,
-                cost,
-                "write the same number",
+                found=found,
+                cost=cost,
+                fix="write the same number in both",
             )
 
 
@@ -64,13 +67,12 @@ def _numbers(stage: Stage, parameters: dict[str, Any], places: Places) -> Iterat
     for key, minimum in least.items():
         value = parameters.get(key, minimum)
         if value < minimum:
-            yield Finding(
-                "error",
+            yield Finding.error(
                 "site.value",
                 places.profile(stage, key),
-                f"found {value!r}",
-                "Slurm would refuse the job",
-                f"write a number of {minimum} or more",
+                found=f"found {value!r}",
+                cost="Slurm would reject the job",
+                fix=f"write {minimum} or more",
             )
 
 

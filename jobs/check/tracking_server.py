@@ -1,4 +1,4 @@
-"""The tracking server: whether it answers, and lets one in."""
+"""The tracking server: whether it answers, and accepts the credentials."""
 
 import base64
 import os
@@ -15,7 +15,7 @@ ANSWER_SECONDS = 3
 
 
 def mlflow_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
-    """Whether the tracking server answers; a run goes on without it, and its journal keeps every point."""
+    """One finding if the tracking server does not answer. A run continues without it: the journal keeps every point."""
     uri = spec.profile.tracking_uri
     found, fix = "does not answer", "correct the URI, or start the server"
     try:
@@ -23,25 +23,24 @@ def mlflow_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
             return
     except urllib.error.HTTPError as error:
         if error.code == 404 and b"RESOURCE_DOES_NOT_EXIST" in error.read():
-            return  # the experiment is not there yet
+            return  # the experiment does not exist yet
         said = f"HTTP {error.code}"
         if error.code in (401, 403):
-            found = "does not let you in"
+            found = "rejects the request"
             fix = "export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
     except OSError as error:
         said = str(getattr(error, "reason", error))
-    yield Finding(
-        "warning",
+    yield Finding.warning(
         "site.mlflow",
         places.profile("tracking_uri"),
-        f"{uri} {found}: {said}",
-        "the run would go on, and MLflow would not see it",
-        fix,
+        found=f"{uri} {found}: {said}",
+        cost="the run would continue, but MLflow would not show it",
+        fix=fix,
     )
 
 
 def _mlflow_question(uri: str, spec: RunSpec) -> urllib.request.Request:
-    """For the run's experiment, as MLflow's own client asks. `/health` answers whoever asks."""
+    """A request for the run's experiment, as MLflow's own client sends it. `/health` would answer without credentials."""
     name = urllib.parse.quote(spec.regrow.mlflow.experiment)
     question = urllib.request.Request(  # noqa: S310 (http and https alone)
         f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/get-by-name?experiment_name={name}"

@@ -1,4 +1,4 @@
-"""`regrow data`: records without a cluster."""
+"""`regrow data`: work with records, without a cluster."""
 
 import json
 import sys
@@ -9,18 +9,20 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Records: make synthetic ones, merge, audit.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Make, merge and audit records.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
 def synth(
-    folder: Annotated[Path, typer.Argument(help="Where the three files go.")],
-    positives: Annotated[int, typer.Option(min=1, help="Training records with an offender.")] = 2000,
-    negatives: Annotated[int, typer.Option(min=1, help="Training records without.")] = 6000,
-    validation: Annotated[int, typer.Option(min=2, help="Validation records, half of each.")] = 200,
-    seed: int = 1,
+    folder: Annotated[Path, typer.Argument(help="Folder for the three files.")],
+    positives: Annotated[int, typer.Option(min=1, help="Number of training records with an offender.")] = 2000,
+    negatives: Annotated[int, typer.Option(min=1, help="Number of training records without an offender.")] = 6000,
+    validation: Annotated[
+        int, typer.Option(min=2, help="Number of validation records; half of them with an offender.")
+    ] = 200,
+    seed: Annotated[int, typer.Option(help="Random seed for the records.")] = 1,
 ) -> None:
-    """Write synthetic Japanese news records of the customer's form."""
+    """Write synthetic Japanese news records in the customer's format."""
     from data_prep.synthetic import write_synthetic
 
     for path in write_synthetic(
@@ -31,10 +33,12 @@ def synth(
 
 @app.command()
 def merge(
-    sources: Annotated[list[str], typer.Argument(metavar="FILE[:repeat=N][:take=N]...", help="In this order.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The JSON array to write.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="FILE[:repeat=N][:take=N]...", help="Files of records, in this order.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File for the merged JSON array.")],
 ) -> None:
-    """Concatenate sources of records, checked, in order."""
+    """Check files of records, and concatenate them in the given order."""
     from data_prep.curriculum import input_bytes, meta_path, parse_sources
     from data_prep.curriculum import merge as merge_sources
 
@@ -50,11 +54,11 @@ def merge(
 
 @app.command()
 def audit(
-    train: Annotated[Path, typer.Argument(help="Records to train on.")],
-    validation: Annotated[Path | None, typer.Argument(help="Records to validate with.")] = None,
+    train: Annotated[Path, typer.Argument(help="Training records.")],
+    validation: Annotated[Path | None, typer.Argument(help="Validation records.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Count what is in the records. Positives, negatives, invalid outputs, duplicates, leaks; exits 1 at invalid outputs."""
+    """Count positives, negatives, invalid outputs, duplicates and leaks. Exit with 1 if there are invalid outputs."""
     from callbacks.shared.args import Target
     from data_prep.audit import audit as audit_files
     from jobs.cli.audit_text import audit_text
@@ -70,7 +74,7 @@ def audit(
 
 @contextmanager
 def _byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr that counts bytes; gone when it is through. Where stderr is no terminal, nothing."""
+    """Show a progress bar in bytes on stderr, and remove it at the end. Show nothing if stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield lambda amount: None
         return

@@ -1,4 +1,4 @@
-"""`regrow compare A B`: two evaluated models, and the trainings behind them."""
+"""`regrow compare A B`: compares two evaluated models, and the trainings that made them."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from jobs.spec.run_spec import RunSpec
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two."""
+    """One of the two models."""
 
     name: str
     spec: RunSpec
@@ -44,7 +44,7 @@ class RunComparison:
         }  # fmt: skip
 
     def __str__(self) -> str:
-        """As Markdown."""
+        """The comparison as Markdown."""
         a, b = self.a, self.b
         lines = comparison_section(self.comparison, a.name, b.name)
         lines += ["\n### Speed and memory\n", *markdown_table(["", a.name, b.name], _speed_rows(a, b))]
@@ -57,7 +57,7 @@ def compare_runs(a: str, b: str, runs_root: Path) -> RunComparison:
     """Compare two evaluated models, each given as RUN, or as RUN/MODEL where a run has evaluated several.
 
     Raises:
-        ConfigError: one is not there or was not evaluated, or they were evaluated on other records.
+        ConfigError: one does not exist or was not evaluated, or they were evaluated on different records.
     """
     sides = _side(a, runs_root), _side(b, runs_root)
     found = compare(sides[0].result.rows, sides[1].result.rows, sides[0].spec.regrow.target)
@@ -75,10 +75,10 @@ def _side(text: str, runs_root: Path) -> Side:
     results = written_results(spec)
     chosen = [result for result in results if wanted in (None, result.model.name)]
     if not results:
-        raise ConfigError(f"{spec.name} has no finished evaluation; see `regrow status {typed_name(spec)}`")
+        raise ConfigError(f"{spec.name} has no finished evaluation\nhint: `regrow status {typed_name(spec)}`")
     if len(chosen) != 1:
         known = ", ".join(f"{spec.name}/{model.name}" for model in (result.model for result in results))
-        raise ConfigError(f"{text}: which of its models? Write one of {known}")
+        raise ConfigError(f"{text}: the run has several models\nhint: write one of {known}")
     model = chosen[0].model
     name = text if wanted else model.name if spec.evaluation else spec.name
     return Side(name, spec, chosen[0], training_facts(spec_of_model(spec, model)))

@@ -1,4 +1,4 @@
-"""Two models over the same records: which is better, and whether the records can tell."""
+"""Compares two models on the same records: which is better, and whether there are enough records to tell."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from jobs.spec.errors import ConfigError
 
 @dataclass(frozen=True)
 class MetricComparison:
-    """One metric of both, and `a` less `b`."""
+    """One metric of both models, and the difference `a` minus `b`."""
 
     a: Interval
     b: Interval
@@ -27,19 +27,19 @@ class Comparison:
     records: int
     metrics: dict[str, MetricComparison]
     presence: dict[str, int]
-    """Is there an offender: how many records both have right, `a` alone, `b` alone, neither."""
+    """The question whether there is an offender: the number of records that both, only `a`, only `b` or neither has right."""
     presence_p_value: float
     """McNemar's exact test, two-sided."""
 
 
 def compare(a: Sequence[Row], b: Sequence[Row], target: Target) -> Comparison:
-    """Compare two predictions files, record by record.
+    """Compare the predictions of two models, record by record.
 
     Raises:
-        ConfigError: they are not over the same records.
+        ConfigError: they are not predictions for the same records.
     """
     if problem := _mismatch(a, b):
-        raise ConfigError(f"the two were not evaluated on the same records: {problem}")
+        raise ConfigError(f"the two models were not evaluated on the same records: {problem}")
     judged_a, judged_b = judge(a, target), judge(b, target)
     names, ratios_a = metric_ratios(judged_a, target)
     _, ratios_b = metric_ratios(judged_b, target)
@@ -60,10 +60,10 @@ def _presence_is_right(each: Judged) -> bool:
 
 
 def _mismatch(a: Sequence[Row], b: Sequence[Row]) -> str:
-    """How the records differ; empty: they do not."""
+    """How the records differ; empty: they are the same."""
     if len(a) != len(b):
-        return f"{len(a)} and {len(b)} of them"
+        return f"{len(a)} and {len(b)} records"
     for index, (one, other) in enumerate(zip(a, b, strict=True)):
         if (one["input"], one["expected"]) != (other["input"], other["expected"]):
-            return f"record {index} is another one"
-    return "" if a else "there are none"
+            return f"record {index} is different"
+    return "" if a else "there are no records"

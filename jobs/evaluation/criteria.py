@@ -1,4 +1,4 @@
-"""The migration plan's four criteria of success, for a run beside the one that it shall replace. Pure."""
+"""The migration plan's criteria of success, for a run and the baseline that it should replace. Pure."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,12 +14,12 @@ PARSE_RATE, EXACT_MATCH = "gen_json_parse_rate", "gen_all_fields_exact_match_rat
 LEAST_PARSE_RATE = 0.95
 LEAST_SPEED = 0.8
 ONE_TRAINING = "both models come from one training"
-NOBODY = "neither the records nor the answers name anybody"
+NOBODY = "neither the records nor the answers name an offender"
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """One criterion, and what was found."""
+    """One criterion with its verdict."""
 
     criterion: str
     verdict: Verdict
@@ -27,7 +27,7 @@ class Criterion:
 
 
 def criteria(found: Comparison, new: TrainingFacts, old: TrainingFacts) -> list[Criterion]:
-    """What a run passes. What these two runs cannot show is not measured, with the reason."""
+    """The verdict on each criterion; "not measured", with a reason, if these two runs cannot show it."""
     return [
         Criterion(f"training completes on {GPUS} GPUs", *_completes(new)),
         Criterion("presence F1 no worse than the baseline", *_no_worse(found)),
@@ -40,12 +40,12 @@ def criteria(found: Comparison, new: TrainingFacts, old: TrainingFacts) -> list[
 
 def _completes(new: TrainingFacts) -> tuple[Verdict, str]:
     if not new.has_trained:
-        return "not measured", "it was not trained by regrow"
+        return "not measured", "regrow did not train this model"
     if new.finished_step is None:
-        return ("fail" if new.has_failed else "not measured"), "it has not reached its target step"
+        return ("fail" if new.has_failed else "not measured"), "the run has not reached its target step"
     if new.gpu is None or new.world_size != GPUS:
         device = "GPUs" if new.gpu else "CPU ranks"
-        return "not measured", f"it finished at step {new.finished_step}, on {new.world_size} {device}"
+        return "not measured", f"the run finished at step {new.finished_step}, on {new.world_size} {device}"
     return "pass", f"finished at step {new.finished_step} on {new.world_size} {new.gpu}"
 
 
@@ -77,17 +77,20 @@ def _beside(each: MetricComparison) -> str:
 
 
 def _cannot_tell(each: MetricComparison, records: int) -> str:
-    return f"{_beside(each)}: {records:,} records cannot tell"
+    return f"{_beside(each)}: {records:,} records are too few to tell"
 
 
 def _speed(new: TrainingFacts, old: TrainingFacts) -> tuple[Verdict, str]:
     if new.run_uuid == old.run_uuid:
         return "not measured", ONE_TRAINING
     if not new.steps_per_second or not old.steps_per_second:
-        return "not measured", "one of the two has no training in its journal"
+        return "not measured", "one of the two runs has no training in its journal"
     if (new.gpu, new.world_size) != (old.gpu, old.world_size):
         machines = " and ".join(f"{facts.world_size}×{facts.gpu or 'CPU'}" for facts in (new, old))
-        return "not measured", f"they were trained on {machines}: speeds compare only on the same"
+        return (
+            "not measured",
+            f"the models were trained on {machines}; speeds can be compared only on the same hardware",
+        )
     ratio = new.steps_per_second / old.steps_per_second
     said = f"{ratio:.0%}: {new.steps_per_second:.3g} against {old.steps_per_second:.3g} steps/s"
     return ("pass" if ratio >= LEAST_SPEED else "fail"), said
@@ -97,13 +100,13 @@ def _repeats(new: TrainingFacts, old: TrainingFacts) -> tuple[Verdict, str]:
     if new.run_uuid == old.run_uuid:
         return "not measured", ONE_TRAINING
     if not new.adapter or not old.adapter:
-        return "not measured", "one of the two has no final weights of a training"
+        return "not measured", "one of the two runs has no final weights"
     if new.config != old.config:
-        return "not measured", "their configs differ; submit the same one again, and compare the two"
+        return "not measured", "the configs differ; submit the same config again, and compare the two runs"
     if new.world_size != old.world_size:
         return (
             "not measured",
-            f"they were trained on {new.world_size} and {old.world_size} ranks, which add up in another order",
+            f"the models were trained on {new.world_size} and {old.world_size} ranks, which sum in a different order",
         )
     same = new.adapter == old.adapter
-    return ("pass" if same else "fail"), f"the final weights are {'bit-identical' if same else 'not the same'}"
+    return ("pass" if same else "fail"), f"the final weights are {'bit-identical' if same else 'different'}"

@@ -1,4 +1,4 @@
-"""`regrow evaluate`: what somebody named, resolved into a run whose stages are evaluate and report."""
+"""Resolves the arguments of `regrow evaluate` into a run with the stages evaluate and report."""
 
 import json
 import re
@@ -28,38 +28,38 @@ from jobs.spec.settings import apply_setting, parse_setting
 
 MODEL_FILES = ("adapter_config.json", "config.json")
 MODEL_KEYS = ("attn_implementation", "bf16", "seed")
-"""Keys of an Axolotl config that generation looks at, beside the prompts."""
+"""Keys of an Axolotl config that generation uses, beside the prompts."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """The command line."""
+    """The arguments of `regrow evaluate`."""
 
     models: Sequence[str]
-    """Runs by name or folder, checkpoints and whole models by folder."""
+    """Runs by name or folder; checkpoints and whole models by folder."""
     data: Path
     cluster: str = "local"
     settings: Sequence[str] = ()
     name: str | None = None
     config: Path | None = None
-    """Where the prompts come from, if no model is a run's."""
+    """The config with the prompts, if no model was trained by a run."""
     checkpoints: str = "last"
-    """Of a run: last (the final adapter), all, or a number: so many of the newest."""
+    """Which checkpoints of a run: last (the final adapter), all, or the number of the newest ones."""
     shards: int | None = None
     baseline: str | None = None
 
 
 def evaluation_spec(request: Request) -> RunSpec:
-    """Everything resolved.
+    """Resolve a request.
 
     Raises:
-        ConfigError: a model is not there, two have one name, there is nothing to take the prompts from, or the records
-            are not what the prompts and `regrow.target` need.
+        ConfigError: a model does not exist, two models have one name, no run or config has the prompts, or the records
+            do not fit the prompts and `regrow.target`.
     """
     if request.checkpoints not in ("last", "all") and not (
         request.checkpoints.isdecimal() and int(request.checkpoints)
     ):
-        raise ConfigError(f"--checkpoints {request.checkpoints}: write last, all, or a number")
+        raise ConfigError(f"--checkpoints {request.checkpoints}: unknown\nhint: write last, all, or a number")
     profile = load_profile(request.cluster, request.settings)
     models = [found for text in request.models for found in _models_of(text, profile, request.checkpoints)]
     baseline = _models_of(request.baseline, profile, "last") if request.baseline else []
@@ -83,7 +83,7 @@ def evaluation_spec(request: Request) -> RunSpec:
         }
     )
     for stage, key, hint in unknown_parameters(spec):
-        raise ConfigError(f"{stage}.{key}: submitit has no such parameter; {hint}")
+        raise ConfigError(f"{stage}.{key}: submitit has no such parameter\nhint: {hint}")
     for model in models:
         _require_base(model)
     for template in {prompt_format(spec_of_model(spec, model)) for model in models}:
@@ -92,15 +92,15 @@ def evaluation_spec(request: Request) -> RunSpec:
 
 
 def _models_of(text: str, profile: ClusterProfile, which: str) -> list[EvaluatedModel]:
-    """The models that an argument names."""
+    """The models of one argument."""
     for run_dir in (Path(profile.runs_root) / text, Path(text)):
         if RunPaths(run_dir).run_json.exists():
             return _models_of_run(RunSpec.load(run_dir.resolve()), which)
     folder = Path(text).resolve()
     if not any((folder / file).is_file() for file in MODEL_FILES):
         raise ConfigError(
-            f"{text}: no run in {profile.runs_root}, and no folder with {' or '.join(MODEL_FILES)}; "
-            "name a run, one of its checkpoints (RUN_FOLDER/checkpoints/checkpoint-200), or a model's folder"
+            f"{text}: no run in {profile.runs_root}, and no folder with {' or '.join(MODEL_FILES)}\n"
+            "hint: name a run, one of its checkpoints (RUN_FOLDER/checkpoints/checkpoint-200), or the folder of a model"
         )
     run = next((parent for parent in folder.parents if RunPaths(parent).run_json.exists()), None)
     if run is None:
@@ -113,7 +113,8 @@ def _models_of_run(spec: RunSpec, which: str) -> list[EvaluatedModel]:
         step = finished_step(read_journal(spec.paths.journal))
         if step is None:
             raise ConfigError(
-                f"{spec.name} has not finished training; evaluate what it has saved with --checkpoints all or a number"
+                f"{spec.name} has not finished training\n"
+                "hint: evaluate its checkpoints with `--checkpoints all`, or with a number"
             )
         path = str(spec.paths.checkpoints)
         return [EvaluatedModel(name=spec.name, path=path, run_dir=str(spec.paths.run_dir), step=step)]
@@ -127,25 +128,25 @@ def _models_of_run(spec: RunSpec, which: str) -> list[EvaluatedModel]:
 def _checkpoint(spec: RunSpec, folder: Path) -> EvaluatedModel:
     is_final = folder == spec.paths.checkpoints
     if checkpoint_step(folder) is not None and (reason := torn_reason(folder)):
-        raise ConfigError(f"{folder} is no whole checkpoint: {reason}")
+        raise ConfigError(f"{folder} is not a complete checkpoint: {reason}")
     name = spec.name if is_final else f"{spec.name}-{_folder_name(folder)}"
     step = finished_step(read_journal(spec.paths.journal)) if is_final else checkpoint_step(folder)
     return EvaluatedModel(name=name, path=str(folder), run_dir=str(spec.paths.run_dir), step=step)
 
 
 def _folder_name(folder: Path) -> str:
-    """A folder's name as it can name a folder, and stand in a query of MLflow's."""
+    """A folder's name with only those characters that are safe in a path and in an MLflow query."""
     return re.sub(r"[^\w.-]", "-", folder.name).lstrip(".") or "model"
 
 
 def _named_apart(models: Sequence[EvaluatedModel]) -> list[EvaluatedModel]:
-    """The models; those of one name with the name of the folder above before it.
+    """The models with different names: equal ones get the name of their parent folder as a prefix.
 
     Raises:
-        ConfigError: there are none, or one is there twice.
+        ConfigError: there is no model, or one is given twice.
     """
     if not models:
-        raise ConfigError("name at least one run, checkpoint or model folder")
+        raise ConfigError("no model was named\nhint: name at least one run, checkpoint or model folder")
     names = Counter(model.name for model in models)
     found = [
         model.model_copy(update={"name": f"{_folder_name(Path(model.path).parent)}-{model.name}"})
@@ -154,7 +155,9 @@ def _named_apart(models: Sequence[EvaluatedModel]) -> list[EvaluatedModel]:
         for model in models
     ]
     if twice := [name for name, count in Counter(model.name for model in found).items() if count > 1]:
-        raise ConfigError(f"two of the models are named {twice[0]}; each must be given once, under a name of its own")
+        raise ConfigError(
+            f"two of the models have the name {twice[0]}\nhint: give each model once, with a name of its own"
+        )
     return found
 
 
@@ -164,17 +167,19 @@ def _name_of(models: Sequence[EvaluatedModel], baseline: Sequence[EvaluatedModel
 
 
 def _source(request: Request, models: Sequence[EvaluatedModel]) -> RunSpec:
-    """The run or config from which the prompts, the target and the settings come."""
+    """The run or config that has the prompts, the target and the settings."""
     if request.config:
         return load_run_spec(request.config, request.cluster, request.settings)
     run_dir = next((model.run_dir for model in models if model.run_dir), None)
     if run_dir is None:
-        raise ConfigError("no run is among the models; say with --config which config their prompts come from")
+        raise ConfigError(
+            "none of the models was trained by a run\nhint: name the config with their prompts with `--config`"
+        )
     return RunSpec.load(Path(run_dir))
 
 
 def _changed(spec: RunSpec, request: Request) -> tuple[RunSpec, dict[str, Any]]:
-    """With the request's settings, as far as they are not the profile's; and the Axolotl keys that they set."""
+    """The spec with those settings of the request that are not the profile's; and the Axolotl keys that they set."""
     content: dict[str, Any] = axolotl_document(spec)
     keys = [
         (key, value) for key, value in map(parse_setting, request.settings) if key[0] not in ClusterProfile.model_fields
@@ -182,8 +187,8 @@ def _changed(spec: RunSpec, request: Request) -> tuple[RunSpec, dict[str, Any]]:
     for key, value in keys:
         if key[0] not in ("regrow", *MODEL_KEYS):
             raise ConfigError(
-                f"--set {'.'.join(key)}: an evaluation does not look at it; it does at regrow.evaluate.*, regrow.target.*, "
-                f"{', '.join(MODEL_KEYS)}, and what a profile has"
+                f"--set {'.'.join(key)}: an evaluation does not use this key\nhint: it uses regrow.evaluate.*, "
+                f"regrow.target.*, {', '.join(MODEL_KEYS)}, and the keys of a profile"
             )
         apply_setting(content, key, value)
     if request.shards:
@@ -194,7 +199,7 @@ def _changed(spec: RunSpec, request: Request) -> tuple[RunSpec, dict[str, Any]]:
 
 
 def _dataset(spec: RunSpec, data: Path) -> dict[str, Any]:
-    """The records as a validation set, put before the model as those of the config are."""
+    """The records as a validation set, with the prompts of the config."""
     try:
         prompt_format(spec)
     except ValueError as error:
@@ -203,15 +208,15 @@ def _dataset(spec: RunSpec, data: Path) -> dict[str, Any]:
 
 
 def _require_base(model: EvaluatedModel) -> None:
-    """An adapter's base model is found before its jobs wait for a GPU."""
+    """Make sure that an adapter's base model exists, before its jobs wait for a GPU."""
     adapter = Path(model.path) / "adapter_config.json"
     base = json.loads(adapter.read_bytes()).get("base_model_name_or_path") if adapter.is_file() else None
     if base and is_folder_name(base) and not from_root(base).exists():
-        raise ConfigError(f"{model.path}: its base model {base} is not there")
+        raise ConfigError(f"{model.path}: its base model {base} does not exist")
 
 
 def _require_records(spec: RunSpec, template: PromptFormat, data: Path) -> None:
-    """What would be found only once everything is generated."""
+    """Find faults in the records that would otherwise show only after everything is generated."""
     try:
         records = load_records(data)
         wrong = [
@@ -224,7 +229,7 @@ def _require_records(spec: RunSpec, template: PromptFormat, data: Path) -> None:
     except (ValueError, TypeError, AttributeError, OSError) as error:
         raise ConfigError(f"--data {data}: not records: {error}") from None
     if not records:
-        raise ConfigError(f"--data {data}: it holds no records")
+        raise ConfigError(f"--data {data}: the file holds no records")
     if wrong:
         raise ConfigError(
             f"--data {data}: {len(wrong)} of {len(records)} expected outputs are not what regrow.target describes, "
@@ -233,8 +238,8 @@ def _require_records(spec: RunSpec, template: PromptFormat, data: Path) -> None:
 
 
 def _is_scorable(record: Mapping[str, Any], template: PromptFormat, target: Target) -> bool:
-    """Whether its output is an answer; TypeError where a text is none."""
+    """Whether the output of a record is an answer; TypeError if a field is not text."""
     template.prompt(record)
     if not isinstance(template.article(record), str):
-        raise TypeError(f"{template.field_input} is {template.article(record)!r}, and no text")
+        raise TypeError(f"{template.field_input} is {template.article(record)!r}, not text")
     return parse_answer(template.answer(record), target) is not None

@@ -1,4 +1,4 @@
-"""One shard's answers on disk: appended batch by batch by one writer, repaired after a kill, marked when whole, merged."""
+"""The answers of one shard on disk: one writer appends batches, repairs the file, marks it when complete; merging."""
 
 import errno
 import hashlib
@@ -20,18 +20,18 @@ Line = dict[str, Any]
 
 
 class MergeError(ValueError):
-    """The shards do not make up the records: which, and what to do."""
+    """The shards do not fit the records; the message names the records or the file."""
 
 
 @dataclass(frozen=True)
 class ShardWriter:
-    """Appends to the file that its attempt has made; once another attempt has taken over, that file is nobody's."""
+    """Appends to the file that its attempt created; after another attempt has taken over, nobody reads that file."""
 
     file: BinaryIO
     prompts: Sequence[str]
 
     def append(self, batch: Sequence[int], answers: Sequence[Generated]) -> None:
-        """Add a batch, in one write; it is on disk when this returns."""
+        """Add a batch in one write; it is on disk when this function returns."""
         rows = [
             {"record": index, "prompt": digest(self.prompts[index]), "generated": answer.text, "tokens": answer.tokens,
              "is_cut": answer.is_cut}
@@ -45,13 +45,13 @@ class ShardWriter:
 
 @dataclass(frozen=True)
 class ShardFile:
-    """The answers of one shard, in the order in which they are generated."""
+    """The file with the answers of one shard, in the order in which they are generated."""
 
     path: Path
 
     @property
     def marker(self) -> Path:
-        """Written last: the shard is whole only when it is there."""
+        """Written last: the shard is complete only if this file exists."""
         return self.path.with_suffix(".json")
 
     @property
@@ -65,16 +65,16 @@ class ShardFile:
     def resumed(
         self, batches: Sequence[Sequence[int]], prompts: Sequence[str]
     ) -> Iterator[tuple[list[list[Line]], ShardWriter]]:
-        """What is there of the planned batches of record indices, and the writer for the others.
+        """The complete ones of the planned batches of record indices, and a writer for the other batches.
 
-        A batch that is not there whole is left out. The rest is put into a new file in place of the old one: what an
-        attempt may still write that was believed dead goes nowhere.
+        An incomplete batch is dropped. The complete ones go into a new file that replaces the old one: if an attempt that
+        seemed dead still writes, nobody reads it.
 
         Args:
             prompts: of all records, not of this shard alone.
 
         Raises:
-            MergeError: there is something else than what was planned.
+            MergeError: the file holds other answers than those planned.
         """
         found = self._whole_batches(batches, prompts)
         write_atomically(self.path, "".join(f"{json.dumps(line)}\n" for batch in found for line in batch))
@@ -82,10 +82,10 @@ class ShardFile:
             yield found, ShardWriter(file, prompts)
 
     def finish(self, batches: Sequence[Sequence[int]], prompts: Sequence[str], settings: dict[str, Any]) -> None:
-        """Mark the shard as whole.
+        """Mark the shard as complete.
 
         Raises:
-            MergeError: it is not, or no longer this attempt's.
+            MergeError: it is not complete, or another attempt has taken over.
         """
         records = sum(map(len, batches))
         if sum(map(len, self._whole_batches(batches, prompts))) != records:
@@ -101,26 +101,26 @@ class ShardFile:
         if [(row["record"], row["prompt"]) for row in rows] != [
             (index, digest(prompts[index])) for index in planned[: len(rows)]
         ]:
-            raise MergeError(f"{self.path} holds other answers than this evaluation's; were the records changed since?")
+            raise MergeError(f"{self.path} holds answers of another evaluation; have the records changed since?")
         ends = accumulate(map(len, batches))
         return [rows[end - len(batch) : end] for batch, end in zip(batches, ends, strict=True) if end <= len(rows)]
 
     def rows(self) -> list[Line]:
-        """The answers of a whole shard.
+        """The answers of a complete shard.
 
         Raises:
-            MergeError: it is not whole, or was changed since.
+            MergeError: the shard is not complete, or the file has changed since.
         """
         if not self.is_whole():
-            raise MergeError(f"{self.path.name} is not finished; type: regrow resume")
+            raise MergeError(f"{self.path.name} is not finished; `regrow resume RUN` continues it")
         content = self.path.read_bytes()
         if hashlib.sha256(content).hexdigest() != json.loads(self.marker.read_bytes())["sha256"]:
-            raise MergeError(f"{self.path} was changed after it was finished: its digest is another one")
+            raise MergeError(f"{self.path} has changed after it was finished: its digest is different")
         return [json.loads(line) for line in content.split(b"\n") if line]
 
 
 def _parsed(lines: Iterable[bytes]) -> Iterator[Line]:
-    """The lines up to the first that a full disk or a node's death has spoilt."""
+    """The lines before the first one that a full disk or the end of a node has damaged."""
     for line in lines:
         try:
             yield json.loads(line)
@@ -129,26 +129,26 @@ def _parsed(lines: Iterable[bytes]) -> Iterator[Line]:
 
 
 def digest(prompt: str) -> str:
-    """Tells one prompt from another: 16 hex digits of its SHA-256."""
+    """Identifies a prompt: 16 hex digits of its SHA-256."""
     return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def merge(shards: Iterable[ShardFile], prompts: Sequence[str]) -> list[Line]:
-    """One answer for each prompt, in their order.
+    """One answer for each prompt, in the order of the prompts.
 
     Raises:
-        MergeError: a shard is not whole; an answer is missing, is there twice, or belongs to another prompt.
+        MergeError: a shard is not complete; an answer is missing, occurs twice, or belongs to another prompt.
     """
     rows = [row for shard in shards for row in shard.rows()]
     counts = Counter(row["record"] for row in rows)
     twice = sorted(record for record, count in counts.items() if count > 1)
     missing = sorted(set(range(len(prompts))) - counts.keys())
     unknown = sorted(counts.keys() - set(range(len(prompts))))
-    for what, records in (("are there twice", twice), ("are missing", missing), ("do not exist", unknown)):
+    for what, records in (("occur twice", twice), ("are missing", missing), ("do not exist", unknown)):
         if records:
             raise MergeError(f"records {_some(records)} {what} among the shards' answers")
     if changed := [row["record"] for row in rows if row["prompt"] != digest(prompts[row["record"]])]:
-        raise MergeError(f"records {_some(changed)} have other prompts now than when they were answered")
+        raise MergeError(f"records {_some(changed)} have other prompts now than when the answers were generated")
     return sorted(rows, key=lambda row: int(row["record"]))
 
 

@@ -1,4 +1,4 @@
-"""How sure a score is: percentile bootstrap over records, and McNemar's test. Pure."""
+"""The uncertainty of scores: percentile bootstrap over records, and McNemar's test. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -10,41 +10,41 @@ from numpy.typing import NDArray
 RESAMPLES = 2000
 LEVEL = 0.95
 SEED = 1
-"""The same predictions have the same intervals, whoever computes them."""
+"""Fixed, so that the same predictions always get the same intervals."""
 Ratios: TypeAlias = NDArray[np.int64]
-"""Shape (records, metrics, 2): each record's part in the numerator and the denominator of each metric."""
+"""Shape (records, metrics, 2): each record's share of the numerator and of the denominator of each metric."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and the 95 % interval in which it would lie, had other records of the same kind been drawn."""
+    """A value and its 95 % interval, for other records drawn from the same kind."""
 
     value: float | None
-    """None: 0/0, nothing in these records could be measured by it."""
+    """None: 0/0, the metric is undefined for these records."""
     low: float | None
     high: float | None
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What one model has more than another, over the same records; None where a metric is 0/0 for one of the two."""
+    """The difference of two models on the same records; None if the metric is 0/0 for one of them."""
 
     value: float | None
     low: float | None
     high: float | None
     p_value: float | None
-    """Two-sided, by the bootstrap: how often the resampled difference has the other sign, doubled."""
+    """Two-sided, from the bootstrap: twice the share of resampled differences with the other sign."""
 
 
 def intervals(ratios: Ratios, resamples: int = RESAMPLES, seed: int = SEED) -> list[Interval]:
-    """Each metric with its bootstrap interval, over the resamples in which it is defined."""
+    """Each metric with its bootstrap interval, from the resamples in which it is defined."""
     values, drawn = _quotients(ratios.sum(axis=0)), resampled(ratios, resamples, seed)
     low, high = _tails(drawn)
     return [Interval(*map(_number, each)) for each in zip(values, low, high, strict=True)]
 
 
 def differences(a: Ratios, b: Ratios, resamples: int = RESAMPLES, seed: int = SEED) -> list[Difference]:
-    """Each metric of `a` less that of `b`; both over the same records, which are resampled together (paired)."""
+    """Each metric of `a` minus that of `b`, on the same records, which are resampled together (paired)."""
     values = _quotients(a.sum(axis=0)) - _quotients(b.sum(axis=0))
     drawn = resampled(a, resamples, seed) - resampled(b, resamples, seed)
     low, high = _tails(drawn)
@@ -55,9 +55,9 @@ def differences(a: Ratios, b: Ratios, resamples: int = RESAMPLES, seed: int = SE
 
 
 def resampled(ratios: Ratios, resamples: int, seed: int) -> NDArray[np.float64]:
-    """The metrics of `resamples` sets of as many records, drawn with replacement: shape (resamples, metrics).
+    """The metrics of `resamples` sets of as many records, drawn with replacement. Shape (resamples, metrics).
 
-    The same seed draws the same records, whatever the ratios are: that makes two models' resamples a pair.
+    The same seed draws the same records whatever the ratios are, so that the resamples of two models are pairs.
     """
     records, metrics, _ = ratios.shape
     random, flat = np.random.default_rng(seed), ratios.reshape(records, -1).astype(np.float64)
@@ -72,8 +72,8 @@ def mcnemar(only_a: int, only_b: int) -> float:
     """Two-sided exact p-value of McNemar's test.
 
     Args:
-        only_a: records that `a` alone has right.
-        only_b: records that `b` alone has right.
+        only_a: the number of records that only `a` has right.
+        only_b: the number of records that only `b` has right.
     """
     trials, fewer = only_a + only_b, min(only_a, only_b)
     tail = term = 1
@@ -84,7 +84,7 @@ def mcnemar(only_a: int, only_b: int) -> float:
 
 
 def _fraction(numerator: int, power: int) -> float:
-    """numerator / 2**power, for integers far beyond a float."""
+    """numerator / 2**power, for integers that are too large for a float."""
     shift = max(0, numerator.bit_length() - 64)
     return math.ldexp(numerator >> shift, shift - power)
 
@@ -98,7 +98,7 @@ def _quotients(sums: NDArray[np.generic]) -> NDArray[np.float64]:
 
 
 def _tails(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The interval's two ends for each metric, by its defined resamples: shape (2, metrics)."""
+    """Both ends of the interval of each metric, from its defined resamples: shape (2, metrics)."""
     found = np.full((2, drawn.shape[1]), np.nan)
     is_defined = ~np.isnan(drawn).all(axis=0)
     found[:, is_defined] = np.nanquantile(drawn[:, is_defined], ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)

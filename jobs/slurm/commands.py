@@ -1,4 +1,4 @@
-"""The only caller of Slurm's commands outside submitit: typed answers, where None means that nobody knows."""
+"""The only caller of Slurm's commands outside submitit. Answers are typed; None means unknown."""
 
 import os
 import shutil
@@ -8,48 +8,48 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ANSWER_SECONDS = 60
-"""A controller that is busy, or away for a moment, is waited for so long."""
+"""How long to wait for a controller that is busy or away for a moment."""
 ACTIVE_STATES = frozenset({"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQUEUED", "REQUEUE_HOLD", "STOPPED",
                            "RESIZING", "SIGNALING", "STAGE_OUT", "SPECIAL_EXIT", "REQUEUE_FED", "RESV_DEL_HOLD"})  # fmt: skip
-"""States of a job that may still run, verbatim; in every other state it has ended."""
+"""States of a job that may still run, verbatim; in every other state the job has ended."""
 
 MOST_AT_ONCE = 1000
-"""Job ids in one question: a command line has its limit."""
+"""The most job ids in one command: the length of a command line is limited."""
 NO_ANSWER = "NO ANSWER"
-"""In place of a job's state, where Slurm does not answer."""
+"""Shown in place of a job's state if Slurm does not answer."""
 ON_A_NODE = frozenset({"RUNNING", "CONFIGURING", "SIGNALING", "RESIZING", "SUSPENDED", "STOPPED"})
-"""States of a job that has not ended: while Slurm sends a signal it is SIGNALING for a moment, not RUNNING."""
+"""States of a job on a node. While Slurm sends a signal, the job is SIGNALING for a moment, not RUNNING."""
 
 
 @dataclass(frozen=True)
 class JobRecord:
-    """What `scontrol show job` says of a job."""
+    """The answer of `scontrol show job` about a job."""
 
     state: str
     restarts: int
     requeueable: bool
     preempt_time: float | None
-    """When it was chosen for preemption, seconds since the epoch; None: it was not. At the end of the grace, set anew."""
+    """When Slurm chose the job for preemption, seconds since the epoch; None: it did not. Set again at the end of the grace."""
     end_time: float | None
-    """When it ends or ended, seconds since the epoch; during a grace period, the end of the grace."""
+    """When the job ends or ended, seconds since the epoch; during a grace period, the end of the grace."""
     limit_end: float | None = None
-    """When its time limit is reached; None: it has none, or does not run."""
+    """When the time limit is reached, seconds since the epoch; None: the job has no limit, or does not run."""
 
     @property
     def has_ended(self) -> bool:
-        """It is over for Slurm, though its processes may have some seconds left."""
+        """Whether the job has ended for Slurm; its processes may still have some seconds left."""
         return self.state not in ON_A_NODE
 
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job as `squeue` lists it."""
+    """A job in the list of `squeue`."""
 
     state: str
     reason: str
-    """Why it is pending; empty otherwise."""
+    """Why the job is pending; empty if it is not."""
     start_time: float | None = None
-    """When it started, or will as Slurm estimates, seconds since the epoch; None: Slurm has no idea."""
+    """When the job started, or will start by Slurm's estimate, seconds since the epoch; None: unknown."""
 
 
 def is_reachable() -> bool:
@@ -58,13 +58,13 @@ def is_reachable() -> bool:
 
 
 def use_cluster(slurm_conf: str | None) -> None:
-    """Point every Slurm command of this process, submitit's too, to the cluster of this configuration."""
+    """Make every Slurm command of this process, submitit's included, use the cluster of this configuration."""
     if slurm_conf:
         os.environ["SLURM_CONF"] = slurm_conf
 
 
 def job_record(job_id: str) -> JobRecord | None:
-    """The record of a job, for as long as the controller keeps it (MinJobAge); None: unknown."""
+    """The record of a job; None: unknown. The controller keeps it for MinJobAge after the job's end."""
     answer = ask("scontrol", "show", "job", "--oneliner", job_id)
     if answer is None or answer.returncode or "JobState=" not in answer.stdout:
         return None
@@ -93,7 +93,7 @@ def _limit_end(fields: Mapping[str, str]) -> float | None:
 
 
 def jobs_of_user() -> dict[str, QueuedJob] | None:
-    """All jobs of this user that the controller remembers, ended ones too; None: it does not answer."""
+    """All jobs of this user that the controller remembers, ended ones included; None: it does not answer."""
     answer = ask("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T|%S|%r")
     if answer is None or answer.returncode:
         return None
@@ -105,7 +105,7 @@ def jobs_of_user() -> dict[str, QueuedJob] | None:
 
 
 def accounted_states(job_ids: Sequence[str]) -> dict[str, str]:
-    """States of jobs that the controller has forgotten, from the accounting; what is not there is left out."""
+    """States of jobs from the accounting, for jobs that the controller has forgotten; without those that it does not know."""
     if len(job_ids) > MOST_AT_ONCE:
         return accounted_states(job_ids[:MOST_AT_ONCE]) | accounted_states(job_ids[MOST_AT_ONCE:])
     if not job_ids:
@@ -120,7 +120,7 @@ def accounted_states(job_ids: Sequence[str]) -> dict[str, str]:
 
 
 def requeue(job_id: str) -> str:
-    """Put a running job back into the queue; why it could not be done, empty if it was or if Slurm has already."""
+    """Requeue a running job. Return why that failed; empty: it worked, or Slurm has requeued the job already."""
     answer = ask("scontrol", "requeue", job_id)
     if answer is None:
         return "scontrol is not on this machine, or did not answer"
@@ -128,7 +128,7 @@ def requeue(job_id: str) -> str:
 
 
 def set_dependency(job_id: str, expression: str) -> str:
-    """Let a pending job wait for another one than before; why it could not be done, empty if it was."""
+    """Change the dependency of a pending job. Return why that failed; empty: it worked."""
     answer = ask("scontrol", "update", f"JobId={job_id}", f"Dependency={expression}")
     if answer is None:
         return "scontrol is not on this machine, or did not answer"
@@ -136,7 +136,7 @@ def set_dependency(job_id: str, expression: str) -> str:
 
 
 def cancel(job_ids: Iterable[str]) -> str:
-    """Cancel jobs; what Slurm said against it, empty if nothing. Jobs that have ended are no error."""
+    """Cancel jobs; jobs that have ended are no error. Return Slurm's error message; empty: it worked."""
     answer = ask("scancel", *job_ids)
     if answer is None:
         return "scancel is not on this machine, or did not answer"
@@ -144,17 +144,17 @@ def cancel(job_ids: Iterable[str]) -> str:
 
 
 def why_not() -> str:
-    """Why Slurm does not answer, as far as that can be seen from here."""
+    """Why Slurm does not answer, as far as this machine can tell."""
     conf = os.environ.get("SLURM_CONF")
     if conf and not Path(conf).exists():
-        return f"there is no {conf}; for --cluster dev, type: regrow dev-cluster up"
+        return f"{conf} does not exist; `regrow dev-cluster up` starts the cluster of `--cluster dev`"
     return "scontrol is not on this machine, or did not answer"
 
 
 def ask(*command: str) -> subprocess.CompletedProcess[str] | None:
-    """Run one of Slurm's commands; None: it is not there, or its answer took too long."""
+    """Run one of Slurm's commands; None: the command does not exist, or its answer took too long."""
     if "SLURM_CONF" in os.environ and not Path(os.environ["SLURM_CONF"]).exists():
-        return None  # Slurm would look for it in the network, for minutes
+        return None  # Slurm would search the network for it, for minutes
     try:
         return subprocess.run(
             command,
@@ -169,12 +169,12 @@ def ask(*command: str) -> subprocess.CompletedProcess[str] | None:
 
 
 def fields_of(line: str) -> dict[str, str]:
-    """Of a line of `scontrol --oneliner`."""
+    """The fields of a line of `scontrol --oneliner`."""
     return {key: value for key, _, value in (word.partition("=") for word in line.split())}
 
 
 def minutes(limit: str) -> int | None:
-    """`1-00:00:00` as minutes; None: no limit."""
+    """A time limit such as `1-00:00:00` in minutes; None: no limit."""
     if limit in ("UNLIMITED", "INFINITE"):
         return None
     days, _, clock = limit.rpartition("-")

@@ -1,4 +1,4 @@
-"""RunSpec → submitit: the only user of submitit's executors."""
+"""Turns a RunSpec into submitit jobs; the only user of submitit's executors."""
 
 import inspect
 import os
@@ -19,7 +19,7 @@ from jobs.spec.run_spec import RunSpec, python_of
 from jobs.spec.stages import STAGES, Stage
 
 SHARED_PARAMETERS = frozenset(submitit.AutoExecutor._typed_parameters())
-"""submitit's parameters that hold for every executor."""
+"""submitit's parameters for every executor."""
 SLURM_PARAMETERS = frozenset(
     f"slurm_{name}"
     for name in inspect.signature(_make_sbatch_string).parameters
@@ -28,11 +28,11 @@ SLURM_PARAMETERS = frozenset(
 
 
 _NOT_ASKED = ("--output", "--error", "--open-mode", "--signal", "--array")
-"""Options that sbatch --test-only needs not: where it writes; and arrays are split at what the site allows."""
+"""Options that `sbatch --test-only` does not need: output files; and arrays, which are split by the site's limit."""
 
 
 class SbatchFile(SlurmExecutor):
-    """Builds the sbatch file on a machine without Slurm, for a dry run."""
+    """An executor that builds the sbatch file on a machine without Slurm, for a dry run."""
 
     @classmethod
     def affinity(cls) -> int:
@@ -40,7 +40,7 @@ class SbatchFile(SlurmExecutor):
 
 
 def sbatch_text(spec: RunSpec, stage: Stage, here: str) -> str:
-    """The sbatch file of one stage, as submitit writes it; the dependency is known only at submission."""
+    """The sbatch file of one stage, as submitit writes it, without the dependency, which is known only at submission."""
     executor = SbatchFile(spec.paths.slurm, python=shielded_python(spec, here))
     executor.update_parameters(**executor._convert_parameters(_slurm_parameters(spec, stage, here, None)))
     if (parts := spec.parts(stage)) > 1:
@@ -50,7 +50,7 @@ def sbatch_text(spec: RunSpec, stage: Stage, here: str) -> str:
 
 
 def sbatch_options(spec: RunSpec, stage: Stage) -> list[str]:
-    """The options of a stage's sbatch file, as a command line has them."""
+    """The options of a stage's sbatch file, for a command line."""
     lines = sbatch_text(spec, stage, sys.executable).splitlines()
     options = (line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH "))
     return [option for option in options if not option.startswith(_NOT_ASKED)]
@@ -59,16 +59,16 @@ def sbatch_options(spec: RunSpec, stage: Stage) -> list[str]:
 def submit_to_slurm(
     spec: RunSpec, stage: Stage, jobs: Sequence[Callable[[], None]], dependency: str | None
 ) -> Iterator[tuple[str, list[int]]]:
-    """Submit one stage's jobs: one as it is, several as an array, more than the site's MaxArraySize as several arrays.
+    """Submit the jobs of one stage: one job alone, several as an array, more than the site's MaxArraySize as several arrays.
 
     Args:
-        dependency: Slurm's expression, e.g. `afterok:4711`; None: they may start at once.
+        dependency: Slurm's expression, e.g. `afterok:4711`; None: the jobs may start at once.
 
     Yields:
         The id of each job or array, and which of `jobs` it runs (an array's elements count from 0 in their order).
 
     Raises:
-        ConfigError: sbatch refused it, with what it said.
+        ConfigError: sbatch rejected the job; the message has the reason.
     """
     most = spec.site.max_array_size if spec.site else len(jobs)  # indices run from 0 to MaxArraySize - 1
     for first in range(0, len(jobs), most):
@@ -86,17 +86,17 @@ def _submit_array(spec: RunSpec, stage: Stage, jobs: Sequence[Callable[[], None]
                 submitted = [executor.submit(job) for job in jobs]
             return str(submitted[0].job_id).partition("_")[0]
         except (FailedJobError, FailedSubmissionError) as error:
-            raise ConfigError(f"{stage}: sbatch refused the job: {str(error).strip()}") from None
+            raise ConfigError(f"{stage}: sbatch rejected the job: {str(error).strip()}") from None
 
 
 def shielded_python(spec: RunSpec, here: str) -> str:
-    """The node's Python, behind the shield: a shell command."""
+    """A shell command that starts the node's Python through the shield."""
     python = python_of(spec, here)
     return shlex.join([python, "-I", "-S", str(SHIELD), python])
 
 
 def _slurm_parameters(spec: RunSpec, stage: Stage, here: str, dependency: str | None) -> dict[str, Any]:
-    """The profile's parameters under the names of SlurmExecutor, which has no prefix, and what every job of ours has."""
+    """The profile's parameters under the names of SlurmExecutor (without prefix), and the parameters of every regrow job."""
     parameters = {key.removeprefix("slurm_"): value for key, value in spec.profile.parameters(stage).items()}
     return {
         "name": f"{spec.name}-{stage}",
@@ -113,14 +113,14 @@ def _slurm_parameters(spec: RunSpec, stage: Stage, here: str, dependency: str | 
 
 
 def _srun_arguments(parameters: Mapping[str, Any]) -> list[str]:
-    """What the profile says, and the job's CPUs for its step: srun has not taken the job's own value since Slurm 22.05."""
+    """The profile's srun arguments, with the job's CPUs for its step: since Slurm 22.05, srun ignores the job's value."""
     arguments, cpus = list(parameters.get("srun_args") or []), parameters.get("cpus_per_task")
     is_said = any(str(argument).startswith(("--cpus-per-task", "-c")) for argument in arguments)
     return arguments if is_said or cpus is None else [f"--cpus-per-task={cpus}", *arguments]
 
 
 def _own_setup(spec: RunSpec, stage: Stage, here: str) -> list[str]:
-    """Shell lines: this checkout's packages and no others; and who speaks when the stage could not (75: it has spoken)."""
+    """Shell lines that make this checkout's packages the only ones, and that record the end if the stage did not (75: it did)."""
     last_word = shlex.join([python_of(spec, here), "-m", LAST_WORD, str(spec.paths.run_dir), stage])
     return [
         f"export PYTHONPATH={shlex.quote(str(REPO_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
@@ -131,7 +131,7 @@ def _own_setup(spec: RunSpec, stage: Stage, here: str) -> list[str]:
 
 @contextmanager
 def _outside_of_jobs() -> Iterator[None]:
-    """Without the variables of the job that this process may be in: sbatch would take them for options."""
+    """Remove the environment variables of the job in which this process may run: sbatch would use them as options."""
     inherited = {key: value for key, value in os.environ.items() if key.startswith(("SLURM", "SBATCH", "SUBMITIT"))}
     for key in inherited.keys() - {"SLURM_CONF"}:
         del os.environ[key]
@@ -142,7 +142,7 @@ def _outside_of_jobs() -> Iterator[None]:
 
 
 def unknown_parameters(spec: RunSpec) -> Iterator[tuple[Stage, str, str]]:
-    """Stage parameters that submitit does not have: the stage, the parameter, and what may be meant."""
+    """Stage parameters that submitit does not have: the stage, the parameter, and the nearest one."""
     known = SHARED_PARAMETERS | SLURM_PARAMETERS
     for stage in STAGES:
         for key in spec.profile.parameters(stage):

@@ -1,4 +1,4 @@
-"""A site's Slurm, as a login node sees it: its ways, partitions, nodes, and what it would say to a job."""
+"""A site's Slurm, as a login node sees it: configuration, partitions, nodes, and the answer to a job."""
 
 import re
 import subprocess
@@ -11,12 +11,12 @@ from jobs.spec.site_facts import PartitionFacts, SiteFacts
 from jobs.spec.stages import Stage
 
 AWAY = frozenset({"DOWN", "DRAIN", "FAIL", "MAINT"})
-"""States and flags of a node that takes no job."""
+"""States and flags of a node that accepts no job."""
 
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition, and whether jobs go there that name none."""
+    """A partition, and whether it is the default."""
 
     facts: PartitionFacts
     is_default: bool
@@ -24,7 +24,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Node:
-    """A node, as `scontrol show node` has it."""
+    """A node, from `scontrol show node`."""
 
     name: str
     host: str
@@ -33,12 +33,12 @@ class Node:
     memory_mb: int
     gpus: int
     is_up: bool
-    """False: it is down or drained, and takes no job."""
+    """False: the node is down or drained, and accepts no job."""
 
 
 @dataclass(frozen=True)
 class SlurmSite:
-    """What `scontrol show` says of a site."""
+    """A site's configuration and partitions, from `scontrol show`."""
 
     config: Mapping[str, str]
     partitions: dict[str, Partition]
@@ -48,7 +48,7 @@ class SlurmSite:
         return next((name for name, partition in self.partitions.items() if partition.is_default), None)
 
     def facts(self, partitions: Mapping[Stage, str | None]) -> SiteFacts:
-        """The facts that are stored with a run. `partitions`: each stage's; None: the site's default.
+        """The facts that are stored with a run. `partitions`: the partition of each stage; None: the site's default.
 
         Raises:
             ConfigError: a partition does not exist.
@@ -72,15 +72,15 @@ class SlurmSite:
     def _partition_of(self, stage: Stage, name: str | None) -> PartitionFacts:
         if name is None or name not in self.partitions:
             known = ", ".join(sorted(self.partitions))
-            raise ConfigError(f"{stage}.slurm_partition: {name}: no such partition; there are {known}")
+            raise ConfigError(f"{stage}.slurm_partition: {name}: no such partition; the site has {known}")
         return self.partitions[name].facts
 
 
 def read_site() -> SlurmSite:
-    """The site of this process's Slurm.
+    """Read the site of this process's Slurm.
 
     Raises:
-        ConfigError: there is no Slurm here, or it does not answer.
+        ConfigError: this machine has no Slurm, or it does not answer.
     """
     answer = slurm.ask("scontrol", "show", "config")
     if answer is None or answer.returncode:
@@ -91,7 +91,7 @@ def read_site() -> SlurmSite:
 
 
 def _partitions(global_mode: str) -> dict[str, Partition]:
-    """`global_mode`: the PreemptMode of those that set none."""
+    """`global_mode`: the PreemptMode of partitions that set none."""
     answer = slurm.ask("scontrol", "show", "partition", "--oneliner")
     found = {}
     for fields in map(slurm.fields_of, answer.stdout.splitlines() if answer else []):
@@ -125,13 +125,13 @@ def nodes() -> list[Node]:
 
 
 def test_only(options: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """What sbatch would say to a job with these options; it is not submitted."""
+    """The answer of sbatch to a job with these options; the job is not submitted."""
     answer = slurm.ask("sbatch", "--test-only", *options, "--wrap=true")
     return answer or subprocess.CompletedProcess([], 1, "", "sbatch is not on this machine, or did not answer")
 
 
 def accounted(table: str) -> list[str] | None:
-    """Names of the accounts (`account`) or QOS (`qos`) that the accounting knows; None: there is no accounting."""
+    """Names of the accounts (`account`) or QOS (`qos`) in the accounting; None: there is no accounting."""
     answer = slurm.ask(
         "sacctmgr", "--noheader", "--parsable2", "show", table, "format=Name" if table == "qos" else "format=Account"
     )

@@ -1,1 +1,1 @@
-"""From what was written by hand to the RunSpec."""
+"""Turns the hand-written config and profile into a RunSpec."""

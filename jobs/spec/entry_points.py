@@ -1,10 +1,10 @@
-"""What a job starts by its name: to submit it, nothing of it is imported. A test holds that each name resolves."""
+"""Names of what a job starts. Submitting a job imports none of it; a test checks that each name resolves."""
 
 from jobs.spec.paths import REPO_ROOT
 
 RUN_STAGE = "jobs.node.run_stage:run_stage"
-"""Carries out a stage: `run_stage(StageJob)`."""
+"""The function that runs a stage: `run_stage(StageJob)`."""
 LAST_WORD = "jobs.node.last_word"
-"""`python -m` in the batch script, once the stage has ended without a word."""
+"""The module that the batch script runs (`python -m`) if a stage ends without recording why."""
 SHIELD = REPO_ROOT / "jobs" / "node" / "shield.py"
-"""Started before the job's Python, by its path: nothing may be imported yet."""
+"""The script that starts the job's Python. The job runs it by its path, because nothing may be imported yet."""

@@ -1,4 +1,4 @@
-"""Finds a run by what somebody typed, and says what to type for a run."""
+"""Finds the run that a user named, and the name under which a command finds it again."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +10,10 @@ from jobs.spec.run_spec import RunSpec
 
 
 def find_run(run: str, runs_root: Path) -> RunSpec:
-    """The run of a name, or of a run folder's path.
+    """The run with this name, or in this run folder.
 
     Raises:
-        ConfigError: there is none, or it cannot be read.
+        ConfigError: there is no such run, or its run.json cannot be read.
     """
     return RunSpec.load(find_run_dir(run, runs_root))
 
@@ -22,24 +22,24 @@ def find_run_dir(run: str, runs_root: Path) -> Path:
     """The folder of a run.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no such run.
     """
     for run_dir in (runs_root / run, Path(run)):
         if RunPaths(run_dir).run_json.exists():
             return run_dir.resolve()
-    raise ConfigError(f"{run}: no such run in {runs_root}; `regrow status` lists them")
+    raise ConfigError(f"{run}: no such run in {runs_root}\nhint: `regrow status` lists all runs")
 
 
 def typed_name(spec: RunSpec) -> str:
-    """What to type for the run in another command: its name, or its folder where that command looks elsewhere."""
+    """The argument for another command: the run's name, or its folder if the command would look elsewhere."""
     run_dir = spec.paths.run_dir
     return spec.name if run_dir.parent == Path(load_profile("local").runs_root) else str(run_dir)
 
 
 def typed_run(run: str, cluster: str, settings: Sequence[str]) -> RunSpec:
-    """The run that somebody named in a command, with its `--cluster` and `--set`.
+    """The run that a user named in a command, with the command's `--cluster` and `--set`.
 
     Raises:
-        ConfigError: there is no such run or profile, or it cannot be read.
+        ConfigError: there is no such run or profile, or one of them cannot be read.
     """
     return find_run(run, Path(load_profile(cluster, settings).runs_root))

@@ -1,4 +1,4 @@
-"""The only place that spells a path at run time."""
+"""The only module that knows the paths of a run."""
 
 import os
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ class RunPaths:
         axolotl.yml         the config that Axolotl gets
         journal/            <stage>-<job id>-<attempt>-<writer>.jsonl
         slurm/              pickles, sbatch files, <stage>-<job id>-<attempt>.log
-        status.json         how an ended run stands, so that `regrow status` need not read its journal again
-        train.lease         which attempt trains; gone when it has left
+        status.json         the final status of a run that has ended, so that `regrow status` does not read its journal again
+        train.lease         names the attempt that trains; removed when the attempt ends
         checkpoints/        Axolotl's output_dir: checkpoint-<step>/, the final adapter, gen_metrics_step<N>.json
         eval/<model>/       shard-<k>-of-<n>.jsonl, predictions.jsonl, scores.json
         report/             index.html, metrics.md, summary.md
@@ -74,11 +74,11 @@ class RunPaths:
         return self.run_dir / "report" / "summary.md"
 
     def log(self, attempt_name: str) -> Path:
-        """What the processes of one attempt of a stage print."""
+        """The output of the processes of one attempt of a stage."""
         return self.slurm / f"{attempt_name}.log"
 
     def create(self) -> None:
-        """Make the folder and its parts; FileExistsError if the run folder is there already."""
+        """Create the run folder and its subfolders; FileExistsError if the run folder already exists."""
         self.run_dir.parent.mkdir(parents=True, exist_ok=True)
         self.run_dir.mkdir(mode=0o700)
         for folder in (self.journal, self.slurm, self.checkpoints):
@@ -92,12 +92,12 @@ class EvaluationPaths:
     folder: Path
 
     def shard(self, number: int, count: int) -> Path:
-        """What was generated for one shard, answer by answer, as JSON lines."""
+        """The answers generated for one shard, as JSON lines."""
         return self.folder / f"shard-{number}-of-{count}.jsonl"
 
     @property
     def predictions(self) -> Path:
-        """All shards merged, in the records' order."""
+        """All shards, merged in the order of the records."""
         return self.folder / "predictions.jsonl"
 
     @property
@@ -107,7 +107,7 @@ class EvaluationPaths:
 
 @dataclass(frozen=True)
 class PreparedPaths:
-    """Merged records and tokens, shared by all runs with the same content: <runs_root>/prepared/<content hash>/."""
+    """Merged records and tokens, used by all runs with the same content: <runs_root>/prepared/<content hash>/."""
 
     folder: Path
 
@@ -129,16 +129,16 @@ class PreparedPaths:
 
     @property
     def audit(self) -> Path:
-        """Written last: it exists only when all the rest does."""
+        """Written last: it exists only when all other files do."""
         return self.folder / "prepared.json"
 
 
 def from_root(path: str) -> Path:
-    """A path of a config, absolute: relative ones count from the repo root."""
+    """A path of a config as an absolute path; a relative path counts from the repo root."""
     return REPO_ROOT / Path(path).expanduser()
 
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with `extra`, and the repo root where Python looks for packages."""
+    """This process's environment with `extra`, and with the repo root on PYTHONPATH."""
     path = os.pathsep.join(filter(None, [str(REPO_ROOT), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path, **extra}

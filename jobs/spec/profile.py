@@ -1,4 +1,4 @@
-"""The cluster profile: where a run goes. One YAML file a site, in `slurm/`."""
+"""The cluster profile, which says where a run goes. One YAML file for each site, in `slurm/`."""
 
 import re
 from collections.abc import Sequence
@@ -17,48 +17,48 @@ from jobs.spec.strict import Strict, explained
 NUMBERS = frozenset(
     {"timeout_min", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task", "mem_gb", "slurm_signal_delay_s"}
 )
-"""Parameters of a stage that must be numbers; submitit hands anything on to Slurm."""
+"""Parameters of a stage that must be numbers; submitit would pass on any value to Slurm."""
 
 
 class Gpu(Strict):
     """The GPU of the nodes, for the memory check."""
 
     name: str
-    """As people call it; it stands in the findings of the check."""
+    """The name that the findings of the check show."""
     memory_gib: float = Field(gt=0)
-    """Of one GPU, as `nvidia-smi` shows it: 80 for an A100-80G."""
+    """Memory of one GPU, as `nvidia-smi` shows it: 80 for an A100-80G."""
 
 
 class ClusterProfile(Strict):
-    """Where a run goes, and under which limits."""
+    """Where a run goes, and with which limits."""
 
     executor: Literal["slurm", "local"]
-    """`local`: this machine, the stages one after the other in the foreground."""
+    """`slurm`, or `local`: on this machine, one stage after the other in the foreground."""
     runs_root: str
-    """Folder of all runs; at a site, on the scratch file system that the nodes share."""
+    """The folder of all runs; at a site, on the scratch file system that the nodes share."""
     tracking_uri: str
-    """MLflow's tracking URI. Passwords and tokens go into the environment, never in here."""
+    """MLflow's tracking URI. Put passwords and tokens into the environment, never into this file."""
     slurm_conf: str | None = None
-    """Slurm's configuration (SLURM_CONF), where a login node serves several clusters. Default: as the machine has it."""
+    """Slurm's configuration (SLURM_CONF), if a login node serves several clusters. Default: that of the machine."""
     python: str | None = None
-    """The node's Python; default: the one that submits."""
+    """The node's Python; default: the Python that submits."""
     setup: tuple[str, ...] = ()
-    """Shell lines before a job's command, e.g. `module load cuda/12.8`."""
+    """Shell lines that run before a job's command, e.g. `module load cuda/12.8`."""
     offline: bool = True
-    """Nodes have no way to the Hugging Face hub: model and tokenizer must be there."""
+    """Whether the nodes cannot reach the Hugging Face hub; model and tokenizer must then be downloaded before."""
     accelerate_config: str | None = None
-    """The file that `accelerate launch` reads by hand; its processes and mixed precision are what a job starts."""
+    """The file for `accelerate launch` by hand; a job must agree with its number of processes and its mixed precision."""
     gpu: Gpu | None = None
     write_gb_per_s: float | None = Field(default=None, gt=0)
-    """How fast a node writes into runs_root, 1e9 bytes a second, for the check whether a save fits into the grace."""
+    """How fast a node writes to runs_root, in 1e9 bytes a second; the check uses it to see whether a save fits into the grace."""
     prepare: dict[str, Any] = Field(default={})
     """Parameters of the stage's job by submitit's own names: timeout_min, gpus_per_node, slurm_partition, ..."""
     train: dict[str, Any] = Field(default={})
-    """As for prepare; one job on one node, a rank for each of its `gpus_per_node`."""
+    """As for prepare; one job on one node, with one rank for each of its `gpus_per_node`."""
     evaluate: dict[str, Any] = Field(default={})
-    """As for prepare; each array task is such a job."""
+    """As for prepare, for each array task."""
     report: dict[str, Any] = Field(default={})
-    """As for prepare; it needs no GPU."""
+    """As for prepare; this stage needs no GPU."""
 
     def parameters(self, stage: Stage) -> dict[str, Any]:
         """submitit's parameters for one stage."""
@@ -67,10 +67,10 @@ class ClusterProfile(Strict):
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file whose top level is a mapping.
+    """Load a YAML file whose top level is a mapping.
 
     Raises:
-        ConfigError: it is missing, no YAML, or no mapping.
+        ConfigError: the file is missing, is not YAML, or has no mapping at its top level.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -84,22 +84,22 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 
 def profile_path(cluster: str) -> Path:
-    """`slurm/<cluster>.yml`, or the path itself if it names a file.
+    """`slurm/<cluster>.yml`, or `cluster` itself if it is the path of a YAML file.
 
     Raises:
-        ConfigError: there is no such profile, with those that there are.
+        ConfigError: there is no such profile; the message names the nearest one.
     """
     if cluster.endswith((".yml", ".yaml")):
         return Path(cluster)
     path = REPO_ROOT / "slurm" / f"{cluster}.yml"
     if not path.exists():
         known = [profile.stem for profile in (REPO_ROOT / "slurm").glob("*.yml")]
-        raise ConfigError(f"--cluster {cluster}: no such profile in slurm/; {nearest(cluster, known)}")
+        raise ConfigError(f"--cluster {cluster}: no such profile in slurm/\nhint: {nearest(cluster, known)}")
     return path
 
 
 def parse_profile(content: dict[str, Any], place: str) -> ClusterProfile:
-    """A profile, checked.
+    """Validate a profile.
 
     Raises:
         ConfigError: a key or a value is wrong.
@@ -107,16 +107,16 @@ def parse_profile(content: dict[str, Any], place: str) -> ClusterProfile:
     try:
         profile = ClusterProfile.model_validate(content)
     except ValidationError as error:
-        raise explained(error, ClusterProfile, place) from None
+        raise explained(error, content, ClusterProfile, place) from None
     for stage in STAGES:
         for key, value in profile.parameters(stage).items():
             if key in NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise ConfigError(f"{place}: {stage}.{key}: found {value!r}; write a number")
+                raise ConfigError(f"{place}: {stage}.{key}: found {value!r}\nhint: write a number")
     return profile
 
 
 def load_profile(cluster: str, settings: Sequence[str] = ()) -> ClusterProfile:
-    """A cluster profile with its settings applied and its paths made absolute; ConfigError as in `load_run_spec`."""
+    """Load a cluster profile, apply its settings and make its paths absolute; ConfigError as in `load_run_spec`."""
     content = load_yaml(profile_path(cluster))
     for key, value in map(parse_setting, settings):
         if key[0] in ClusterProfile.model_fields:
@@ -128,7 +128,9 @@ def _resolved_profile(profile: ClusterProfile) -> ClusterProfile:
     sqlite = re.fullmatch(r"sqlite:///(?!/)(.+)", profile.tracking_uri)
     uri = f"sqlite:///{from_root(sqlite[1])}" if sqlite else profile.tracking_uri
     if re.match(r"\w+://[^/@]+@", uri):
-        raise ConfigError("tracking_uri: it holds credentials; put them into MLFLOW_TRACKING_USERNAME and _PASSWORD")
+        raise ConfigError(
+            "tracking_uri: it holds credentials\nhint: put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
     conf = str(from_root(profile.slurm_conf)) if profile.slurm_conf else None
     resolved = {"runs_root": str(from_root(profile.runs_root)), "tracking_uri": uri, "slurm_conf": conf}
     return profile.model_copy(update=resolved)

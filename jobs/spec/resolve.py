@@ -1,4 +1,4 @@
-"""Config + cluster profile + `--set`, resolved once into the RunSpec that everything downstream reads."""
+"""Resolves config, cluster profile and `--set` once, into the RunSpec that everything later reads."""
 
 import hashlib
 import json
@@ -24,17 +24,18 @@ TOKEN_KEYS = (
     "base_model", "tokenizer_config", "chat_template", "datasets", "test_datasets", "sequence_len", "sample_packing",
     "eval_sample_packing", "group_by_length", "train_on_inputs", "seed", "special_tokens", "tokens", "shuffle_merged_datasets",
 )  # fmt: skip
-"""Keys of the Axolotl config on which the prepared tokens depend."""
+"""Keys of the Axolotl config on which the tokens depend."""
 
 
 def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name: str | None = None) -> RunSpec:
-    """Read and resolve everything that was written by hand.
+    """Load and resolve the hand-written config and profile.
 
     Args:
-        settings: `a.b=c`; a key whose first part is one of the profile's goes there, all others into the config.
+        settings: `a.b=c`; if the first part of the key is a key of the profile, it is set there, else in the config.
+        name: of the run; None: the config's name and the time.
 
     Raises:
-        ConfigError: a file is missing or no YAML; a key or value of `regrow:` or of the profile is wrong.
+        ConfigError: a file is missing or not YAML; a key or value of `regrow:` or of the profile is wrong.
     """
     content = load_yaml(config)
     profile = load_profile(cluster, settings)
@@ -63,16 +64,18 @@ def parse_regrow(section: Any, config: Path) -> Regrow:
     try:
         return Regrow.model_validate(section)
     except ValidationError as error:
-        raise explained(error, Regrow, f"{config}: regrow") from None
+        raise explained(error, section, Regrow, f"{config}: regrow") from None
 
 
 def require_name(name: str) -> None:
     if not re.fullmatch(r"[\w][\w.-]*", name) or name == "prepared":
-        raise ConfigError(f"--name {name}: use letters, digits, `-`, `_` and `.` (and not the word prepared)")
+        raise ConfigError(
+            f"--name {name}: not a name for a run\nhint: use letters, digits, `-`, `_` and `.`; `prepared` is reserved"
+        )
 
 
 def _resolved_axolotl(content: dict[str, Any]) -> dict[str, Any]:
-    """Paths made absolute, those that are there to be made."""
+    """The config with absolute paths where the files exist."""
     resolved: dict[str, Any] = json.loads(json.dumps(content))
     if isinstance(base_model := resolved.get("base_model"), str) and is_folder_name(base_model):
         resolved["base_model"] = str(from_root(base_model))
@@ -85,7 +88,7 @@ def _resolved_axolotl(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prepared_folder(axolotl: Mapping[str, Any], prepare: Prepare, runs_root: Path) -> Path | None:
-    """prepared/<content hash>: over the sources' content and every key on which the tokens depend."""
+    """prepared/<content hash>: the hash covers the content of the sources and every key on which the tokens depend."""
     sources = [*prepare.sources, *prepare.validation]
     if not prepare.sources or not all(from_root(source.path).is_file() for source in sources):
         return None
@@ -101,7 +104,7 @@ def _file_digest(source: SourceSection) -> str:
 
 
 def _for_run(axolotl: dict[str, Any], run_dir: Path, prepared: Path | None) -> dict[str, Any]:
-    """What a run replaces in the config: the data sets' paths and where things are written."""
+    """The config with what a run replaces: the paths of the data sets and of the output."""
     replaced: dict[str, Any] = axolotl | {
         "output_dir": str(RunPaths(run_dir).checkpoints),
         "auto_resume_from_checkpoints": False,

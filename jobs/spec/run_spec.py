@@ -1,4 +1,4 @@
-"""RunSpec: all that a run is, resolved; what everything downstream reads."""
+"""RunSpec: everything about a run, resolved; all later stages read it, and nothing else."""
 
 import os
 from pathlib import Path
@@ -20,51 +20,51 @@ PLUGIN = "callbacks.plugin.RegrowPlugin"
 
 
 class EvaluatedModel(Strict):
-    """A model to be evaluated."""
+    """A model to evaluate."""
 
     name: str
-    """Names its folder and its MLflow run."""
+    """The name of its folder and of its MLflow run."""
     path: str
     """A checkpoint, an adapter, or a whole model."""
     run_dir: str | None = None
-    """The run that trained it: its prompts, its precision, its MLflow run. None: as the evaluation's own config says."""
+    """The run that trained it, with its prompts, precision and MLflow run. None: the evaluation's own config says these."""
     step: int | None = None
     """The optimizer step of a checkpoint; None: not known."""
 
 
 class Evaluation(Strict):
-    """What `regrow evaluate` was asked for, resolved."""
+    """The request to `regrow evaluate`, resolved."""
 
     models: tuple[EvaluatedModel, ...]
     baseline: str | None = None
-    """Name of the model that the others are compared with."""
+    """Name of the model with which the others are compared."""
     changed: dict[str, Any] = Field(default={})
-    """Keys of the Axolotl configs that were set on the command line, for every model."""
+    """Keys of the Axolotl config that the command line set, for every model."""
 
 
 class RunSpec(Strict):
-    """All that a run is, resolved: written to run.json at submit, and never changed."""
+    """Everything about a run, resolved: written to run.json at submit, and never changed."""
 
     name: str
     run_uuid: str
     submitted_at: float
     """Seconds since the epoch."""
     config: str
-    """The hand-written config that the run was submitted with."""
+    """The hand-written config with which the run was submitted."""
     cluster: str
     profile: ClusterProfile
     regrow: Regrow
     axolotl: dict[str, Any]
     """The Axolotl config, resolved: absolute paths, `--set` applied, without `regrow:`."""
     prepared: str | None
-    """Folder of the merged records and tokens; None: the data sets of the config are used as they stand, or the source
-    files are not there yet."""
+    """Folder of the merged records and tokens; None: the run uses the data sets of the config as they are, or the source
+    files do not exist yet."""
     stages: tuple[Stage, ...] = STAGES
-    """What the run goes through."""
+    """The stages of the run, in order."""
     evaluation: Evaluation | None = None
-    """What `regrow evaluate` was asked for; None: the evaluate stage evaluates what the run itself has trained."""
+    """The request to `regrow evaluate`; None: the evaluate stage evaluates the model that the run itself trains."""
     site: SiteFacts | None = None
-    """What Slurm does with jobs there; None: the run is for this machine, or was not submitted yet."""
+    """What Slurm does with jobs at the site; None: the run is for this machine, or has not been submitted yet."""
 
     @property
     def paths(self) -> RunPaths:
@@ -76,15 +76,15 @@ class RunSpec(Strict):
 
     @property
     def world_size(self) -> int:
-        """Ranks of the training: one for each GPU, one without."""
+        """Ranks of the training: one for each GPU; without a GPU, one."""
         return max(1, self.gpus("train"))
 
     def gpus(self, stage: Stage) -> int:
-        """Of one job of the stage."""
+        """GPUs of one job of the stage."""
         return int(self.profile.parameters(stage).get("gpus_per_node") or 0)
 
     def parts(self, stage: Stage) -> int:
-        """Into how many jobs a stage is split: the evaluation into one for each shard of each model."""
+        """The number of jobs of a stage: for the evaluation, one for each shard of each model."""
         if stage != "evaluate" or not self.axolotl.get("test_datasets"):
             return 1
         own = 1 if self.regrow.evaluate.checkpoints == "last" else self.regrow.evaluate.checkpoints
@@ -92,7 +92,7 @@ class RunSpec(Strict):
 
     @property
     def has_own_mlflow_run(self) -> bool:
-        """Whether something of it stands in an MLflow run of its own: an evaluation's only if a model is nobody's run."""
+        """Whether there is an MLflow run of its own: for an evaluation, only if one of its models was not trained by a run."""
         return self.evaluation is None or any(model.run_dir is None for model in self.evaluation.models)
 
     @property
@@ -103,14 +103,14 @@ class RunSpec(Strict):
 
     @classmethod
     def load(cls, run_dir: Path) -> Self:
-        """The spec of a run folder.
+        """Load the spec of a run folder.
 
         Raises:
-            ConfigError: the folder holds no run, or one that this version cannot read.
+            ConfigError: the folder is not a run folder, or this version cannot read its run.json.
         """
         path = RunPaths(run_dir).run_json
         if not path.exists():
-            raise ConfigError(f"{run_dir} is no run folder: it holds no {path.name}")
+            raise ConfigError(f"{run_dir} is not a run folder: it has no {path.name}")
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
@@ -119,20 +119,22 @@ class RunSpec(Strict):
 
 
 def axolotl_document(spec: RunSpec) -> dict[str, Any]:
-    """What axolotl.yml of the run folder says."""
+    """The content of axolotl.yml in the run folder."""
     return spec.axolotl | {"regrow": spec.regrow.model_dump(mode="json")}
 
 
 def write_run(spec: RunSpec) -> None:
-    """Make the run folder with run.json and axolotl.yml.
+    """Create the run folder with run.json and axolotl.yml.
 
     Raises:
-        ConfigError: the run folder is used already.
+        ConfigError: the run folder already exists.
     """
     try:
         spec.paths.create()
     except FileExistsError:
-        raise ConfigError(f"{spec.paths.run_dir} is there already; choose another --name") from None
+        raise ConfigError(
+            f"{spec.paths.run_dir} already exists\nhint: `regrow resume {spec.name}`, or choose another `--name`"
+        ) from None
     spec.paths.axolotl_yml.write_text(
         yaml.safe_dump(axolotl_document(spec), allow_unicode=True, sort_keys=False), encoding="utf-8"
     )
@@ -140,20 +142,20 @@ def write_run(spec: RunSpec) -> None:
 
 
 def is_folder_name(base_model: str) -> bool:
-    """Whether `base_model` names a folder and not a model of the hub (`owner/name`)."""
+    """Whether `base_model` is a folder, and not a model of the hub (`owner/name`)."""
     return base_model.startswith((".", "/", "~")) or base_model.count("/") != 1 or from_root(base_model).exists()
 
 
 def mappings(value: Any) -> list[dict[str, Any]]:
-    """The value, if it is a list of mappings as it should be; else none."""
+    """The value if it is a list of mappings; else an empty list."""
     return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else []
 
 
 def python_of(spec: RunSpec, here: str) -> str:
-    """The node's Python; `here`: the one that is running."""
+    """The node's Python; `here`: the running one, which is the default."""
     return str(from_root(spec.profile.python)) if spec.profile.python else here
 
 
 def cpus_of(spec: RunSpec, stage: Stage) -> int:
-    """What a stage's job may use of its node; without a `cpus_per_task`, what this process may."""
+    """The CPUs of a stage's job; without `cpus_per_task`, those that this process may use."""
     return int(spec.profile.parameters(stage).get("cpus_per_task") or len(os.sched_getaffinity(0)))

@@ -1,11 +1,11 @@
-"""What a site's Slurm does with jobs: read at submit, stored in run.json."""
+"""Facts about a site's Slurm; read at submit and stored in run.json."""
 
 from jobs.spec.stages import Stage
 from jobs.spec.strict import Strict
 
 
 class PartitionFacts(Strict):
-    """A partition, as `scontrol show partition` has it."""
+    """The facts about a partition, from `scontrol show partition`."""
 
     preempt_mode: str
     """REQUEUE, CANCEL, SUSPEND or OFF."""
@@ -15,17 +15,17 @@ class PartitionFacts(Strict):
 
 
 class SiteFacts(Strict):
-    """The facts on which it depends who requeues a job, and what fits."""
+    """The facts that decide who requeues a job, and what fits into its grace."""
 
     version: str
     user_signal: bool
-    """A preempted job gets its --signal first (preempt_send_user_signal); otherwise TERM alone."""
+    """Whether a preempted job first gets its --signal (preempt_send_user_signal), and not only TERM."""
     kill_wait_seconds: int
-    """From TERM to KILL."""
+    """Seconds from TERM to KILL."""
     job_requeue: bool
     cred_expire_seconds: int
-    """A requeued job waits one second longer than this."""
+    """A requeued job waits one second longer than this before it can start."""
     max_array_size: int
     accounting: bool
     partitions: dict[Stage, PartitionFacts]
-    """The partition of each stage; a stage whose partition is unknown is left out."""
+    """The partition of each stage, without the stages whose partition is unknown."""

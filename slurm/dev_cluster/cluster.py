@@ -60,7 +60,7 @@ class DevCluster:
                 return False
             if self.site not in (None, site) and self.is_answering():
                 raise DevClusterError(
-                    f"{self.folder}: a cluster with other options is up; type: regrow dev-cluster down"
+                    f"{self.folder}: a cluster with other options is up\nhint: `regrow dev-cluster down`"
                 )
             self._require(site)
             with last_will([*_AS_LAST_WILL, "end", str(self.folder)], keeps=[held]):
@@ -144,13 +144,13 @@ class DevCluster:
 
     def _require_up(self) -> None:
         if self.site is None or not self.is_answering():
-            raise DevClusterError("the dev cluster is down; type: regrow dev-cluster up")
+            raise DevClusterError("the dev cluster is down\nhint: `regrow dev-cluster up`")
 
     def _require(self, site: Site) -> None:
         if missing := daemons.missing_packages(site):
-            raise DevClusterError(f"not installed: {', '.join(missing)}\nType: {daemons.INSTALL} {' '.join(missing)}")
+            raise DevClusterError(f"not installed: {', '.join(missing)}\nhint: {daemons.INSTALL} {' '.join(missing)}")
         if site.proctrack == "cgroup" and os.geteuid() != 0:
-            raise DevClusterError("proctrack/cgroup needs root; leave it at linuxproc, or type the command with sudo")
+            raise DevClusterError("proctrack/cgroup needs root\nhint: use linuxproc, or run the command with sudo")
 
     @contextmanager
     def _lock(self, what: str) -> Iterator[int]:

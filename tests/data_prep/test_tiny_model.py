@@ -42,6 +42,6 @@ def test_tiny_model_is_its_seed_and_texts(model_folder: Path, tmp_path: Path, se
 
 
 def test_tiny_model_never_overwrites(model_folder: Path) -> None:
-    with pytest.raises(FileExistsError, match="is there already"):
+    with pytest.raises(FileExistsError, match="already exists"):
         build_tiny_model(model_folder, texts=TEXTS, seed=1)
     assert not list(model_folder.parent.glob(".model*"))

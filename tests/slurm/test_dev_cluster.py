@@ -91,14 +91,14 @@ def test_command_line_brings_it_up_and_down(cluster: DevCluster, world: World) -
     assert world.regrow("dev-cluster", "down", *folder).returncode == 0
     down = world.regrow("dev-cluster", "status", *folder)
     assert down.returncode == 1
-    assert "type: regrow dev-cluster up" in down.stdout
+    assert "hint: `regrow dev-cluster up`" in down.stdout
 
 
 def test_refused_job_cancels_those_before_it(cluster: DevCluster, world: World) -> None:
     cluster.up(QUICK)
     done = world.submit("refused", f"slurm_conf={cluster.conf}", "train.timeout_min=100000", cluster="dev")
     assert done.returncode == 2
-    assert "train: sbatch refused the job" in done.stderr
+    assert "train: sbatch rejected the job" in done.stderr
     assert "Traceback" not in done.stderr
     states = cluster.run("squeue", "--noheader", "--states=all", "--format=%j %T").stdout.splitlines()
     assert states == ["refused-prepare CANCELLED"]
@@ -111,7 +111,7 @@ def test_unknown_partition_and_no_slurm_are_config_errors(cluster: DevCluster, w
     cluster.up(QUICK)
     done = world.submit("nowhere", f"slurm_conf={cluster.conf}", "train.slurm_partition=gpus", cluster="dev")
     assert done.returncode == 2
-    assert "train.slurm_partition: gpus: no such partition; there are cpu, gpu, gpu-preempt" in done.stderr
+    assert "train.slurm_partition: gpus: no such partition; the site has cpu, gpu, gpu-preempt" in done.stderr
     assert not (world.runs_root / "nowhere").exists()
 
 

@@ -38,7 +38,7 @@ def test_site_is_looked_at(found: Finder, cluster: DevCluster) -> None:
     assert "GB of memory" in found("train.mem_gb=900")["site.nodes"][1]
     assert found("train.slurm_constraint=h100")["site.refused"][0] == "error"
     slow = found("write_gb_per_s=0.000001")["site.save-does-not-fit"]
-    assert "the grace is 10 s" in slow[1]
+    assert "the grace period is 10 s" in slow[1]
     assert "does not answer" in found("tracking_uri=http://127.0.0.1:9")["site.mlflow"][1]
     assert found("python=/usr/bin/false")["site.python"][0] == "error"
     cluster.run("scontrol", "update", "NodeName=gpu-a100-1,gpu-a100-2", "State=DRAIN", "Reason=maintenance")
@@ -51,8 +51,8 @@ def test_no_grace_and_unknown_account(found: Finder, cluster: DevCluster) -> Non
     cluster.up(Site(grace_time=0))
     said = found("train.slurm_account=nobody", "train.slurm_qos=nothing")
     assert "GraceTime 0 s" in said["site.no-grace"][1]
-    assert "sacctmgr does not know it" in said["site.account"][1]
-    assert "sacctmgr does not know it" in said["site.qos"][1]
+    assert "sacctmgr does not list it" in said["site.account"][1]
+    assert "sacctmgr does not list it" in said["site.qos"][1]
 
 
 @pytest.mark.train

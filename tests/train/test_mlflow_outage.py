@@ -161,7 +161,7 @@ def test_check_tells_whether_the_server_lets_one_in(run: tuple[RunPaths, Turns],
     )
     for findings in (without, wrong):
         (found,) = [finding for finding in findings if finding["code"] == "site.mlflow"]
-        assert "does not let you in: HTTP 401" in found["found"]
+        assert "rejects the request: HTTP 401" in found["found"]
     assert "site.mlflow" not in {finding["code"] for finding in right}
 
 

@@ -261,7 +261,7 @@ def test_used_run_folder_is_refused_and_left_alone(world: World, run: RunPaths) 
     before = run.run_json.read_bytes()
     done = world.submit("one")
     assert done.returncode == 2
-    assert "is there already; choose another --name" in done.stderr
+    assert "already exists" in done.stderr
     assert run.run_json.read_bytes() == before
 
 

@@ -1,1 +1,1 @@
-"""What the checks share: findings and their places, the questions to the node's Python, the models of memory and parameters."""
+"""Modules that several checks use: findings and their places, questions to the node's Python, the memory model."""

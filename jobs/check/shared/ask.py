@@ -1,4 +1,5 @@
-"""Asks the node's Python what only Axolotl and torch can tell, in a child: a login node needs neither. Answers are kept."""
+"""Questions to the node's Python, which has Axolotl and torch; asked in a child process, because a login node needs neither.
+Answers are cached."""
 
 import json
 import os
@@ -16,19 +17,20 @@ PACKAGES = ("axolotl", "transformers", "peft", "torch")
 PROBE = (
     *(f"jobs/check/shared/{name}.py" for name in ("probe", "axolotl_keys", "axolotl_values", "model_counts")),
     "callbacks/shared/token_report.py",
+    "jobs/spec/wrong_value.py",
 )
-"""The modules that answer: another version of them answers anew."""
+"""The modules that answer; a new version of one makes the cached answers invalid."""
 
 
 class NoAxolotl(RuntimeError):
-    """The node's Python has no Axolotl here; the message says which Python."""
+    """The node's Python has no Axolotl on this machine; the message names the Python."""
 
 
 def ask(spec: RunSpec, questions: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The answers of `jobs.check.shared.probe`, each from the cache if the same was asked before.
+    """The answers of `jobs.check.shared.probe`; from the cache if the same question was asked before.
 
     Raises:
-        NoAxolotl: nobody can answer here.
+        NoAxolotl: this machine has no Python that can answer.
     """
     python = python_of(spec, sys.executable)
     versions = _versions(python)
@@ -37,18 +39,18 @@ def ask(spec: RunSpec, questions: dict[str, dict[str, Any]]) -> dict[str, dict[s
     if missing := {name: question for name, question in questions.items() if name not in answers}:
         for name, answer in _probe(python, missing).items():
             answers[name] = answer
-            if "error" not in answer:  # what failed is asked again: a file may be there by then
+            if "error" not in answer:  # a failed question is asked again: the missing file may exist by then
                 cached[name].put(json.dumps(answer).encode())
     return answers
 
 
 def _versions(python: str) -> str:
-    """What answers there.
+    """The versions of the packages that answer.
 
     Raises:
-        NoAxolotl: it is not installed there.
+        NoAxolotl: one of them is not installed.
     """
-    if python == sys.executable:  # spares the start of another Python
+    if python == sys.executable:  # no need to start another Python
         try:
             return " ".join(map(version, PACKAGES))
         except PackageNotFoundError:

@@ -1,6 +1,6 @@
-"""The keys that the installed Axolotl knows. Imports Axolotl, and so torch, only where it must.
+"""The keys that the installed Axolotl knows. Axolotl, and so torch, is imported only inside functions.
 
-A tree: key -> tree of the keys below it, or null where anything may stand.
+A tree maps each key to the tree of the keys below it; null: any key is allowed below.
 """
 
 import importlib
@@ -29,7 +29,7 @@ def key_tree(model: type[BaseModel], seen: tuple[type[BaseModel], ...] = ()) -> 
 
 
 def unknown_keys(content: Mapping[str, Any], known: Tree, above: Path = ()) -> Iterator[tuple[Path, Tree]]:
-    """Each key that is not in the tree, with the keys that may stand there; list items by their index."""
+    """The path of each key that is not in the tree, with the keys that are allowed there; list items by their index."""
     for key, value in content.items():
         path = (*above, str(key))
         if key not in known:
@@ -41,7 +41,7 @@ def unknown_keys(content: Mapping[str, Any], known: Tree, above: Path = ()) -> I
 
 
 def places_of(key: str, tree: Tree, above: Path = ()) -> Iterator[Path]:
-    """Where in the tree a key is known, the shortest path of each branch first."""
+    """The paths under which the tree knows a key, the shortest of each branch first."""
     if key in tree:
         yield above
     for name, below in tree.items():
@@ -56,7 +56,7 @@ def _aliases(alias: str | AliasPath | AliasChoices | None) -> list[str]:
 
 
 def _annotated_tree(annotation: Any, seen: tuple[type[BaseModel], ...]) -> Tree | None:
-    """All keys of all models that an annotation admits; None: it admits free mappings."""
+    """All keys of all models in an annotation; None: it allows mappings with any keys."""
     parts = _parts(annotation)
     if any(part in (dict, Any, object) for part in parts):
         return None
@@ -67,14 +67,14 @@ def _annotated_tree(annotation: Any, seen: tuple[type[BaseModel], ...]) -> Tree 
 
 
 def _united(one: Tree | None, other: Tree | None) -> Tree | None:
-    """What either tree knows."""
+    """The keys of both trees."""
     if one is None or other is None:
         return None
     return {key: _united(one.get(key, {}), other.get(key, {})) for key in one | other}
 
 
 def _parts(annotation: Any) -> list[Any]:
-    """An annotation and everything inside it; what a plain mapping contains is free."""
+    """An annotation and everything inside it, except what is inside a plain mapping."""
     origin = getattr(annotation, "__origin__", None)
     if origin is dict:
         return [dict]
@@ -82,10 +82,10 @@ def _parts(annotation: Any) -> list[Any]:
 
 
 def known_keys(plugins: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Axolotl's keys and those that the plugins add, and which of them are deprecated; and the plugins that do not load.
+    """Axolotl's keys and the plugins' keys, the deprecated ones among them, and the plugins that do not load.
 
     Returns:
-        `tree`, `deprecated` (key -> what Axolotl says); plugin -> why it cannot be used.
+        `tree`, `deprecated` (key -> what Axolotl says); plugin -> why it does not load.
     """
     from axolotl.utils.schemas.config import AxolotlInputConfig
 
@@ -100,14 +100,14 @@ def known_keys(plugins: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def plugin_arguments(dotted: str) -> list[type[BaseModel]]:
-    """What a plugin adds to Axolotl's keys: one model, or none.
+    """The model of the keys that a plugin adds to Axolotl's: one model, or none.
 
     Raises:
-        ImportError: the plugin cannot be imported, or is none.
+        ImportError: the plugin cannot be imported, or it is not a plugin.
     """
     plugin: Any = _imported(dotted)
     if not (inspect.isclass(plugin) and hasattr(plugin, "get_input_args")):
-        raise ImportError(f"{dotted} is no Axolotl plugin (a class derived from axolotl.integrations.base.BasePlugin)")
+        raise ImportError(f"{dotted} is not an Axolotl plugin (a subclass of axolotl.integrations.base.BasePlugin)")
     created: Any = plugin()
     arguments = created.get_input_args()
     return [_imported(arguments)] if arguments else []
@@ -122,7 +122,7 @@ def _imported(dotted: str) -> Any:
 
 
 def _deprecated() -> dict[str, str]:
-    """Deprecated keys and what Axolotl says of them: in a field's own mark, or in the validator of the old key."""
+    """Deprecated keys with Axolotl's message: from the mark of the field, or from the validator of the old key."""
     from axolotl.utils.schemas.config import AxolotlInputConfig
     from axolotl.utils.schemas.deprecated import DeprecatedParameters
 

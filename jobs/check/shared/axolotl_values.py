@@ -1,26 +1,32 @@
-"""The values of a config that the installed Axolotl rejects, or accepts and fails on later. Needs Axolotl, and so torch."""
+"""Config values that the installed Axolotl rejects, or accepts and fails on later. Needs Axolotl, and so torch."""
 
 import importlib
-from collections.abc import Iterator
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from jobs.check.shared.axolotl_keys import Tree, plugin_arguments, unknown_keys
+from jobs.check.shared.axolotl_keys import Path, Tree, plugin_arguments, unknown_keys
+from jobs.spec.errors import did_you_mean
+from jobs.spec.wrong_value import WrongValue, fix_for, shown, wrong_values
 
 MAX_ROUNDS = 20
-"""A value that is rejected hides others: it is taken out, and the rest is looked at again."""
+"""A rejected value hides others: it is removed, and the rest is validated again, at most so often."""
+ADAPTERS = ("lora", "qlora", "llama-adapter")
+"""Axolotl's own adapters (ax/utils/schemas/peft.py, validate_adapter)."""
 
 
 def rejected_values(config: dict[str, Any], tree: Tree, gpus: int, plugins: list[str]) -> list[dict[str, Any]]:
-    """What is wrong with the values; keys that Axolotl does not know are left out.
+    """What is wrong with the values; keys that Axolotl does not know are ignored.
 
     Args:
         gpus: of the node that will train; 0: it has none.
 
     Returns:
-        Each with `key` (a path, empty where no single value is to blame) and `message`.
+        `WrongValue`s as mappings: `key` (a path, empty where no single value is to blame), `found`, `fix`.
     """
     for path, _ in list(unknown_keys(config, tree)):
         _take_out(config, path)
@@ -29,19 +35,19 @@ def rejected_values(config: dict[str, Any], tree: Tree, gpus: int, plugins: list
                               "compute_capability": "sm_80" if gpus else None}  # fmt: skip
     config["env_capabilities"] = {"torch_version": version("torch").split("+")[0]}
     rejected = list(_dies_later(config))
-    for finding in rejected:
-        _take_out(config, tuple(finding["key"]))
+    for wrong in rejected:
+        _take_out(config, wrong.key)
     for _ in range(MAX_ROUNDS):
-        found = _errors(model, config)
-        taken_out = [_take_out(config, tuple(finding["key"])) for finding in found]
+        found = [wrong for wrong in _errors(model, config) if wrong not in rejected]
+        taken_out = [_take_out(config, wrong.key) for wrong in found]
         rejected += found
         if not any(taken_out):
             break
-    return rejected
+    return [asdict(wrong) for wrong in rejected]
 
 
 def _input_model(plugins: list[str]) -> type[BaseModel]:
-    """Axolotl's model of a config with what the plugins add, as Axolotl itself puts them together."""
+    """Axolotl's model of a config with the plugins' keys, combined as Axolotl does it."""
     from axolotl.utils.schemas.config import AxolotlConfigWCapabilities
 
     added: list[type[BaseModel]] = []
@@ -49,50 +55,49 @@ def _input_model(plugins: list[str]) -> type[BaseModel]:
         try:
             added += plugin_arguments(dotted)
         except ImportError:
-            continue  # a finding of its own
+            continue  # another finding says so
     return type("Config", (AxolotlConfigWCapabilities, *added), {})
 
 
-def _errors(model: type[BaseModel], config: dict[str, Any]) -> list[dict[str, Any]]:
+def _errors(model: type[BaseModel], config: dict[str, Any]) -> list[WrongValue]:
     try:
         model(**config)
     except ValidationError as error:
-        found: dict[tuple[str, ...], str] = {}
-        for detail in error.errors():
-            key = _config_path(detail["loc"], config)
-            found.setdefault(key, detail["msg"].removeprefix("Value error, "))
-        return [{"key": list(key), "message": message} for key, message in found.items()]
+        found = [_with_adapter(wrong, config) for wrong in wrong_values(error, config)]
+        hides_others = any(not wrong.key for wrong in found)  # a validator of the whole config comes before the fields
+        return [*found, *_misfits(model, config)] if hides_others else found
     except Exception as error:  # a validator that did not expect what it got
-        return list(_misfits(model, config)) or [{"key": [], "message": f"{type(error).__name__}: {error}"}]
+        return list(_misfits(model, config)) or [WrongValue((), f"{type(error).__name__}: {error}", "")]
     return []
 
 
-def _misfits(model: type[BaseModel], config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Values that do not fit their own field, whatever the validators say."""
-    for key, value in config.items():
-        if key in model.model_fields and value is not None:
+def _with_adapter(wrong: WrongValue, config: dict[str, Any]) -> WrongValue:
+    """Axolotl rejects an unknown adapter without naming its key, nor the adapters that there are."""
+    if wrong.key or not wrong.found.startswith("Adapter "):
+        return wrong
+    return WrongValue(("adapter",), wrong.found, fix_for(config.get("adapter"), ADAPTERS))
+
+
+def _misfits(model: type[BaseModel], config: dict[str, Any]) -> Iterator[WrongValue]:
+    """Values that do not fit their own field, whatever the validators say; and required keys that are missing."""
+    for key, field in model.model_fields.items():
+        value = config.get(key)
+        if value is None and field.is_required():
+            yield WrongValue((key,), "is missing", "add this key")
+        elif value is not None:
             try:
-                TypeAdapter(model.model_fields[key].annotation).validate_python(value)
+                TypeAdapter(field.annotation).validate_python(value)
             except ValidationError as error:
-                yield {"key": [key], "message": f"found {value!r}: {error.errors()[0]['msg']}"}
+                for wrong in wrong_values(error, value):
+                    yield WrongValue((key, *wrong.key), wrong.found, wrong.fix)
+            except Exception:  # a validator that did not expect what it got
+                yield WrongValue(
+                    (key,), f"found {shown(value)}", "write a value of the kind that Axolotl's reference names"
+                )
 
 
-def _config_path(location: tuple[int | str, ...], config: Any) -> tuple[str, ...]:
-    """pydantic's location without the tags of unions, which stand nowhere in the config."""
-    path: list[str] = []
-    for part in location:
-        if isinstance(config, dict) and part in config:
-            config = config[str(part)]
-        elif isinstance(config, list) and isinstance(part, int) and part < len(config):
-            config = config[part]
-        else:
-            continue
-        path.append(str(part))
-    return tuple(path) or tuple(map(str, location[:1]))
-
-
-def _take_out(config: Any, path: tuple[str, ...]) -> bool:
-    """Remove a value; whether it was there."""
+def _take_out(config: Any, path: Path) -> bool:
+    """Remove a value; return whether it was there."""
     for part in path[:-1]:
         config = config[int(part)] if isinstance(config, list) else config.get(part)
         if not isinstance(config, dict | list):
@@ -105,32 +110,36 @@ def _take_out(config: Any, path: tuple[str, ...]) -> bool:
     return isinstance(config, dict) and config.pop(path[-1], None) is not None
 
 
-def _dies_later(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Values that the schema takes as text, and that only the trainer would find wrong; lists that are none."""
+def _dies_later(config: dict[str, Any]) -> Iterator[WrongValue]:
+    """Values that the schema accepts as text, and on which the trainer would fail; data sets that are not lists."""
     for role in ("datasets", "test_datasets"):
         value = config.get(role)
         if value is not None and not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
-            yield {"key": [role], "message": f"{role} must be a list of mappings, found {value!r}"}
+            yield WrongValue((role,), f"found {shown(value)}", "write a list of mappings, each with path and type")
     for role in ("datasets", "test_datasets"):
         datasets = config.get(role)
         for index, dataset in enumerate(datasets if isinstance(datasets, list) else []):
             kind = dataset.get("type") if isinstance(dataset, dict) else None
             if isinstance(kind, str) and not _is_prompt_strategy(kind):
-                yield {"key": [role, str(index), "type"], "message": f"Axolotl has no prompt strategy `{kind}`"}
-    if isinstance(optimizer := config.get("optimizer"), str) and optimizer not in (known := _optimizers()):
-        yield {"key": ["optimizer"], "message": f"unknown optimizer `{optimizer}`", "found": optimizer, "known": known}
-    if isinstance(scheduler := config.get("lr_scheduler"), str) and scheduler not in (known := _schedulers()):
-        yield {
-            "key": ["lr_scheduler"],
-            "message": f"unknown scheduler `{scheduler}`",
-            "found": scheduler,
-            "known": known,
-        }
+                hint = did_you_mean(kind, _prompt_strategies(), 3)
+                yield WrongValue((role, str(index), "type"), f"Axolotl has no prompt strategy `{kind}`", hint)
+    yield from _unlisted(config, "optimizer", _optimizers)
+    yield from _unlisted(config, "lr_scheduler", _schedulers)
+
+
+def _unlisted(config: dict[str, Any], key: str, known: Callable[[], Iterable[str]]) -> Iterator[WrongValue]:
+    """The text under a key if it is not a known one; `known` is called only if the key is set."""
+    if isinstance(value := config.get(key), str) and value not in (words := list(known())):
+        yield WrongValue((key,), f"found {shown(value)}", fix_for(value, words))
 
 
 def _is_prompt_strategy(kind: str) -> bool:
-    """Whether Axolotl would find a module of this name (ax/prompt_strategies/__init__.py, load)."""
+    """Whether Axolotl has a strategy of this name (ax/prompt_strategies/__init__.py, load; ax/utils/data/wrappers.py)."""
+    from axolotl.utils.data.wrappers import DATASET_HANDLERS
+
     name = kind.split(":")[0]
+    if name in DATASET_HANDLERS:
+        return True
     last = name.rpartition(".")[2]
     if last == "load" or last.startswith("load_"):
         name = name.rpartition(".")[0]
@@ -141,6 +150,14 @@ def _is_prompt_strategy(kind: str) -> bool:
             continue
         return True
     return False
+
+
+def _prompt_strategies() -> list[str]:
+    """Names that may stand in `type:`, without what follows a `.` or a `:`."""
+    from axolotl import prompt_strategies
+    from axolotl.utils.data.wrappers import DATASET_HANDLERS
+
+    return sorted({*DATASET_HANDLERS, *(module.name for module in pkgutil.iter_modules(prompt_strategies.__path__))})
 
 
 def _optimizers() -> list[str]:

@@ -1,4 +1,4 @@
-"""Answers that took their time, under ~/.cache/regrow/check: an answer stands for as long as its question is the same."""
+"""Cached answers in ~/.cache/regrow/check. An answer is valid as long as its question is the same."""
 
 import hashlib
 import json
@@ -17,16 +17,16 @@ def cache_folder() -> Path:
 
 
 class CachedAnswer:
-    """The place of one answer."""
+    """The cache file of one answer."""
 
     def __init__(self, name: str, question: Any, modules: Iterable[str]) -> None:
-        """`question`: all that the answer depends on, as JSON. `modules`: those that answer; other versions answer anew."""
+        """`question`: everything that the answer depends on, for JSON. `modules`: those that answer; their source counts too."""
         source = "".join((REPO_ROOT / module).read_text(encoding="utf-8") for module in modules)
         asked = json.dumps([question, source], sort_keys=True)
         self._path = cache_folder() / f"{name}-{hashlib.sha256(asked.encode()).hexdigest()[:24]}.json"
 
     def get(self) -> bytes | None:
-        """None: nobody has answered yet."""
+        """The answer; None: there is none yet."""
         try:
             return self._path.read_bytes()
         except FileNotFoundError:
@@ -38,6 +38,6 @@ class CachedAnswer:
 
 
 def file_stamp(path: Path) -> dict[str, Any]:
-    """What a file is known by without being read."""
+    """Identifies the content of a file without reading it: path, size, time of the last change."""
     stat = path.stat()
     return {"path": str(path), "size": stat.st_size, "changed": stat.st_mtime_ns}

@@ -1,4 +1,4 @@
-"""The keys of a DeepSpeed configuration: DeepSpeed drops those that it does not know, or ends."""
+"""The keys of a DeepSpeed configuration. DeepSpeed ignores unknown keys, or fails at them."""
 
 SECTIONS: dict[str, type | tuple[type, ...]] = {
     "zero_optimization": dict,

@@ -7,17 +7,17 @@ BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 OPTIMIZER_BYTES = {"adamw_8bit": 2, "adamw_bnb_8bit": 2, "paged_adamw_8bit": 2, "adamw_torch_8bit": 2, "ao_adamw_8bit": 2,
                    "ao_adamw_4bit": 1, "adamw_torch_4bit": 1, "lion_32bit": 4, "paged_lion_32bit": 4, "lion_8bit": 1,
                    "paged_lion_8bit": 1, "sgd": 0, "adafactor": 0.01}  # fmt: skip
-"""Bytes of state per trained parameter; every other optimizer is taken for Adam in float32: two moments, 8 bytes."""
+"""Bytes of state per trained parameter; every other optimizer counts as Adam in float32: two moments, 8 bytes."""
 CONTEXT_BYTES = 1_500_000_000
-"""CUDA's context, cuBLAS's and NCCL's workspaces, on an A100. Reasoned, not measured."""
+"""CUDA's context, cuBLAS's and NCCL's workspaces, on an A100. Estimated, not measured."""
 WRAPPED_COPIES = 4
 """Copies of a layer's fused experts that peft's ParamWrapper makes in a forward and backward (peft 0.20, tuners/lora/layer.py):
-the delta, its scaled copy, weight + delta, and the gradient of that. Reasoned, not measured."""
+the delta, its scaled copy, weight + delta, and the gradient of the sum. Estimated, not measured."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides on the memory, beside the model."""
+    """The settings that determine the memory, beside the model."""
 
     ranks: int
     has_gpu: bool
@@ -34,7 +34,7 @@ class Settings:
     sequence: int = 512
     checkpointing: bool = False
     fused_attention: bool = True
-    """Flash attention or SDPA: the attention matrix is never written."""
+    """Flash attention or SDPA: the attention matrix is never stored."""
     optimizer: str = "adamw_torch"
     reduce_bucket: int = 0
     """Elements; 0: hidden², DeepSpeed's "auto" in transformers (integrations/deepspeed.py)."""
@@ -49,12 +49,12 @@ class Model:
     parameters: int
     trainable: int
     trainable_float32: int
-    """Of the trainable ones, those that are kept in float32 (peft's default for adapters)."""
+    """Trainable parameters that are kept in float32 (peft's default for adapters)."""
     has_adapter: bool
     float32: int
-    """Of the model's own parameters, those that Axolotl loads in float32 whatever the type of the others."""
+    """The model's own parameters that Axolotl always loads in float32."""
     linear: int
-    """Parameters in linear layers: what 4 and 8 bit would quantise."""
+    """Parameters in linear layers, which 4 and 8 bit quantise."""
     largest_layer: int
     wrapped_per_layer: int
     hidden: int
@@ -64,11 +64,11 @@ class Model:
     kv_heads: int
     head_dim: int
     mlp_width: int
-    """Width of what one token goes through in a layer: all its experts together."""
+    """MLP width for one token in a layer: that of all its experts together."""
 
     @classmethod
     def from_counts(cls, counts: dict[str, Any]) -> Self:
-        """From an answer of `jobs.check.shared.probe`."""
+        """Make a model from an answer of `jobs.check.shared.probe`."""
         size = counts["dimensions"]
         heads = size["heads"] or 1
         experts = size["experts_per_token"] if counts["has_experts"] else None
@@ -112,7 +112,7 @@ def memory_table(model: Model, settings: Settings) -> dict[str, int]:
 
 
 def frozen_bytes(model: Model, settings: Settings) -> int:
-    """Weights that are not trained. ZeRO shards them in stage 3 alone (Rajbhandari et al. 2020, ZeRO, section 5, "P_p")."""
+    """Weights that are not trained. ZeRO shards them only in stage 3 (Rajbhandari et al. 2020, ZeRO, section 5, "P_p")."""
     if settings.offload_parameters:
         return 0
     if not model.has_adapter:
@@ -135,13 +135,13 @@ def trained_bytes(model: Model, settings: Settings) -> int:
 
 
 def gradient_bytes(model: Model, settings: Settings) -> int:
-    """One gradient for each trained weight, of its own type; ZeRO-2 and 3 keep their share alone (ZeRO, "P_g")."""
+    """One gradient for each trained weight, in the weight's type; with ZeRO-2 and 3 a rank keeps its share (ZeRO, "P_g")."""
     return _shared(_trained(model, settings), settings, from_stage=2)
 
 
 def optimizer_bytes(model: Model, settings: Settings) -> int:
-    """The optimizer's states, sharded from stage 1 on (ZeRO, "P_os"). torch's Adam keeps them in the weights' own type, DeepSpeed
-    in float32."""
+    """The optimizer's states, sharded from stage 1 on (ZeRO, "P_os"). torch's Adam keeps them in the weights' type, DeepSpeed in
+    float32."""
     if settings.offload_optimizer:
         return 0
     if settings.optimizer in OPTIMIZER_BYTES:
@@ -201,7 +201,7 @@ def bucket_bytes(model: Model, settings: Settings) -> int:
 
 
 def host_bytes_at_load(model: Model, settings: Settings) -> int:
-    """Host memory of a node while its ranks read the weights, each for itself. Reasoned, the worst case."""
+    """Host memory of a node while each of its ranks reads the weights. Estimated, the worst case."""
     offloaded = model.trainable * 12 if settings.offload_optimizer else 0
     return settings.ranks * model.parameters * BYTES[settings.dtype] + offloaded
 
@@ -220,5 +220,5 @@ def _trained(model: Model, settings: Settings) -> int:
 
 
 def _shared(size: int, settings: Settings, from_stage: int) -> int:
-    """What of `size` lies on one GPU."""
+    """The share of `size` on one GPU."""
     return -(-size // settings.ranks) if settings.stage >= from_stage else size

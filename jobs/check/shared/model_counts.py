@@ -1,5 +1,5 @@
-"""A model's parameters, counted on the meta device from its config alone, with the adapter as Axolotl and peft apply it.
-Needs Axolotl, and so torch; no weight is read or made."""
+"""Counts a model's parameters on the meta device, from its config alone, with the adapter as Axolotl and peft apply it.
+Needs Axolotl, and so torch; no weight is read or allocated."""
 
 import re
 from collections import Counter
@@ -19,10 +19,10 @@ DIMENSIONS = {
 
 
 def counts(question: dict[str, Any]) -> dict[str, Any]:
-    """Parameters in all and trainable by kind, what the memory model needs, and what the adapter's targets match.
+    """All and the trainable parameters by kind, what the memory model needs, and the adapter's targets that match nothing.
 
     Args:
-        question: `config_file` (the model's config.json), `axolotl` (the keys that decide on the adapter), `dtype`.
+        question: `config_file` (the model's config.json), `axolotl` (the keys that describe the adapter), `dtype`.
     """
     config = AutoConfig.from_pretrained(str(Path(question["config_file"])))
     with torch.device("meta"):
@@ -100,7 +100,7 @@ def _dtypes(parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> dict[str, i
 
 
 def _adapter(model: PreTrainedModel, axolotl: dict[str, Any]) -> dict[str, Any]:
-    """The adapter's parameters; `adapter_error` where Axolotl or peft refuse it."""
+    """The adapter's parameters; `adapter_error` if Axolotl or peft rejects it."""
     from axolotl.loaders.adapter import load_lora
     from axolotl.utils.dict import DictDefault
 
@@ -128,13 +128,13 @@ def _adapter(model: PreTrainedModel, axolotl: dict[str, Any]) -> dict[str, Any]:
 
 
 def _changed(pattern: dict[str, Any] | None, wanted: dict[str, Any] | None) -> dict[str, Any]:
-    """What peft has added to a rank or alpha pattern."""
+    """The entries that peft has added to a rank or alpha pattern."""
     return {name.rpartition(".")[2]: value for name, value in (pattern or {}).items() if name not in (wanted or {})}
 
 
 def _unmatched(axolotl: dict[str, Any], modules: list[str], parameters: dict[str, int]) -> list[str]:
-    """Targets that stand in the model nowhere. Experts' own names are matched by the fused parameters that peft
-    converts them to."""
+    """Targets that match nothing in the model. An expert's own name matches the fused parameter to which peft
+    converts it."""
     fused: dict[str, str] = {
         "gate_proj": "gate_up_proj",
         "up_proj": "gate_up_proj",

@@ -1,4 +1,4 @@
-"""Where a model's config.json is: in its folder, in the hub's cache, or among those that come with regrow."""
+"""Finds a model's config.json: in its folder, in the hub's cache, or among those that come with regrow."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from jobs.spec.run_spec import RunSpec, is_folder_name
 
 SHIPPED = Path(__file__).parent / "model_configs"
-"""config.json of public models, so that a run is checked before 60 GB are downloaded: <owner>--<name>.json."""
+"""config.json of public models, so that a run can be checked before 60 GB are downloaded: <owner>--<name>.json."""
 
 
 def model_config_file(spec: RunSpec) -> Path | None:
@@ -33,6 +33,6 @@ def is_here(base_model: str) -> bool:
 
 
 def hub_cache() -> Path:
-    """Where huggingface_hub keeps models, by its own environment variables."""
+    """The folder in which huggingface_hub keeps models, by its own environment variables."""
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     return Path(os.environ.get("HF_HUB_CACHE", home / "hub"))

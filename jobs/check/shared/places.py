@@ -1,4 +1,4 @@
-"""Where the keys of a config, of its cluster profile and of its DeepSpeed file stand: file and line."""
+"""File and line of the keys of a config, of its cluster profile and of its DeepSpeed file."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ Key = tuple[str, ...]
 
 
 class Places:
-    """The places of one run's hand-written files."""
+    """The places of keys in one run's hand-written files."""
 
     def __init__(self, spec: RunSpec) -> None:
         self._config = Path(spec.config)
@@ -29,7 +29,7 @@ class Places:
         return self._place(self._profile, key)
 
     def deepspeed(self, *key: str | int) -> Place:
-        """In the DeepSpeed file; where it is written into the config, there."""
+        """A place in the DeepSpeed file; in the config, if the DeepSpeed configuration is written there."""
         return self._place(self._deepspeed, key) if self._deepspeed else self.config("deepspeed", *key)
 
     def _place(self, file: Path, key: tuple[str | int, ...]) -> Place:

@@ -1,6 +1,6 @@
-"""`python -m jobs.check.shared.probe ANSWERS < QUESTIONS`: what only the node's Python can tell, with Axolotl and torch in it.
+"""`python -m jobs.check.shared.probe ANSWERS < QUESTIONS`: answers what needs the node's Python, with Axolotl and torch.
 
-Questions and answers are JSON objects, question by question; an answer that fails says `error`.
+Questions and answers are JSON objects with the same names; a question that fails has `error` in its answer.
 """
 
 import json
@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from callbacks.shared.interpreter import run_to_the_end, uncollected
+from jobs.spec.wrong_value import wrong_values
 
 
 def schema(question: dict[str, Any]) -> dict[str, Any]:
@@ -38,15 +41,17 @@ ANSWERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"schema": sche
 
 
 def answer(name: str, question: dict[str, Any]) -> dict[str, Any]:
-    """The answer to one question; `error`: what the libraries said against it."""
+    """The answer to one question; `error`: the error of a library."""
     try:
         return ANSWERS[name](question)
-    except Exception as error:  # whatever a library says about a config is a finding, and the other answers count
+    except ValidationError as error:
+        return {"error": "; ".join(f"{'.'.join(wrong.key)}: {wrong.found}" for wrong in wrong_values(error, None))}
+    except Exception as error:  # a library's error about a config is a finding, and the other answers are still good
         return {"error": f"{type(error).__name__}: {error}"}
 
 
 def main() -> None:
-    with uncollected():  # most of it is imports, and nothing follows
+    with uncollected():  # mostly imports, and the process ends here
         answers = {name: answer(name, question) for name, question in json.load(sys.stdin).items()}
     Path(sys.argv[1]).write_text(json.dumps(answers), encoding="utf-8")
 

@@ -13,7 +13,7 @@ Finder = Callable[..., dict[str, str]]
 
 @pytest.fixture
 def found(world: World) -> Finder:
-    """Check tiny_cpu.yml in the world with other settings; the codes found, and what was found."""
+    """Check tiny_cpu.yml in the world with other settings; each code with what was found."""
 
     def check(*settings: str) -> dict[str, str]:
         flags = [flag for setting in [*world.settings, *settings] for flag in ("--set", setting)]
@@ -45,7 +45,7 @@ def test_validation_records_in_train_are_counted(found: Finder, world: World, tm
 @pytest.mark.train
 def test_long_records_and_cut_answers_are_counted(found: Finder) -> None:
     said = found("sequence_len=64")["data.too-long"]
-    assert "of 160 records looked at are longer than 64 tokens" in said
+    assert "of 160 sampled records are longer than 64 tokens" in said
 
 
 @pytest.mark.train
@@ -67,5 +67,5 @@ def test_invalid_outputs_too_few_and_lopsided_records(found: Finder, world: Worl
     (tmp_path / "dummy.json").write_text(json.dumps(spoiled, ensure_ascii=False), encoding="utf-8")
     codes = found(f"regrow.prepare.sources=[{{path: {tmp_path}/dummy.json, take: 999}}]")
     assert "dummy.json, record 4" in codes["data.invalid-output"]
-    assert codes["data.too-few"] == "130 records, and take: 999"
-    assert codes["data.lopsided"] == "0 positive records of 130"
+    assert codes["data.too-few"] == "130 records, but take: 999"
+    assert codes["data.lopsided"] == "0 of 130 records are positive"

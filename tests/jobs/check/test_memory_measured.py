@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from world import REPO_ROOT, World
 
-from jobs.check.deepspeed import deepspeed_file
 from jobs.check.report import check_run
+from jobs.check.shared.deepspeed_file import deepspeed_file
 from jobs.node.commands import rank_commands
 from jobs.spec.resolve import load_run_spec
 from jobs.spec.run_spec import RunSpec, write_run

@@ -1,6 +1,7 @@
 """The migration plan's own YAML and JSON: exactly what is wrong with them, each with the right fix."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,11 +109,14 @@ def test_zero_3_fits_where_zero_2_is_tight(world: World) -> None:
 
 @pytest.mark.train
 def test_same_question_is_answered_from_the_cache(world: World, tmp_path: Path) -> None:
-    from time import monotonic
-
+    started, python = tmp_path / "started", tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$2" >> {started}\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    flags = ("--cluster", "a100", "--set", f"python={python}", "--json")
     config = str(REPO_ROOT / "axolotl_configs" / "qwen_finetune.yml")
-    first = world.regrow("check", config, "--cluster", "a100", "--json")
-    started = monotonic()
-    again = world.regrow("check", config, "--cluster", "a100", "--json")
-    assert monotonic() - started < 3
+    first = world.regrow("check", config, *flags)
+    probes = started.read_text(encoding="utf-8").splitlines().count("jobs.check.shared.probe")
+    again = world.regrow("check", config, *flags)
+    assert probes == 1, first.stdout
+    assert started.read_text(encoding="utf-8").splitlines().count("jobs.check.shared.probe") == 1
     assert again.stdout == first.stdout

@@ -49,9 +49,9 @@ CASES = [
     Bad("model_folder", ("base_model=./no/such/model",), ("base_model", "no such folder", "owner/name")),
     Bad("model_hub", ("base_model=nobody/nothing",), ("nobody/nothing is not in", "hf download nobody/nothing")),
     Bad("plugin", ("plugins=[callbacks.plugin.RegrowPlugin, no.such.Plugin]",), ("No module named 'no'", "dotted path")),
-    Bad("no_plugin", ("plugins=[]",), ("without callbacks.plugin.RegrowPlugin",)),
+    Bad("no_plugin", ("plugins=[]",), ("callbacks.plugin.RegrowPlugin is missing",)),
     Bad("deepspeed", ("deepspeed=deepspeed_configs/zero9.json",), ("zero9.json: no such file", "deepspeed_configs/zero2.json")),
-    Bad("setting", ("max_steps",), ("--set max_steps: write key=value",)),
+    Bad("setting", ("max_steps",), ("--set max_steps: not of the form KEY=VALUE",)),
 ]  # fmt: skip
 
 TEXTS = {
@@ -96,7 +96,7 @@ def test_force_submits_in_spite_of_an_error_and_the_journal_says_so(world: World
     settings = (f"regrow.prepare.sources.0.path={tmp_path}/no.json", f"runs_root={tmp_path}/runs")
     refused = world.submit("forced", *settings, check=True)
     assert refused.returncode == 2
-    assert "--force does it all the same" in refused.stderr
+    assert "hint: `--force` submits anyway" in refused.stderr
     world.submit("forced", *settings, check=True, flags=("--force",))
     (entry,) = [
         entry for entry in read_journal(tmp_path / "runs" / "forced" / "journal") if isinstance(entry, events.Checked)

@@ -125,7 +125,12 @@ def test_help_loads_the_command_line_and_nothing_that_a_verb_needs(
     seen = observed(tmp_path, clean_environment, "--help")
     assert "resume" in seen.stdout
     assert seen.foreign_packages <= LIGHT
-    assert seen.modules_of("jobs") - seen.modules_of("jobs.cli") == {"jobs", "jobs.spec", "jobs.spec.errors"}
+    assert seen.modules_of("jobs") - seen.modules_of("jobs.cli") == {
+        "jobs",
+        "jobs.spec",
+        "jobs.spec.errors",
+        "jobs.spec.paths",
+    }
     assert not seen.modules_of("callbacks")
 
 

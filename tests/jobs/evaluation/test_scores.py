@@ -86,9 +86,9 @@ def test_comparison_of_two_models_is_by_record() -> None:
 
 
 def test_other_records_do_not_compare() -> None:
-    with pytest.raises(ConfigError, match="3 and 2 of them"):
+    with pytest.raises(ConfigError, match="3 and 2 records"):
         compare(rows(3, seed=1), rows(2, seed=1), TARGET)
-    with pytest.raises(ConfigError, match="record 0 is another one"):
+    with pytest.raises(ConfigError, match="record 0 is different"):
         compare(rows(3, seed=1), rows(4, seed=1)[1:], TARGET)
 
 

@@ -74,7 +74,7 @@ def test_answers_to_other_prompts_are_not_gone_on_with(tmp_path: Path) -> None:
     file = written(tmp_path / "shard.jsonl", BATCHES[:1])
     content = file.path.read_bytes()
     for batches, prompts in ((BATCHES, ["changed"] * 10), ([[7, 9, 2]], PROMPTS), ([[7, 2]], PROMPTS)):
-        with pytest.raises(MergeError, match="other answers than this evaluation's"):
+        with pytest.raises(MergeError, match="holds answers of another evaluation"):
             found_in(file, batches, prompts)
         assert file.path.read_bytes() == content
 
@@ -123,9 +123,9 @@ def test_merge_puts_the_answers_into_the_records_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
-        ([*A, [5]], B, "records 5 are there twice"),
+        ([*A, [5]], B, "records 5 occur twice"),
         (A, [], "records 0, 3, 5, 6, 8 are missing"),
-        (A, [*B, [7, 2]], "records 2, 7 are there twice"),
+        (A, [*B, [7, 2]], "records 2, 7 occur twice"),
         ([*A, [12]], B, "records 12 do not exist"),
     ],
 )
@@ -138,7 +138,7 @@ def test_merge_refuses_shards_that_are_not_the_records(tmp_path: Path, a: Batche
 def test_merge_refuses_shards_that_are_not_finished_or_were_changed(tmp_path: Path) -> None:
     a, b = two_shards(tmp_path)
     a.path.write_bytes(a.path.read_bytes()[:-1])
-    with pytest.raises(MergeError, match="was changed after it was finished"):
+    with pytest.raises(MergeError, match="has changed after it was finished"):
         merge([a, b], PROMPTS)
     a.marker.unlink()
     with pytest.raises(MergeError, match=r"a.jsonl is not finished"):

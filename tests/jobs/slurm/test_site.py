@@ -33,5 +33,5 @@ def test_stage_without_a_partition_goes_to_the_default() -> None:
 
 
 def test_unknown_partition_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(ConfigError, match="gpus: no such partition; there are cpu, gpu"):
+    with pytest.raises(ConfigError, match="gpus: no such partition; the site has cpu, gpu"):
         SlurmSite(CONFIG, PARTITIONS).facts({"train": "gpus"})
