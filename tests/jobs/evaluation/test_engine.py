@@ -68,7 +68,7 @@ import resource, sys
 from pathlib import Path
 import torch
 from jobs.evaluation.engine import TransformersEngine
-from jobs.spec import load_run_spec
+from jobs.spec.resolve import load_run_spec
 
 torch.set_num_threads(1)
 count, sentences, room_mib = map(int, sys.argv[2:])
