@@ -1,0 +1,31 @@
+"""The processes of a run, found by their command lines."""
+
+import os
+import subprocess
+from pathlib import Path
+
+SCORES = {"gen_json_parse_rate", "gen_offender_presence_f1", "gen_offender_name_set_f1", "gen_keyword_rule_presence_f1"}
+
+
+def processes_of(run_dir: Path) -> list[int]:
+    """Processes that have the run folder on their command line, other than the submission."""
+    pids = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in pids if str(run_dir).encode() in words(pid)]
+
+
+def words(pid: int) -> bytes:
+    """The command line of a process; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def wait_for_end(pid: int) -> None:
+    """Raises TimeoutExpired when the process is still there after 30 s."""
+    tail = ["tail", f"--pid={pid}", "-f", os.devnull]
+    subprocess.run(tail, check=True, timeout=30)
+
+
+def runs_module(pid: int, module: str) -> bool:
+    return module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
