@@ -91,3 +91,24 @@ def test_no_function_is_long() -> None:
         if node.end_lineno - node.lineno >= MOST_FUNCTION_LINES
     ]
     assert found == []
+
+
+def test_no_expression_stands_where_a_statement_would() -> None:
+    """`a() if x else b()` and `x and a()` as statements: an `if` says it."""
+    found = [
+        f"{path}:{node.lineno}"
+        for path in _sources()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.IfExp | ast.BoolOp)
+    ]
+    assert found == []
+
+
+def test_a_process_is_left_in_one_place() -> None:
+    found = [
+        str(path.relative_to(REPO_ROOT))
+        for package in PACKAGES
+        for path in (REPO_ROOT / package).rglob("*.py")
+        if "os._exit(" in path.read_text(encoding="utf-8")
+    ]
+    assert found == ["callbacks/shared/interpreter.py"]

@@ -81,7 +81,10 @@ def keep_posting(post: Callable[[], object], journal: Journal, last_seconds: flo
                 sys.exit(EXIT_BEHIND)
             return
         pause = min(2 * pause, MOST_SECONDS) if failure else POST_SECONDS
-        time.sleep(1) if is_last else ended.wait(pause)
+        if is_last:
+            time.sleep(1)
+        else:
+            ended.wait(pause)
 
 
 def _failure(post: Callable[[], object]) -> str:

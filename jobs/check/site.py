@@ -12,7 +12,7 @@ from jobs.check.preemption import partition_of, preemption_findings
 from jobs.check.shared.finding import Finding, Place
 from jobs.check.shared.places import Places
 from jobs.check.stage_parameters import is_number
-from jobs.slurm import commands as slurm
+from jobs.slurm.commands import SlurmCluster
 from jobs.slurm.sbatch import sbatch_options
 from jobs.slurm.site import Node, SlurmSite, accounted, nodes, read_site, test_only
 from jobs.spec.errors import ConfigError, nearest
@@ -28,9 +28,9 @@ def site_findings(spec: RunSpec, places: Places, counts: dict[str, Any] | None) 
     if spec.profile.executor == "local":
         yield from _tracking_server(spec, places)
         return
-    slurm.use_cluster(spec.profile.slurm_conf)
+    cluster = SlurmCluster(spec.profile.slurm_conf)
     try:
-        site = read_site()
+        site = read_site(cluster)
     except ConfigError as error:
         yield Finding.note(
             "site.unchecked",
@@ -41,8 +41,8 @@ def site_findings(spec: RunSpec, places: Places, counts: dict[str, Any] | None) 
         )
         return
     with ThreadPoolExecutor() as pool:  # all wait for Slurm at the same time
-        asked = [pool.submit(test_only, sbatch_options(spec, stage)) for stage in STAGES]
-        here = nodes()
+        asked = [pool.submit(test_only, cluster, sbatch_options(spec, stage)) for stage in STAGES]
+        here = nodes(cluster)
     for stage, said in zip(STAGES, asked, strict=True):
         yield from _stage(spec, places, stage, site, here, said.result())
     yield from preemption_findings(spec, places, site, counts)
@@ -73,7 +73,7 @@ def _stage(
         yield from _refusal(said, place, stage, [node.name for node in here if not node.is_up])
     for key, table in (("slurm_account", "account"), ("slurm_qos", "qos")):
         value = parameters.get(key)
-        known = accounted(table) if value else None
+        known = accounted(SlurmCluster(spec.profile.slurm_conf), table) if value else None
         if known is not None and value not in known:
             yield Finding.warning(
                 f"site.{table}",

@@ -8,7 +8,6 @@ import typer
 from callbacks.shared import events
 from callbacks.shared.events import newest
 from callbacks.shared.journal import Entry, read_journal
-from jobs.slurm import commands as slurm
 from jobs.spec.errors import EXIT_TEMPORARY
 from jobs.spec.find import typed_name
 from jobs.spec.run_spec import RunSpec
@@ -46,7 +45,6 @@ def start_run(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
 
 def _submit(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
     """Submit the stages' jobs and say where to look; with `wait`, follow them to the run's exit code."""
-    slurm.use_cluster(spec.profile.slurm_conf)
     typer.echo(f"run folder: {spec.paths.run_dir}")
     for found in submit_jobs(spec, stages, login_journal(spec)):
         first = next(iter(found.job_parts))

@@ -17,6 +17,7 @@ from callbacks.shared.mlflow_process import MLFLOW_WRITER
 from jobs.history.run_state import ended_status, newest_jobs, run_status
 from jobs.history.status import ENDED, RunStatus
 from jobs.slurm import commands as slurm
+from jobs.slurm.commands import SlurmCluster
 from jobs.spec.errors import ConfigError
 from jobs.spec.paths import RunPaths
 from jobs.spec.run_spec import RunSpec
@@ -135,7 +136,7 @@ class _Queues:
 
     def __init__(self, runs: Sequence[_Known]) -> None:
         self._queued: dict[str | None, Mapping[str, slurm.QueuedJob]] = {}
-        self._accounted: dict[str, str] = {}
+        self._accounted: dict[str | None, dict[str, str]] = {}
         of_cluster: dict[str | None, list[_Known]] = {}
         for known in runs:
             if known.spec.profile.executor == "slurm":
@@ -144,8 +145,8 @@ class _Queues:
             self._ask(conf, members)
 
     def _ask(self, conf: str | None, runs: Sequence[_Known]) -> None:
-        slurm.use_cluster(conf)
-        queue = slurm.jobs_of_user()
+        cluster = SlurmCluster(conf)
+        queue = cluster.jobs_of_user()
         if queue is None:
             return
         self._queued[conf] = queue
@@ -156,9 +157,9 @@ class _Queues:
             for stage in known.spec.stages
             for job_id in newest_jobs(known.entries, stage)
         ]
-        self._accounted |= slurm.accounted_states([job_id for job_id in wanted if job_id not in queue])
+        self._accounted[conf] = cluster.accounted_states([job_id for job_id in wanted if job_id not in queue])
 
     def job(self, conf: str | None, job_id: str) -> slurm.QueuedJob:
         if conf not in self._queued:
             return slurm.QueuedJob(slurm.NO_ANSWER, "")
-        return self._queued[conf].get(job_id) or slurm.QueuedJob(self._accounted.get(job_id, "UNKNOWN"), "")
+        return self._queued[conf].get(job_id) or slurm.QueuedJob(self._accounted[conf].get(job_id, "UNKNOWN"), "")

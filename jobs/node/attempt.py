@@ -18,8 +18,7 @@ from jobs.node.children import Children, next_signal, pending_stop
 from jobs.node.commands import Command
 from jobs.node.lease import HEARTBEAT_SECONDS, Lease
 from jobs.node.requeue_policy import FINAL, Cause, stop_cause
-from jobs.slurm import commands as slurm
-from jobs.slurm.commands import JobRecord
+from jobs.slurm.commands import JobRecord, SlurmCluster
 from jobs.spec.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_TEMPORARY
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage, StageJob
@@ -60,6 +59,8 @@ class Attempt:
     """How often this job was requeued before."""
     in_slurm: bool
     journal: Journal
+    cluster: SlurmCluster = field(default_factory=SlurmCluster)
+    """The one that this job's environment names: the path of its configuration may be another than on the login node."""
     lease: Lease | None = None
     started_at: float = field(default_factory=time.time)
     stop_cause: Cause | None = None
@@ -133,7 +134,7 @@ class Attempt:
 
     def record(self) -> JobRecord | None:
         """What Slurm says of the job at this moment; None: it is not Slurm's, or nobody can be asked."""
-        return slurm.job_record(self.job_id) if self.in_slurm else None
+        return self.cluster.job_record(self.job_id) if self.in_slurm else None
 
     def cause_by(self, record: JobRecord | None, number: signal.Signals | None = None) -> Cause:
         """Why the attempt must stop, by the job's record. `number`: the signal that came."""

@@ -11,7 +11,6 @@ from jobs.history.submissions import awaited, current, has_successor, is_cancell
 from jobs.node.attempt import Attempt, Stopped
 from jobs.node.children import next_signal
 from jobs.node.requeue_policy import FINAL, OWN_FAULT, Cause, Decision, Situation, decide
-from jobs.slurm import commands as slurm
 from jobs.slurm.commands import JobRecord
 from jobs.slurm.sbatch import submit_to_slurm
 from jobs.spec.errors import ConfigError
@@ -79,7 +78,7 @@ def look(attempt: Attempt) -> View:
         entries=read_journal(attempt.spec.paths.journal),
         record=attempt.record(),
         has_slurm=attempt.in_slurm,
-        can_ask=slurm.is_reachable(),
+        can_ask=attempt.cluster.is_reachable(),
     )
 
 
@@ -125,7 +124,7 @@ def final_cause(attempt: Attempt, cause: Cause, view: View) -> Cause:
 
 def _requeue(attempt: Attempt, decision: Decision, may_stay: bool) -> Decision:
     """Requeue the job; what else is to be done, where Slurm refuses. `may_stay`: Slurm requeues it when it kills it."""
-    if error := slurm.requeue(attempt.job_id):
+    if error := attempt.cluster.requeue(attempt.job_id):
         attempt.journal.write(events.RequeueFailed(error=error))
         return Decision("stay" if may_stay else "successor", error)
     attempt.journal.write(events.Requeued(job_id=attempt.job_id, by="stage"))
@@ -165,7 +164,7 @@ def submit_successor(attempt: Attempt) -> Decision | None:
     """
     try:
         after = f"afterany:{attempt.job_id}"
-        ((job_id, _),) = submit_to_slurm(attempt.spec, attempt.stage, [attempt.job], after)
+        ((job_id, _),) = submit_to_slurm(attempt.cluster, attempt.spec, attempt.stage, [attempt.job], after)
     except ConfigError as refusal:
         attempt.journal.write(events.SuccessorFailed(error=str(refusal)))
         return Decision("fail", f"{refusal}; type: regrow resume")
@@ -189,7 +188,7 @@ def move_dependents(attempt: Attempt) -> None:
     while following and (now := awaited(entries := read_journal(spec.paths.journal), attempt.stage)) != wait_for:
         wait_for = now
         for dependent in current(entries, following):
-            error = slurm.set_dependency(dependent.job_id, dependency(following, wait_for))
+            error = attempt.cluster.set_dependency(dependent.job_id, dependency(following, wait_for))
             moved = events.DependentMoved(stage=following, job_id=dependent.job_id, to=wait_for, error=error)
             attempt.journal.write(moved)
 

@@ -12,6 +12,7 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
 
+from jobs.slurm.commands import SlurmCluster
 from jobs.spec.entry_points import LAST_WORD, SHIELD
 from jobs.spec.errors import ConfigError, nearest
 from jobs.spec.paths import REPO_ROOT
@@ -57,7 +58,7 @@ def sbatch_options(spec: RunSpec, stage: Stage) -> list[str]:
 
 
 def submit_to_slurm(
-    spec: RunSpec, stage: Stage, jobs: Sequence[Callable[[], None]], dependency: str | None
+    cluster: SlurmCluster, spec: RunSpec, stage: Stage, jobs: Sequence[Callable[[], None]], dependency: str | None
 ) -> Iterator[tuple[str, list[int]]]:
     """Submit the jobs of one stage: one job alone, several as an array, more than the site's MaxArraySize as several arrays.
 
@@ -73,11 +74,13 @@ def submit_to_slurm(
     most = spec.site.max_array_size if spec.site else len(jobs)  # indices run from 0 to MaxArraySize - 1
     for first in range(0, len(jobs), most):
         indices = list(range(first, min(first + most, len(jobs))))
-        yield _submit_array(spec, stage, [jobs[index] for index in indices], dependency), indices
+        yield _submit_array(cluster, spec, stage, [jobs[index] for index in indices], dependency), indices
 
 
-def _submit_array(spec: RunSpec, stage: Stage, jobs: Sequence[Callable[[], None]], dependency: str | None) -> str:
-    with _outside_of_jobs():
+def _submit_array(
+    cluster: SlurmCluster, spec: RunSpec, stage: Stage, jobs: Sequence[Callable[[], None]], dependency: str | None
+) -> str:
+    with _outside_of_jobs(cluster):
         executor = SlurmExecutor(spec.paths.slurm, python=shielded_python(spec, sys.executable))
         parameters = _slurm_parameters(spec, stage, sys.executable, dependency)
         executor.update_parameters(**executor._convert_parameters(parameters))
@@ -130,14 +133,21 @@ def _own_setup(spec: RunSpec, stage: Stage, here: str) -> list[str]:
 
 
 @contextmanager
-def _outside_of_jobs() -> Iterator[None]:
-    """Remove the environment variables of the job in which this process may run: sbatch would use them as options."""
-    inherited = {key: value for key, value in os.environ.items() if key.startswith(("SLURM", "SBATCH", "SUBMITIT"))}
+def _outside_of_jobs(cluster: SlurmCluster) -> Iterator[None]:
+    """Remove the environment variables of the job in which this process may run: sbatch would use them as options.
+
+    submitit starts sbatch by itself, so the cluster too is set in the environment of this process, as long as it submits.
+    """
+    ours = ("SLURM", "SBATCH", "SUBMITIT")
+    inherited = {key: value for key, value in os.environ.items() if key.startswith(ours)}
     for key in inherited.keys() - {"SLURM_CONF"}:
         del os.environ[key]
+    os.environ.update(cluster.environment)
     try:
         yield
     finally:
+        for key in [key for key in os.environ if key.startswith(ours)]:
+            del os.environ[key]
         os.environ.update(inherited)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.slurm import commands as slurm
+from jobs.slurm.commands import SlurmCluster
 from jobs.spec.errors import ConfigError
 from jobs.spec.site_facts import PartitionFacts, SiteFacts
 from jobs.spec.stages import Stage
@@ -76,23 +77,23 @@ class SlurmSite:
         return self.partitions[name].facts
 
 
-def read_site() -> SlurmSite:
+def read_site(cluster: SlurmCluster) -> SlurmSite:
     """Read the site of this process's Slurm.
 
     Raises:
         ConfigError: this machine has no Slurm, or it does not answer.
     """
-    answer = slurm.ask("scontrol", "show", "config")
+    answer = cluster.ask("scontrol", "show", "config")
     if answer is None or answer.returncode:
-        raise ConfigError(f"Slurm does not answer: {answer.stderr.strip() if answer else slurm.why_not()}")
+        raise ConfigError(f"Slurm does not answer: {answer.stderr.strip() if answer else cluster.why_not()}")
     lines = (line.partition("=") for line in answer.stdout.splitlines())
     config = {key.strip(): value.strip() for key, _, value in lines}
-    return SlurmSite(config, _partitions(config.get("PreemptMode", "OFF")))
+    return SlurmSite(config, _partitions(cluster, config.get("PreemptMode", "OFF")))
 
 
-def _partitions(global_mode: str) -> dict[str, Partition]:
+def _partitions(cluster: SlurmCluster, global_mode: str) -> dict[str, Partition]:
     """`global_mode`: the PreemptMode of partitions that set none."""
-    answer = slurm.ask("scontrol", "show", "partition", "--oneliner")
+    answer = cluster.ask("scontrol", "show", "partition", "--oneliner")
     found = {}
     for fields in map(slurm.fields_of, answer.stdout.splitlines() if answer else []):
         facts = PartitionFacts(
@@ -104,9 +105,9 @@ def _partitions(global_mode: str) -> dict[str, Partition]:
     return found
 
 
-def nodes() -> list[Node]:
+def nodes(cluster: SlurmCluster) -> list[Node]:
     """The site's nodes."""
-    answer = slurm.ask("scontrol", "show", "node", "--oneliner")
+    answer = cluster.ask("scontrol", "show", "node", "--oneliner")
     found = []
     for fields in map(slurm.fields_of, answer.stdout.splitlines() if answer else []):
         gpus = re.findall(r"gpu(?::[^:,(]+)?:(\d+)", fields.get("Gres", ""))
@@ -124,15 +125,15 @@ def nodes() -> list[Node]:
     return found
 
 
-def test_only(options: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def test_only(cluster: SlurmCluster, options: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """The answer of sbatch to a job with these options; the job is not submitted."""
-    answer = slurm.ask("sbatch", "--test-only", *options, "--wrap=true")
+    answer = cluster.ask("sbatch", "--test-only", *options, "--wrap=true")
     return answer or subprocess.CompletedProcess([], 1, "", "sbatch is not on this machine, or did not answer")
 
 
-def accounted(table: str) -> list[str] | None:
+def accounted(cluster: SlurmCluster, table: str) -> list[str] | None:
     """Names of the accounts (`account`) or QOS (`qos`) in the accounting; None: there is no accounting."""
-    answer = slurm.ask(
+    answer = cluster.ask(
         "sacctmgr", "--noheader", "--parsable2", "show", table, "format=Name" if table == "qos" else "format=Account"
     )
     if answer is None or answer.returncode:

@@ -9,6 +9,7 @@ from callbacks.shared.journal import Entry, Journal, JournalReader, read_journal
 from jobs.history.progress import parts_left
 from jobs.history.submissions import Submission, job_ids, since_typed, submissions
 from jobs.slurm import commands as slurm
+from jobs.slurm.commands import SlurmCluster
 from jobs.slurm.sbatch import submit_to_slurm
 from jobs.spec.errors import EXIT_FAILED
 from jobs.spec.run_spec import RunSpec
@@ -55,20 +56,20 @@ def submit_jobs(spec: RunSpec, stages: Sequence[Stage], journal: Journal) -> lis
     Raises:
         ConfigError: sbatch refused one; those before it were cancelled.
     """
-    submitted: list[str] = []
+    submitted, cluster = list[str](), SlurmCluster(spec.profile.slurm_conf)
     try:
         previous: list[str] = []
         for stage in stages:
             after, jobs = dependency(stage, previous) if previous else None, stage_jobs(spec, stage)
             previous = []
-            for job_id, indices in submit_to_slurm(spec, stage, jobs, after):
+            for job_id, indices in submit_to_slurm(cluster, spec, stage, jobs, after):
                 previous.append(job_id)
                 submitted.append(job_id)
                 parts = tuple(jobs[index].part for index in indices)
                 journal.write(events.Submitted(stage=stage, parts=parts, job_id=job_id, after=after))
     except BaseException:
         if submitted:
-            error = slurm.cancel(submitted)
+            error = cluster.cancel(submitted)
             journal.write(events.SubmissionFailed(cancelled=submitted, error=error))
         raise
     return [found for found in submissions(read_journal(spec.paths.journal)) if found.job_id in submitted]
@@ -94,7 +95,7 @@ def wait_for_jobs(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list
 
 def has_active_jobs(spec: RunSpec) -> bool:
     """Whether a job of the run may still do something; True also where Slurm does not answer."""
-    jobs = slurm.jobs_of_user()
+    jobs = SlurmCluster(spec.profile.slurm_conf).jobs_of_user()
     if jobs is None:
         return True
     mine = job_ids(read_journal(spec.paths.journal))

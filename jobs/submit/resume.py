@@ -5,6 +5,7 @@ from callbacks.shared.journal import read_journal
 from jobs.history.progress import stages_finished
 from jobs.history.submissions import job_ids
 from jobs.slurm import commands as slurm
+from jobs.slurm.commands import SlurmCluster
 from jobs.spec.errors import ConfigError
 from jobs.spec.find import typed_name
 from jobs.spec.run_spec import RunSpec
@@ -20,7 +21,6 @@ def cancel_run(spec: RunSpec) -> list[str]:
     """
     if spec.profile.executor != "slurm":
         raise ConfigError(f"{spec.name} runs in the foreground of a terminal; press Ctrl-C there")
-    slurm.use_cluster(spec.profile.slurm_conf)
     active, journal = active_job_ids(spec), login_journal(spec)
     if not active:
         return []
@@ -29,7 +29,9 @@ def cancel_run(spec: RunSpec) -> list[str]:
     while new := [
         job_id for job_id in active_job_ids(spec) if job_id not in cancelled
     ]:  # a successor may just have come
-        if error := slurm.cancel(reversed(new)):  # what waits first: nothing starts because of what ends
+        if error := SlurmCluster(spec.profile.slurm_conf).cancel(
+            reversed(new)
+        ):  # what waits first: nothing starts because of what ends
             raise ConfigError(f"scancel: {error}")
         cancelled += new
     return cancelled
@@ -41,7 +43,7 @@ def active_job_ids(spec: RunSpec) -> list[str]:
     Raises:
         ConfigError: Slurm does not answer.
     """
-    jobs = slurm.jobs_of_user()
+    jobs = SlurmCluster(spec.profile.slurm_conf).jobs_of_user()
     if jobs is None:
         raise ConfigError("Slurm does not answer; try again")
     ids = job_ids(read_journal(spec.paths.journal))
@@ -57,13 +59,11 @@ def stages_to_resume(spec: RunSpec) -> list[Stage]:
     stages = stages_left(spec)
     if not stages:
         raise ConfigError(f"{spec.name} has finished; there is nothing to resume")
-    if spec.profile.executor == "slurm":
-        slurm.use_cluster(spec.profile.slurm_conf)
-        if has_active_jobs(spec):
-            name = typed_name(spec)
-            raise ConfigError(
-                f"{spec.name} has jobs in the queue\nhint: `regrow status {name}`, or `regrow cancel {name}` first"
-            )
+    if spec.profile.executor == "slurm" and has_active_jobs(spec):
+        name = typed_name(spec)
+        raise ConfigError(
+            f"{spec.name} has jobs in the queue\nhint: `regrow status {name}`, or `regrow cancel {name}` first"
+        )
     return stages
 
 

@@ -7,7 +7,7 @@ from callbacks.shared.journal import read_journal
 from jobs.check.shared.finding import Finding
 from jobs.history.progress import parts_left, saved_step
 from jobs.history.submissions import is_cancelled
-from jobs.slurm import commands as slurm
+from jobs.slurm.commands import SlurmCluster
 from jobs.slurm.site import read_site
 from jobs.spec.errors import ConfigError
 from jobs.spec.run_spec import RunSpec, write_run
@@ -54,9 +54,8 @@ def note_check(spec: RunSpec, found: list[Finding] | None) -> None:
 
 
 def _with_site(spec: RunSpec) -> RunSpec:
-    slurm.use_cluster(spec.profile.slurm_conf)
     try:
-        site = read_site()
+        site = read_site(SlurmCluster(spec.profile.slurm_conf))
     except ConfigError as error:
         raise ConfigError(f"{error}\nhint: `--cluster local` runs here, `--dry-run` shows the jobs") from None
     facts = site.facts({stage: spec.profile.parameters(stage).get("slurm_partition") for stage in spec.stages})

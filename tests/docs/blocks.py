@@ -62,7 +62,10 @@ def words(command: str) -> list[list[str]]:
     lexer = shlex.shlex(command, posix=True, punctuation_chars="&|;")
     lexer.whitespace_split = True
     for word in lexer:
-        split.append([]) if set(word) <= set("&|;") else split[-1].append(word)
+        if set(word) <= set("&|;"):
+            split.append([])
+        else:
+            split[-1].append(word)
     return [_without_assignments(each) for each in split if each]
 
 
@@ -86,7 +89,10 @@ class Clone:
         for name in IN_A_CLONE:
             source = REPO_ROOT / name
             ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, folder / name, ignore=ignored) if source.is_dir() else shutil.copy(source, folder)
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=ignored)
+            else:
+                shutil.copy(source, folder)
         (folder / ".venv").symlink_to(programs.parent)
         kept = {key: value for key, value in environment.items() if not key.startswith(("XDG_", "HF_HOME"))}
         path = os.pathsep.join([str(programs), environment["PATH"]])

@@ -26,7 +26,10 @@ class Turns:
 
     def take(self, what: str, steps: int) -> None:
         """Let so many steps pass."""
-        self._quiet.touch() if what in SILENT else self._quiet.unlink(missing_ok=True)
+        if what in SILENT:
+            self._quiet.touch()
+        else:
+            self._quiet.unlink(missing_ok=True)
         began = time.time()
         self.wait_for(steps)
         self._blocks.append((what, began, time.time()))

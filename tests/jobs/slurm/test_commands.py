@@ -1,9 +1,11 @@
 """What Slurm's answers mean: a job's record, times, limits. The answers are those of a real Slurm 22.05."""
 
+import os
+from pathlib import Path
+
 import pytest
 
-from jobs.slurm import commands as slurm
-from jobs.slurm.commands import job_record, jobs_of_user, parse_job_record, requeue
+from jobs.slurm.commands import SlurmCluster, parse_job_record
 
 RUNNING = (
     "JobId=2 JobName=wrap UserId=root(0) Dependency=(null) JobState=RUNNING Reason=None Requeue=1 Restarts=3 BatchFlag=1 "
@@ -56,11 +58,12 @@ def test_job_in_any_other_state_has(state: str) -> None:
 
 def test_nobody_knows_where_there_is_no_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    assert not slurm.is_reachable()
-    assert job_record("1") is None
-    assert jobs_of_user() is None
-    assert "not on this machine" in requeue("1")
-    assert slurm.accounted_states(["1"]) == {}
+    cluster = SlurmCluster()
+    assert not cluster.is_reachable()
+    assert cluster.job_record("1") is None
+    assert cluster.jobs_of_user() is None
+    assert "not on this machine" in cluster.requeue("1")
+    assert cluster.accounted_states(["1"]) == {}
 
 
 WHOLE = (
@@ -81,3 +84,24 @@ def test_whole_record_as_slurm_prints_it() -> None:
     record = parse_job_record(WHOLE)
     assert (record.state, record.restarts, record.requeueable, record.preempt_time) == ("RUNNING", 1, True, None)
     assert record.limit_end == record.end_time == 1795513195
+
+
+def test_each_cluster_is_asked_by_its_own_configuration_and_this_process_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text('#!/bin/sh\necho "JobState=RUNNING Restarts=$(cat $SLURM_CONF)"\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "5"))
+    for number in ("3", "4", "5"):
+        (tmp_path / number).write_text(number)
+    answers = [SlurmCluster(conf and str(tmp_path / conf)).job_record("1") for conf in ("3", "4", None)]
+    assert [answer and answer.restarts for answer in answers] == [3, 4, 5]
+    assert os.environ["SLURM_CONF"] == str(tmp_path / "5")
+
+
+def test_cluster_whose_configuration_is_gone_is_not_searched_for(tmp_path: Path) -> None:
+    cluster = SlurmCluster(str(tmp_path / "gone"))
+    assert cluster.jobs_of_user() is None
+    assert "does not exist" in cluster.why_not()
