@@ -1,6 +1,8 @@
 """What troubleshooting.md says is printed, is printed: every message there stands in the code, word for word."""
 
+import ast
 import re
+from collections.abc import Iterator
 
 import pytest
 from world import REPO_ROOT
@@ -19,10 +21,20 @@ PUT_TOGETHER = {"train was preempted at step", 'record 7: field "output" is miss
 LONG_ENOUGH = 10
 
 
-def source() -> str:
-    """All of the code, its texts over several lines put together."""
+def texts() -> list[str]:
+    """What the code can print: its strings, put together over several lines, without docstrings and comments."""
     files = [path for room in ("jobs", "callbacks", "data_prep", "slurm") for path in (REPO_ROOT / room).rglob("*.py")]
-    return re.sub(r'"\s*\n?\s*f?"', "", "\n".join(path.read_text(encoding="utf-8") for path in files))
+    return [text for path in files for text in _strings(ast.parse(path.read_text(encoding="utf-8")))]
+
+
+def _strings(tree: ast.AST) -> Iterator[str]:
+    """Each string, whatever is filled into it as a gap; a string that stands alone is a docstring."""
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(part.value if isinstance(part, ast.Constant) else "\0" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
 
 
 def messages() -> list[str]:
@@ -32,7 +44,7 @@ def messages() -> list[str]:
 
 
 def test_every_message_is_one_of_the_code() -> None:
-    code, found = source(), messages()
+    code, found = "\n".join(texts()), messages()
     pieces = [piece.strip(" :,;.?()") for message in found for piece in message.split("…")]
     unknown = {piece for piece in pieces if len(piece) >= LONG_ENOUGH and piece not in code}
     assert len(found) > 60
