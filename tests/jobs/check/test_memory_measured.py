@@ -93,7 +93,7 @@ def train(spec: RunSpec, folder: Path, world: World) -> list[dict[str, int]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    commands = rank_commands(spec, sys.executable, str(folder / "journal"), None, port, 2, folder / "stop")
+    commands = rank_commands(spec, sys.executable, str(folder / "journal"), None, port, 2, None)
     environment = world.environment | {
         "PYTHONPATH": str(Path(__file__).parent),
         "REGROW_TEST_MEASURED": str(folder / "measured.json"),

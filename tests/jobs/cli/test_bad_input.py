@@ -39,7 +39,7 @@ CASES = [
     Bad("output_no_json", (RECORDS,), ("record 2", '"output" is not JSON'), starts=True),
     Bad("output_no_answer", (RECORDS,), ("outputs are not what regrow.target describes", "record 2"), starts=True),
     Bad("too_few", ("regrow.prepare.sources.1.take=9999",), ("person_dummy.json", "130", "9999"), starts=True),
-    Bad("one_checkpoint", ("save_total_limit=1",), ("save_total_limit", "no whole one", "2 or more")),
+    Bad("one_checkpoint", ("save_total_limit=1",), ("save_total_limit", "no complete one", "2 or more")),
     Bad("early_stopping", ("early_stopping_patience=3",), ("early_stopping_patience", "remove it")),
     Bad("key_top", ("lora_rank=8",), ("lora_rank: Axolotl does not know this key", "did you mean")),
     Bad("key_nested", ("datasets.0.type.field_outptu=x",), ("datasets.0.type.field_outptu", "did you mean `field_output`")),
