@@ -5,9 +5,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from data_prep.audit import Audit, FileAudit
 
 app = typer.Typer(help="Make, merge and audit records.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -61,7 +64,6 @@ def audit(
     """Count positives, negatives, invalid outputs, duplicates and leaks. Exit with 1 if there are invalid outputs."""
     from callbacks.shared.args import Target
     from data_prep.audit import audit as audit_files
-    from jobs.cli.audit_text import audit_text
 
     target = Target()
     total = sum(path.stat().st_size for path in (train, validation) if path and path.is_file())
@@ -70,6 +72,27 @@ def audit(
                             fields=target.fields, progress=advance)  # fmt: skip
     typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if as_json else audit_text(found))
     raise typer.Exit(1 if found.train.invalid or (found.validation and found.validation.invalid) else 0)
+
+
+def audit_text(audit: "Audit") -> str:
+    """All counts, a line each; examples of invalid outputs below."""
+    lines = [*_file_lines(audit.train)]
+    if audit.validation:
+        lines += _file_lines(audit.validation)
+        shown = f" (records {', '.join(map(str, audit.leaks.first))}, ...)" if audit.leaks.count else ""
+        lines.append(f"validation records that stand in train too: {audit.leaks.count:,}{shown}")
+    return "\n".join(lines)
+
+
+def _file_lines(part: "FileAudit") -> Iterator[str]:
+    yield f"{part.path}: {part.records:,} records"
+    yield f"  positive {part.positives:,}, negative {part.negatives:,}, invalid {part.invalid:,}"
+    yield f"  distinct {part.distinct:,}, duplicates {part.duplicates:,}, contradictions {part.contradictions.count:,}"
+    fill = ", ".join(f"{field} {share:.0%}" for field, share in part.field_fill.items())
+    yield f"  {part.entries:,} entries; filled: {fill}"
+    lengths = part.input_characters
+    yield f"  articles of {lengths.min:,} to {lengths.max:,} characters, median {lengths.median:,.0f}"
+    yield from (f"  {example}" for example in part.invalid_examples)
 
 
 @contextmanager
