@@ -6,12 +6,12 @@ from data_prep.audit import Audit, FileAudit
 
 
 def audit_text(audit: Audit) -> str:
-    """All counts, a line each; examples of invalid outputs below."""
+    """All counts, one per line. Below them: examples of invalid outputs."""
     lines = [*_file_lines(audit.train)]
     if audit.validation:
         lines += _file_lines(audit.validation)
         shown = f" (records {', '.join(map(str, audit.leaks.first))}, ...)" if audit.leaks.count else ""
-        lines.append(f"validation records that stand in train too: {audit.leaks.count:,}{shown}")
+        lines.append(f"validation records that are also in train: {audit.leaks.count:,}{shown}")
     return "\n".join(lines)
 
 

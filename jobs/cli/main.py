@@ -1,4 +1,4 @@
-"""The command line, put together: one file a verb; errors of users become a message and exit code 2."""
+"""The whole command line. Errors of users become a message and exit code 2."""
 
 import signal
 import sys
@@ -29,21 +29,21 @@ from jobs.spec.paths import REPO_ROOT
 
 
 class RunName(click.types.StringParamType):
-    """Text that is completed to a run in the `--cluster`'s folder of runs."""
+    """The name of a run. The shell completes it from the folder of runs of `--cluster`."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from jobs.spec.profile import load_profile
 
         try:
             profile = load_profile(ctx.params.get("cluster") or "local", ctx.params.get("settings") or [])
-        except ConfigError:  # half typed; the command itself will say what is wrong
+        except ConfigError:  # typed only in part; the command itself will say what is wrong
             return []
         names = sorted(path.parent.name for path in Path(profile.runs_root).glob("*/run.json"))
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 class ClusterName(click.types.StringParamType):
-    """Text that is completed to a profile in slurm/."""
+    """The name of a profile. The shell completes it from the files in slurm/."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         names = sorted(path.stem for path in (REPO_ROOT / "slurm").glob("*.yml"))
@@ -51,11 +51,11 @@ class ClusterName(click.types.StringParamType):
 
 
 TYPES = {"cluster": ClusterName(), **dict.fromkeys(("run", "models", "baseline", "a", "b"), RunName())}
-"""By the name of a verb's parameter."""
+"""The type for each parameter's name."""
 
 
 class Verb(TyperCommand):
-    """A command whose parameters complete the names that they take."""
+    """A command whose parameters can be completed by the shell."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -76,7 +76,7 @@ app.add_typer(dev_cluster_app, name="dev-cluster")
 
 
 def print_version(is_asked: bool) -> None:
-    """Print what every fault report needs, and exit. Nothing happens where `is_asked` is False."""
+    """Print the versions that a fault report needs, and exit. If `is_asked` is False, do nothing."""
     if is_asked:
         from importlib.metadata import version
         from platform import python_version
@@ -97,11 +97,14 @@ def regrow(
         ),
     ] = False,
 ) -> None:
-    """Hold the options of `regrow` itself; its help text is the app's."""
+    """Hold the options of `regrow` itself. The help text comes from the app."""
 
 
 def main() -> None:
-    """Entry point. Errors of users are printed without a traceback; exit codes: 0, 1 failed, 2 usage or config, 75."""
+    """Entry point. Errors of users are printed without a traceback.
+
+    Exit codes: 0 done, 1 the work failed, 2 usage or config, 75 temporary.
+    """
     from data_prep.records import RecordError
 
     # SIGTERM becomes an exception, so that a foreground run ends its jobs.

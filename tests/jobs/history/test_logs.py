@@ -187,5 +187,5 @@ def test_watch_needs_a_terminal(run: Writing, clean_environment: dict[str, str])
     done = subprocess.run(command, env=clean_environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,
-        "--watch: this needs a terminal; a script asks for --json now and then\n",
+        "--watch needs a terminal, and no --json\nhint: in a script, call `regrow status --json` repeatedly\n",
     )
