@@ -67,7 +67,7 @@ def test_newest_attempt_is_printed_unless_another_is_wanted(run: Writing) -> Non
     text, said = printed(run, Wanted("train", attempt=1))
     assert (text, said.partition(":")[0]) == ("first\n", "train, job 2, attempt 1, on n1")
     assert printed(run, Wanted("evaluate", array_task=0))[0] == "shard 0\n"
-    with pytest.raises(ConfigError, match=r"nothing has started yet of: train, attempt 3; see regrow status /.*/one"):
+    with pytest.raises(ConfigError, match=r"no attempt yet for: train, attempt 3\nhint: `regrow status /.*/one`"):
         printed(run, Wanted("train", attempt=3))
 
 
