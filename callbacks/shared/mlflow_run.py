@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST_METRICS, MOST_OTHERS = 1000, 100
-"""What MLflow accepts in one `log_batch`: so many metrics; so many params or tags."""
+"""MLflow's limits for one `log_batch`: the number of metrics, and of params or tags."""
 MOST_OF_A_DIGEST = 36
 """The number of characters that MLflow keeps of a data set's digest."""
 

@@ -16,7 +16,7 @@ def compare(
     settings: Settings = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """Compare two evaluated models: differences with intervals, tests, speed, memory, and the criteria of success."""
+    """Compare two evaluated models. Print differences with intervals, tests, speed, memory, and the criteria of success."""
     from jobs.evaluation.compare_runs import compare_runs
     from jobs.spec.profile import load_profile
 

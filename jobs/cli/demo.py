@@ -19,7 +19,7 @@ def demo(
         bool, typer.Option("--prepare-only", help="Make the records and the model; do not train.")
     ] = False,
 ) -> None:
-    """Run the whole pipeline on this machine, with synthetic records and a toy model."""
+    """Run the whole pipeline on this machine. It uses synthetic records and a toy model."""
     from jobs.cli.start import submit_run
     from jobs.spec.paths import REPO_ROOT
     from jobs.spec.resolve import load_run_spec

@@ -29,7 +29,7 @@ def evaluate(
     dry_run: DryRun = False,
     wait: Wait = False,
 ) -> None:
-    """Evaluate models on the records of a file: one array of jobs, then scores and comparisons, also in MLflow."""
+    """Evaluate models on the records of a file. One array of jobs, then scores and comparisons, also in MLflow."""
     from jobs.cli.dry_run import job_texts
     from jobs.cli.start import start_run
     from jobs.evaluation.request import Request, evaluation_spec

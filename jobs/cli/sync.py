@@ -6,7 +6,7 @@ from jobs.cli.options import Cluster, Run, Settings
 
 
 def sync(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:  # noqa: B006
-    """Post to MLflow everything of a run that is missing there, for example after an outage."""
+    """Post to MLflow what it lacks of a run, for example after an outage."""
     from rich.console import Console
 
     from jobs.spec.find import typed_name, typed_run
