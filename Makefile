@@ -1,12 +1,12 @@
-# Every target but `mlflow-ui` can be typed in a fresh clone: what needs the environment makes it first. Debian's packages are
-# installed by `make slurm-packages browser-packages` alone.
+# Every target but `mlflow-ui` works in a fresh clone: a target that needs the environment makes it first. Only
+# `make slurm-packages browser-packages` installs Debian packages.
 PYTHON ?= python3.11
 VENV   ?= .venv
 TORCH  ?= 2.13.0
 CONFIG ?= axolotl_configs/qwen_finetune.yml
 CLUSTER ?= a100
 BIN := $(VENV)/bin
-# `exec`: a SIGTERM to make reaches Python itself, and no shell between; what holds a cluster takes it down then.
+# `exec`: a SIGTERM to make reaches Python itself, without a shell between. A benchmark then takes its dev cluster down.
 BENCH := exec env PYTHONPATH=benchmarks:tests:tests/slurm:tests/train $(BIN)/python
 TIMED := tests/train/test_mlflow_outage.py
 export HF_HUB_OFFLINE ?= 1
@@ -14,12 +14,12 @@ export AXOLOTL_DO_NOT_TRACK ?= 1
 
 .PHONY: help setup check test chaos lint demo trial slurm-packages browser-packages slurm-needed stop-and-resume \
 	bench-submit bench-status bench-data bench-preempt bench-logging bench-gpu bench-eval docs release mlflow-ui
-help:            ## what can be typed here
+help:            ## print this list of targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-setup: $(VENV)/.complete  ## virtual environment with the tested set of packages
+setup: $(VENV)/.complete  ## make the virtual environment with the tested set of packages
 
-# torch first: deepspeed is built against it, and a set of packages resolved in one go may pull another build of it.
+# torch comes first: deepspeed is built against it, and resolving all packages at once may choose another build of torch.
 $(VENV)/.complete: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel ninja
@@ -27,19 +27,19 @@ $(VENV)/.complete: pyproject.toml constraints.txt
 	PYTHONWARNINGS='ignore:Editable installation' \
 	$(BIN)/python -m pip install --quiet --no-build-isolation -c constraints.txt -e '.[train,dev]'
 	touch $@
-	@echo 'ready; type: . $(BIN)/activate'
+	@printf 'ready\nhint: . %s/activate\n' '$(BIN)'
 
-demo: setup      ## data, training, evaluation and MLflow on a toy scale, on this machine
+demo: setup      ## run data, training, evaluation and MLflow at toy size on this machine
 	$(BIN)/regrow demo
 
-trial: setup     ## the first 50 steps of CONFIG on one GPU, evaluated every 25; ARGS=--dry-run shows it
+trial: setup     ## train the first 50 steps of CONFIG on one GPU, and evaluate every 25; ARGS=--dry-run only prints the jobs
 	$(BIN)/regrow submit $(CONFIG) --cluster $(CLUSTER) --set max_steps=50 --set eval_steps=25 --set save_steps=25 --set train.gpus_per_node=1 $(ARGS)
 
-check: lint      ## the first tier, under a minute: lint, and the tests that need neither Axolotl nor Slurm
+check: lint      ## run the first tier, in under a minute: lint, and the tests that need neither Axolotl nor Slurm
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m quick
 
-# Two at a time, each with a CPU; what compares step times has the machine to itself.
-test: lint       ## the second tier, what CI runs: lint and all tests; skips what needs a package that is not installed
+# Two workers, each with a CPU. The test that compares step times runs alone.
+test: lint       ## run the second tier, as CI does: lint and all tests; skip tests that need a missing package
 	@slurm/dev_cluster/install.sh --look || true
 	@tests/install_browser.sh --look || true
 	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/slurm --ignore=tests/train
@@ -55,41 +55,41 @@ browser-packages: ## install Debian's Chromium, for the tests that read the repo
 slurm-needed:
 	@slurm/dev_cluster/install.sh --look
 
-chaos: setup slurm-needed  ## the third tier, about an hour: everything that can happen to a job, on a real Slurm; goes on where it was cut off
+chaos: setup slurm-needed  ## run the third tier, in about an hour: everything that can happen to a job, on a real Slurm; continues where it was cut off
 	exec env PYTHONPATH=tests:tests/slurm $(BIN)/python -m chaos $(ARGS)
 
-stop-and-resume: setup slurm-needed  ## how fast a run stops and comes back, beside the same resume by hand
+stop-and-resume: setup slurm-needed  ## measure how fast a run stops and resumes, beside a resume by hand
 	$(BENCH) benchmarks/stop_and_resume.py $(ARGS)
 
-bench-submit: setup slurm-needed  ## four dependent jobs, an array, --help and status, beside sbatch and other submitters
+bench-submit: setup slurm-needed  ## measure four dependent jobs, an array, --help and status, beside sbatch and other submitters
 	$(BENCH) benchmarks/submit.py $(ARGS)
 
-bench-status: setup  ## status of 200 runs beside that of one, and beside reading their journals
+bench-status: setup  ## measure the status of 200 runs, beside that of one run, and beside reading their journals
 	$(BENCH) benchmarks/status.py $(ARGS)
 
-bench-data: setup  ## the document's merge beside other tools and beside copying; tokenising on one core and on all
+bench-data: setup  ## measure the migration document's merge, beside other tools and a plain copy; tokenise on one core and on all
 	$(BENCH) benchmarks/data.py $(ARGS)
 
-bench-preempt: setup slurm-needed  ## trainings that lose their node by one schedule: requeue, checkpoints at SIGTERM, submitit, regrow
+bench-preempt: setup slurm-needed  ## measure trainings that lose their node at the same times: requeue, checkpoints at SIGTERM, submitit, regrow
 	$(BENCH) benchmarks/preemption.py $(ARGS)
 
-bench-logging: setup  ## a training's step time beside a healthy, a slow, a hanging and a dead MLflow server
+bench-logging: setup  ## measure a training's step time with a healthy, a slow, a hanging and a dead MLflow server
 	$(BENCH) benchmarks/metric_logging.py $(ARGS)
 
-bench-gpu: setup  ## LoRA on attention, on experts, with ScatterMoE kernels; needs a GPU
+bench-gpu: setup  ## measure LoRA on attention, on experts, and with ScatterMoE kernels; needs a GPU
 	$(BENCH) benchmarks/gpu/moe_lora.py $(ARGS)
 
-bench-eval: setup  ## batched generation beside a loop over single records, on the toy model
+bench-eval: setup  ## measure batched generation beside a loop over single records, on the toy model
 	$(BENCH) benchmarks/batch_evaluation.py $(ARGS)
 
-lint: setup      ## ruff, mypy, the rooms' import rules
+lint: setup      ## run ruff, mypy and the import rules
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 
-docs: setup      ## the documentation as a site, in site/
+docs: setup      ## build the documentation as a site, in site/
 	$(BIN)/mkdocs build --strict --quiet
 
 release: setup   ## check, build and tag VERSION (x.y.z) from a clean checkout; pushes nothing
 	.ci/release "$(VERSION)" $(abspath $(BIN))
 
-mlflow-ui:       ## the tracking database of this machine's runs, in a browser
+mlflow-ui:       ## show the tracking database of this machine's runs in a browser
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///runs/mlflow.db

@@ -1,1 +1,1 @@
-"""What runs inside the training ranks, and the light modules that the jobs share with them."""
+"""The code that runs inside the training ranks, and the light modules that the jobs also use."""

@@ -1,4 +1,4 @@
-"""AskedFor: before the first step, compares what was asked for with what the trainer then has."""
+"""AskedFor: compares the settings that the user asked for with those that the trainer has, before the first step."""
 
 import os
 import re
@@ -12,38 +12,38 @@ from callbacks.shared.asked import DEVICE_ENV
 
 HINTS = {
     "world_size": "on a machine without a GPU, several ranks need `use_cpu: true` in the profile's accelerate_config",
-    "device": "look for the driver and torch's build on the node; or `use_cpu: true` in the profile's accelerate_config",
-    "sharding": "look in the log for what DeepSpeed or FSDP said at its start",
-    "precision": "write what the node's device can do: `bf16`, `fp16`, or neither",
+    "device": "check the driver and torch's build on the node; or set `use_cpu: true` in the profile's accelerate_config",
+    "sharding": "read the first messages of DeepSpeed or FSDP in the log",
+    "precision": "write a precision that the node's device supports: `bf16`, `fp16`, or neither",
     "attention": "write an `attn_implementation` that is installed on the node",
     "evaluation": 'write `test_datasets` or `val_set_size`, or `eval_strategy: "no"`',
 }
-"""What to look at for each difference."""
+"""The hint for each difference."""
 
 ATTENTIONS = frozenset({"eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"})
-"""transformers' own; others are Axolotl's, which sets them up in its own way."""
+"""transformers' own kinds of attention. Axolotl sets up the other kinds in its own way."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How a training runs. None: nothing is asked for, or nothing is known."""
+    """How a training runs. None: the user did not ask for a value, or it is unknown."""
 
     world_size: int | None = None
-    """Ranks that train together."""
+    """Number of ranks that train together."""
     device: str | None = None
     """cpu or cuda."""
     sharding: str | None = None
     """deepspeed, fsdp or none."""
     precision: str | None = None
-    """Of the computation: bf16, fp16 or no."""
+    """Precision of the computation: bf16, fp16 or no."""
     attention: str | None = None
-    """transformers' name of the attention."""
+    """transformers' name for the attention."""
     evaluation: bool | None = None
     """Whether there are records to evaluate on."""
 
 
 def asked(cfg: DictDefault) -> Setting:
-    """What the config and the stage ask for; what Axolotl chooses by itself (`auto`) is not asked for."""
+    """What the config and the stage ask for. None for values that Axolotl chooses by itself (`auto`)."""
     sharding = "deepspeed" if cfg.deepspeed else "fsdp" if cfg.fsdp_config or cfg.fsdp else "none"
     precision = "bf16" if cfg.bf16 is True else "fp16" if cfg.fp16 is True else None
     return Setting(
@@ -70,13 +70,13 @@ def found(trainer: Trainer, args: TrainingArguments, model: PreTrainedModel) -> 
 
 
 def attention_name(name: str | None) -> str | None:
-    """A kernel of the hub, `kernels-community/flash-attn2`, by the name of what it does."""
+    """The name of the attention; for a kernel from the hub, `kernels-community/flash-attn2`, the attention that it computes."""
     kernel = re.search(r"flash-attn-?(\d)", name or "")
     return f"flash_attention_{kernel[1]}" if kernel else name
 
 
 def differences(wanted: Setting, has: Setting) -> list[str]:
-    """One sentence for each thing that was asked for and is otherwise, with both values and what to look at."""
+    """One message for each setting that differs, with both values and a hint."""
     pairs = ((each.name, getattr(wanted, each.name), getattr(has, each.name)) for each in fields(Setting))
     return [
         f"{name.replace('_', ' ')}: asked for {want}, the trainer has {have}\nhint: {HINTS[name]}"
@@ -86,7 +86,7 @@ def differences(wanted: Setting, has: Setting) -> list[str]:
 
 
 class AskedFor(TrainerCallback):
-    """On every rank, and before anything is written: ranks that train apart would each write into the same folder."""
+    """Runs on every rank, before anything is written: ranks that train apart would all write into the same folder."""
 
     def __init__(self, cfg: DictDefault, trainer: Trainer) -> None:
         self._asked, self._trainer = asked(cfg), trainer
@@ -99,7 +99,7 @@ class AskedFor(TrainerCallback):
         model: PreTrainedModel | None = None,
         **kwargs: Any,
     ) -> None:
-        """Raises ValueError: the trainer has something else than was asked for."""
+        """Raise ValueError if the trainer's settings differ from those that the user asked for."""
         assert model is not None
         if wrong := differences(self._asked, found(self._trainer, args, model)):
             raise ValueError("\n".join(wrong))

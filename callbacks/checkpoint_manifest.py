@@ -1,4 +1,4 @@
-"""CheckpointManifest: makes a saved checkpoint valid, by writing its manifest once every rank has saved its part."""
+"""CheckpointManifest: makes a checkpoint valid by writing its manifest, after every rank has saved its part."""
 
 import errno
 import shutil
@@ -16,18 +16,18 @@ from callbacks.shared.journal import Journal
 from callbacks.shared.manifest import write_manifest
 
 SAVE_ERRORS = (OSError, RuntimeError, SafetensorError)
-"""What a full disk raises, from Python, from torch and from safetensors."""
+"""The errors that Python, torch and safetensors raise if the disk is full."""
 
 
 LITTLE_ROOM_BYTES = 16 * 2**20
 
 
 class SaveFailed(RuntimeError):
-    """A checkpoint could not be written; what there was of it is set aside, those before it are as they were."""
+    """A checkpoint could not be written. Its incomplete folder is renamed; earlier checkpoints are unchanged."""
 
 
 class CheckpointManifest(TrainerCallback):
-    """Writes the manifest after HF's save, which itself ends without a barrier of the ranks."""
+    """Writes the manifest after HF's save. It needs a barrier first, because HF's save ends without one."""
 
     def __init__(
         self, trainer: Trainer, journal: Journal | None, is_evaluating: Callable[[], bool] = lambda: False
@@ -74,7 +74,7 @@ class CheckpointManifest(TrainerCallback):
 
 
 def is_full(error: Exception, folder: Path) -> bool:
-    """Whether there was no room; torch and safetensors hide the errno of what they met."""
+    """Whether the disk or the quota is full. torch and safetensors hide the errno, so their message and the disk count too."""
     no_room = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
     said = isinstance(error, OSError) and error.errno in no_room
     return said or "No space left" in str(error) or shutil.disk_usage(folder).free < LITTLE_ROOM_BYTES

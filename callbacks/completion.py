@@ -1,4 +1,4 @@
-"""Completion: says in the journal when training began, and when it is finished. A child's exit code never means that."""
+"""Completion: writes into the journal when the training begins and when it is finished. An exit code never means that."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from callbacks.shared.journal import Journal
 
 
 class Completion(TrainerCallback):
-    """Rank 0 only. `finished` is written once the target step was reached and the final adapter is saved."""
+    """Runs on rank 0 only. Writes `finished` once the target step is reached and the final adapter is saved."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
@@ -31,7 +31,7 @@ class Completion(TrainerCallback):
         self.journal.write(events.TrainingEnded(step=state.global_step, target_step=state.max_steps))
 
     def adapter_saved(self, output_dir: Path) -> None:
-        """Say that the training is finished, once; called when Axolotl is through with saving the final model."""
+        """Write, only once, that the training is finished. Called after Axolotl has saved the final model."""
         adapters = sorted(output_dir.glob("adapter_model*.safetensors")) or sorted(
             output_dir.glob("model*.safetensors")
         )

@@ -1,4 +1,4 @@
-"""What several ranks need on a machine without a GPU, where Axolotl, accelerate and DeepSpeed expect one."""
+"""Lets several ranks train on a machine without a GPU, although Axolotl, accelerate and DeepSpeed expect one."""
 
 import os
 import sys
@@ -13,14 +13,14 @@ def are_on_cpu() -> bool:
 
 
 def prepare_ddp_resume() -> None:
-    """HF loads an optimizer's state onto `cpu:<rank>`, a location that torch.load does not know."""
+    """Let torch.load accept the location `cpu:<rank>`, onto which HF loads an optimizer's state."""
     torch.serialization.register_package(5, lambda storage: None, _location)
 
 
 def prepare_deepspeed() -> None:
     """Let accelerate pick gloo, and keep gloo's all-gather out of autograd (torch 2.13, deepspeed 0.18).
 
-    Without ACCELERATE_USE_DEEPSPEED in time, accelerate would train with DDP and say nothing.
+    ACCELERATE_USE_DEEPSPEED must be set before accelerate looks at it; else accelerate trains with DDP, without a message.
     """
     os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
     import deepspeed.comm  # noqa: F401 (fills sys.modules)

@@ -1,4 +1,4 @@
-"""What comes after the final save decorates a finished training: its model card, its upload. It cannot fail it."""
+"""Steps after the final save only decorate a finished training: its model card, its upload. They cannot make it fail."""
 
 import traceback
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from callbacks.shared import events
 
 
 def guard_decoration(completion: Completion | None, output_dir: Path) -> None:
-    """Let the training be finished before Axolotl writes the card or uploads; what fails there is only said.
+    """Write `finished` before Axolotl writes the model card or uploads. An error in these steps is only reported.
 
-    Axolotl (0.19, train.py) calls `create_model_card` right after the final save, on every rank; with a `hub_model_id` it
-    uploads there.
+    Axolotl (0.19, train.py) calls `create_model_card` right after the final save, on every rank. With a `hub_model_id`, the
+    call also uploads.
 
     Args:
         completion: rank 0's; None on the other ranks.
@@ -32,10 +32,10 @@ def guard_decoration(completion: Completion | None, output_dir: Path) -> None:
 
 
 def run_decoration(decorate: Callable[[], None], completion: Completion | None) -> None:
-    """Call it; an exception goes into the log and, on rank 0, into the journal."""
+    """Call `decorate`. An exception goes into the log and, on rank 0, into the journal."""
     try:
         decorate()
-    except Exception as error:  # whatever libraries and hubs raise
+    except Exception as error:  # any error of a library or a hub
         traceback.print_exc()
         if completion:
             message = f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""What a training runs in, as far as its results may depend on it: versions, and the code."""
+"""The environment on which a training's results may depend: package versions, and the code."""
 
 import hashlib
 import importlib.metadata
@@ -22,7 +22,7 @@ def environment_facts() -> dict[str, str]:
 
 
 def code_facts(folder: Path) -> dict[str, str]:
-    """Commit, and a hash of what tracked files have beyond it (`no`: nothing); empty outside of a git checkout."""
+    """The commit, and a hash of the changes to tracked files (`no`: no changes); empty outside a git checkout."""
 
     def git(*arguments: str) -> bytes | None:
         result = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)

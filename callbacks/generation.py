@@ -1,4 +1,4 @@
-"""Batched generation with a causal language model: left-padded, sorted by length, the model's state restored."""
+"""Batched generation with a causal language model: left-padded, sorted by length; the model's state is restored."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ class _StopWhen(StoppingCriteria):
 
 @contextmanager
 def generation_mode(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
-    """Evaluation mode and left padding, both put back afterwards."""
+    """Set evaluation mode and left padding; restore both afterwards."""
     was_training, padding_side = model.training, tokenizer.padding_side
     model.eval()
     tokenizer.padding_side = "left"
@@ -35,7 +35,7 @@ def generation_mode(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) 
 
 
 def length_sorted_batches(prompts: Sequence[str], batch_size: int) -> list[list[int]]:
-    """Indices of `prompts` in batches of neighbours in length, longest first: too large a batch shows at once."""
+    """Indices of `prompts` in batches of similar length, longest first: a batch that is too large for memory fails at once."""
     order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
@@ -49,13 +49,13 @@ def generate_batch(
     sampling: Mapping[str, Any] | None = None,
     must_stop: Callable[[], bool] = lambda: False,
 ) -> list[Generated]:
-    """What the model writes after each prompt of one batch.
+    """Generate the model's text after each prompt of one batch.
 
     Args:
-        sampling: arguments of `generate` to draw the tokens with, e.g. temperature; None: greedy.
-        must_stop: asked at every token; once it says yes, the texts are cut off where they are.
+        sampling: arguments of `generate` for drawing tokens, e.g. temperature; None: greedy.
+        must_stop: called at every token; once it returns True, all texts end there.
 
-    Under ZeRO-3, whose weights are sharded, `generate` keeps the ranks in step by itself, as long as every rank calls it.
+    ZeRO-3 shards the weights. There `generate` keeps the ranks in step by itself, if every rank calls it.
     """
     inputs = tokenizer(list(prompts), return_tensors="pt", padding=True).to(model.device)
     inputs.pop("token_type_ids", None)
@@ -76,6 +76,6 @@ def generate_batch(
 
 
 def _end_tokens(model: PreTrainedModel) -> torch.Tensor:
-    """The tokens at which `generate` ends a text."""
+    """The ids of the tokens at which `generate` ends a text."""
     found = model.generation_config.eos_token_id
     return torch.tensor(found if isinstance(found, list) else [] if found is None else [found], dtype=torch.long)

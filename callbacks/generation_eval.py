@@ -1,4 +1,4 @@
-"""GenerationEval: at each evaluation, generate the answers to validation records and score them."""
+"""GenerationEval: at each evaluation, generates answers to validation records and scores them."""
 
 import json
 import random
@@ -19,10 +19,10 @@ from callbacks.stop import GracefulStop
 
 
 class GenerationEval(TrainerCallback):
-    """Shares a seeded sample of the validation records out over the ranks, generates, gathers and scores on every rank.
+    """Splits a seeded sample of the validation records among the ranks. Generates, then gathers and scores on every rank.
 
-    Writes `gen_metrics_step{N}.json` and `gen_predictions_step{N}.jsonl` into `output_dir`; the scores go to HF's log and
-    metrics as `eval_gen_*`, on every rank, so that `metric_for_best_model` may name one.
+    Writes `gen_metrics_step{N}.json` and `gen_predictions_step{N}.jsonl` into `output_dir`. On every rank, the scores go into
+    HF's log and metrics as `eval_gen_*`, so that `metric_for_best_model` can name one of them.
     """
 
     def __init__(
@@ -65,8 +65,8 @@ class GenerationEval(TrainerCallback):
             write_atomically(folder / f"gen_metrics_step{step}.json", json.dumps(scores, indent=1, sort_keys=True))
 
     def _generate(self, model: PreTrainedModel, args: TrainingArguments) -> dict[int, str] | None:
-        """This rank's completions by record index; None: the ranks must stop. All ranks go through equally many batches,
-        so that they may agree at each one whether to stop, and whether the time is up."""
+        """This rank's completions by record index; None: the ranks must stop. All ranks have the same number of batches, so
+        that they can agree at each batch whether to stop, and whether the time is up."""
         deadline = time.monotonic() + 60 * self.settings.max_minutes
         batches = length_sorted_batches(self.prompts, self.settings.batch_size)
         tokenizer = self.trainer.processing_class
@@ -104,7 +104,7 @@ def _any_rank(flag: bool, device: torch.device) -> bool:
 
 
 def _gather(completions: dict[int, str]) -> dict[int, str]:
-    """All ranks' completions, on every rank, in the records' order."""
+    """The completions of all ranks, in the records' order, on every rank."""
     parts: list[Any] = [completions]
     if dist.is_available() and dist.is_initialized():
         parts = [None] * dist.get_world_size()

@@ -1,4 +1,4 @@
-"""MLflowLogger: every log of the trainer into the journal, from where it is posted to MLflow."""
+"""MLflowLogger: writes every log of the trainer into the journal. From there another process posts it to MLflow."""
 
 import re
 from pathlib import Path
@@ -13,11 +13,11 @@ from callbacks.shared.journal import Journal
 from callbacks.shared.projection import flat_params
 
 TOTALS = frozenset({"train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss"})
-"""What the Trainer adds up from its process's start, and divides by all steps: wrong after a resume."""
+"""Wrong after a resume: the Trainer adds these up since its process started, but divides them by all steps."""
 
 
 class MLflowLogger(TrainerCallback):
-    """Rank 0 only. Params are those of the resolved config, not the two hundred defaults of the trainer."""
+    """Runs on rank 0 only. The params are the resolved config, not the trainer's two hundred defaults."""
 
     def __init__(self, journal: Journal, config: Path) -> None:
         self.journal, self.config = journal, config
@@ -51,5 +51,5 @@ class MLflowLogger(TrainerCallback):
 
 
 def metric_name(name: str) -> str:
-    """The trainer's name without brackets; generation scores carry the same name everywhere, without HF's `eval_`."""
+    """The trainer's name without brackets. Generation scores lose HF's `eval_`, so that they have the same name everywhere."""
     return re.sub(r"[^\w\-./ ]+", "_", name.replace(" (", "_").replace("eval_gen_", "gen_")).rstrip("_")

@@ -1,4 +1,4 @@
-"""RegrowPlugin: what Axolotl loads. Brings the `regrow:` section, the seeding and the callbacks into a training."""
+"""RegrowPlugin: the plugin that Axolotl loads. It adds the `regrow:` section, the seeding and the callbacks to a training."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ from callbacks.shared.tracking import TRACKED_RUN_ENV, TrackedRun
 from callbacks.stop import GracefulStop, StopRequest
 
 MLFLOW_SECONDS = 30.0
-"""A training that was started by hand waits so long for MLflow at its end."""
+"""The longest wait for MLflow at the end of a training that was started by hand."""
 
 
 class RegrowPlugin(BasePlugin):
@@ -42,13 +42,14 @@ class RegrowPlugin(BasePlugin):
         super().__init__()
         self.completion: Completion | None = None
         self.mlflow: MlflowProcess | None = None
-        """Of a training that was started by hand; a job's stage has its own."""
+        """The process of a training that was started by hand. In a job, the stage has this process."""
 
     def get_input_args(self) -> str:
         return "callbacks.shared.args.RegrowArgs"
 
     def get_training_args(self, cfg: DictDefault) -> dict[str, Any]:
-        """Axolotl sets `eval_on_start` always; a resumed training evaluates first only where it was stopped in it."""
+        """Set `eval_on_start`, which Axolotl always sets: a resumed training evaluates first only if it was stopped in an
+        evaluation."""
         checkpoint = cfg.resume_from_checkpoint
         return {"eval_on_start": owes_evaluation(Path(checkpoint))} if checkpoint else {}
 
@@ -57,13 +58,14 @@ class RegrowPlugin(BasePlugin):
             prepare_deepspeed()
 
     def load_datasets(self, cfg: DictDefault, preprocess: bool = False) -> None:
-        """The only hook after Axolotl has chosen a device by the rank's number, and before the model is loaded."""
+        """Prepare for ranks without a GPU. This is the only hook after Axolotl has chosen a device by the rank's number, and
+        before it loads the model."""
         if are_on_cpu():
             cfg.device_map = None
             prepare_ddp_resume()
 
     def pre_model_load(self, cfg: DictDefault) -> None:
-        """Seed before the adapter is built: Axolotl draws its weights earlier than the trainer seeds."""
+        """Seed before Axolotl builds the adapter: the adapter's weights are drawn before the trainer seeds."""
         if cfg.seed is not None:
             transformers.set_seed(int(cfg.seed))
         if regrow_section(cfg).deterministic:
@@ -90,11 +92,11 @@ class RegrowPlugin(BasePlugin):
             *generation_eval(cfg, regrow, trainer, stop),
             MLflowLogger(journal, Path(cfg.axolotl_config_path)),
             CheckpointManifest(trainer, journal, lambda: stop.is_evaluating),
-            stop,  # last: what the others do at a hook is done when it leaves
+            stop,  # last: at each hook the other callbacks have done their work before it leaves
         ]
 
     def post_train_unload(self, cfg: DictDefault) -> None:
-        """The hook after all; `guard_decoration` has said already that the training is finished, where Axolotl is as known."""
+        """The last hook. `guard_decoration` has already written that the training is finished, unless Axolotl has changed."""
         if self.completion is not None:
             self.completion.adapter_saved(Path(cfg.output_dir))
         if self.mlflow is not None and self.completion is not None:
@@ -103,12 +105,12 @@ class RegrowPlugin(BasePlugin):
 
 
 def regrow_section(cfg: DictDefault) -> Regrow:
-    """The section, validated again: after its own validation Axolotl hands on a dict without the defaults."""
+    """The section, validated again: after its own validation Axolotl passes a dict without the defaults."""
     return Regrow.model_validate(cfg.to_dict().get("regrow") or {})
 
 
 def generation_eval(cfg: DictDefault, regrow: Regrow, trainer: Trainer, stop: GracefulStop) -> list[GenerationEval]:
-    """The callback, if there is anything to generate from, and it was not turned off."""
+    """The callback in a list; empty: the config has no validation records, or turns the callback off."""
     if regrow.generation_eval is None or not cfg.test_datasets:
         return []
     validation = cfg.to_dict()["test_datasets"][0]
@@ -116,12 +118,12 @@ def generation_eval(cfg: DictDefault, regrow: Regrow, trainer: Trainer, stop: Gr
 
 
 def stem_by_hand(cfg: DictDefault) -> str:
-    """Of a journal of its own, in `output_dir`: process ids come again, times do not."""
+    """Path of a journal in `output_dir`, without the writer's name. It has the time, because process ids come again."""
     return str(Path(cfg.output_dir) / "journal" / f"train-by_hand-{time.time_ns()}")
 
 
 def mlflow_by_hand(cfg: DictDefault, regrow: Regrow, stem: str) -> MlflowProcess | None:
-    """The process that posts to MLflow, which a stage would have started; None: it could not be started."""
+    """Start the process that posts to MLflow, as a stage would; None: it could not be started."""
     name = Path(cfg.output_dir).name
     run = TrackedRun(None, regrow.mlflow.experiment, uuid.uuid4().hex, name, submitted_at=time.time())
     command = [sys.executable, "-m", "callbacks.shared.mlflow_sync", str(MLFLOW_SECONDS)]

@@ -1,6 +1,7 @@
-"""What a job starts as a process that needs Axolotl: `python -m callbacks.rank train|preprocess CONFIG [CHECKPOINT]`.
+"""Runs Axolotl in a process of a job: `python -m callbacks.rank train|preprocess CONFIG [CHECKPOINT]`.
 
-Axolotl only logs a plugin that cannot be imported, and trains on without it. Here the plugins are imported first, loudly.
+If a plugin cannot be imported, Axolotl only logs it and trains without it. So this module imports the plugins first, and
+fails if it cannot.
 """
 
 import importlib
@@ -18,7 +19,7 @@ from callbacks.shared.interpreter import run_to_the_end, uncollected
 from callbacks.shared.journal import JOURNAL_ENV, Journal
 
 CONFIG_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError, AssertionError)
-"""What a wrong config raises; pydantic's ValidationError is a ValueError."""
+"""The errors that a wrong config raises; pydantic's ValidationError is a ValueError."""
 EXIT_CONFIG = 2
 
 
@@ -26,7 +27,7 @@ def import_plugins(config: Path) -> None:
     """Import every plugin of the config.
 
     Raises:
-        SystemExit: a plugin cannot be imported, with what was set, what happened and what to type.
+        ImportError: a plugin cannot be imported.
     """
     for dotted in yaml.safe_load(config.read_text(encoding="utf-8")).get("plugins") or []:
         module, _, name = dotted.rpartition(".")
@@ -35,12 +36,12 @@ def import_plugins(config: Path) -> None:
         except (ImportError, AttributeError, ValueError) as error:
             raise ImportError(
                 f"plugins: {dotted} cannot be imported: {error}\n"
-                "Write the dotted path of a class that can be imported from the repo root, e.g. callbacks.plugin.RegrowPlugin"
+                "hint: write a dotted path that can be imported from the repo root, e.g. callbacks.plugin.RegrowPlugin"
             ) from error
 
 
 def check_tokens(config: Mapping[str, Any]) -> None:
-    """Look at what every record of a local file teaches, and say it in the journal.
+    """Check the tokens and labels of every record of a local file, and write the result into the journal.
 
     Raises:
         ValueError: some records do not teach their answer.
@@ -60,7 +61,7 @@ def check_tokens(config: Mapping[str, Any]) -> None:
 
 
 def run_axolotl(verb: str, config: str, checkpoint: str | None) -> None:
-    """Axolotl's own command, in this process."""
+    """Run Axolotl's own command in this process."""
     with uncollected():
         import_plugins(Path(config))
     if verb == "preprocess":

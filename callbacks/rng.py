@@ -1,4 +1,4 @@
-"""The state of every random number generator that a training step draws from."""
+"""The state of every random number generator that a training step uses."""
 
 import random
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import torch
 
 @dataclass(frozen=True)
 class RngState:
-    """Python's, numpy's and torch's generators, that of this rank's own GPU included."""
+    """The states of Python's, numpy's and torch's generators. `cuda`: that of this rank's GPU; None: there is no GPU."""
 
     python: Any
     numpy: Any

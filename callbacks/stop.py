@@ -1,4 +1,4 @@
-"""GracefulStop: when the stage asks for it, save the last completed step at once, and leave."""
+"""GracefulStop: when the stage asks for a stop, saves the last completed step at once and leaves."""
 
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,7 +16,7 @@ from callbacks.shared.stop_file import EXIT_STOPPED, is_asked_to_stop
 
 
 class StopRequest:
-    """Whether the ranks shall stop: looked up by each, agreed upon by all."""
+    """Whether the ranks must stop: each rank looks, and all agree on the answer."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
@@ -24,11 +24,11 @@ class StopRequest:
         self._group: Any = dist.new_group(backend="gloo") if is_distributed else None
 
     def is_made(self) -> bool:
-        """What this rank sees. For places where the ranks are not in step."""
+        """This rank's own answer, for places where the ranks are not in step."""
         return self._file is not None and is_asked_to_stop(self._file)
 
     def is_agreed(self) -> bool:
-        """The same answer on every rank, as soon as one of them sees it. Every rank must ask at the same place."""
+        """The same answer on every rank: True as soon as one rank sees the request. Every rank must ask at the same place."""
         if self._group is None:
             return self.is_made()
         seen = torch.tensor(int(self.is_made()))
@@ -41,10 +41,11 @@ class StopRequest:
 
 
 class GracefulStop(TrainerCallback):
-    """Asks at every micro-batch and evaluation batch. What a checkpoint then holds is the state at the last step's end:
-    a partial accumulation is dropped, the random numbers that it drew are put back, an evaluation is owed.
+    """Looks for a request at every micro-batch and evaluation batch. The checkpoint then has the state at the end of the last
+    step: a partial accumulation is dropped, its random numbers are restored, and an interrupted evaluation is owed.
 
-    It also keeps evaluations from drawing: the weights do not depend on how often is evaluated, or when it was redone.
+    It also restores the random numbers after each evaluation, so that the weights do not depend on how often the training
+    evaluates, or on evaluations that were done again.
     """
 
     def __init__(self, trainer: Trainer, request: StopRequest, journal: Journal | None) -> None:
@@ -54,7 +55,7 @@ class GracefulStop(TrainerCallback):
         self.is_evaluating = False
         self._saved_step = 0
         self._learning_rate = 0.0
-        """Of the last step; the Trainer's own is already the next one's."""
+        """The learning rate of the last step; the Trainer already has the next step's."""
         self._rng = RngState.now()
         self._sums = _Sums(0.0, 0, torch.tensor(0.0))
 
@@ -67,7 +68,7 @@ class GracefulStop(TrainerCallback):
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """A run whose target step is saved is only finalised: HF would train one step more (transformers 5.16)."""
+        """Only finalise a run whose target step is saved: HF would train one more step (transformers 5.16)."""
         if state.global_step >= state.max_steps:
             assert callable(self.trainer._run_epoch)
             self.trainer._run_epoch = lambda **arguments: None
@@ -102,13 +103,13 @@ class GracefulStop(TrainerCallback):
         self.is_evaluating = False
         self._rng.restore()
         if state.global_step == self._saved_step:
-            self._note_evaluation(owed=False)  # that which a stop had cut short is made up
+            self._note_evaluation(owed=False)  # the evaluation that a stop cut short is done now
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._saved_step = state.global_step
 
     def leave(self, phase: str) -> NoReturn:
-        """Save, unless the last step is saved already, and end this process. Every rank must call it."""
+        """Save, unless the last step is already saved, and end this process. Every rank must call it."""
         trainer, state = self.trainer, self.trainer.state
         if phase == "accumulation":
             self._sums.restore(trainer)
@@ -144,7 +145,7 @@ class GracefulStop(TrainerCallback):
 
 
 class _Sums:
-    """What the Trainer adds up micro-batch by micro-batch."""
+    """The sums that the Trainer updates at every micro-batch."""
 
     def __init__(self, flos: float, tokens: int, loss: torch.Tensor) -> None:
         self._flos, self._tokens, self._loss = flos, tokens, loss

@@ -1,4 +1,4 @@
-"""What the stage tells its ranks of what was asked for, so that they can compare it with what they have. Light."""
+"""What the stage tells its ranks about the user's request, so that they can compare it with what they have. Light."""
 
 DEVICE_ENV = "REGROW_DEVICE"
-"""Environment variable: the device that the ranks shall train on, cpu or cuda. Unset: whatever there is."""
+"""Environment variable: the device for the training, cpu or cuda. Unset: any device."""

@@ -1,6 +1,6 @@
-"""Events: all that a run can say about itself. One class an event; the journal holds them as JSON lines.
+"""Events: everything that a run can say about itself. Each event has a class; the journal holds events as JSON lines.
 
-Over 250 lines: one page has every event of a run, so that a reader of a journal finds each by its name.
+Over 250 lines, so that a reader of a journal finds every event on one page, by its name.
 """
 
 import re
@@ -12,22 +12,22 @@ import msgspec
 Stage = Literal["prepare", "train", "evaluate", "report"]
 Cause = Literal[
     "finished",  # the work is done
-    "config",  # the same again would fail as well
+    "config",  # another attempt would fail in the same way
     "unsaved",  # a checkpoint could not be written
-    "crashed",  # by its own fault, or killed from outside without a word
-    "cancelled",  # by somebody: never brought back
-    "requeued",  # Slurm has put it back already
-    "preempted",  # with some grace left
-    "evicted",  # preempted without (more) grace, where the site cancels: this job is over
+    "crashed",  # the attempt failed, or was killed from outside without a warning
+    "cancelled",  # a person cancelled the job: it never comes back
+    "requeued",  # Slurm has already requeued the job
+    "preempted",  # the job still has some grace time
+    "evicted",  # preempted without grace time (left), at a site that cancels preempted jobs: this job is over
     "superseded",  # another attempt works on this run
-    "timed_out",  # its time limit is near
-    "expired",  # its time limit is reached: this job is over
-    "signalled",  # by somebody, who wants it to save and come back
-    "unknown",  # a signal, and no scontrol here to ask what it means
+    "timed_out",  # the time limit is near
+    "expired",  # the time limit is reached: this job is over
+    "signalled",  # a person sent the signal, so that the attempt saves and comes back
+    "unknown",  # a signal came, and there is no scontrol here to ask what it means
 ]
 """Why an attempt ends."""
 Action = Literal["exit", "requeue", "successor", "stay", "fail"]
-"""What an attempt does when it leaves: end; requeue its job; submit a new job; wait until Slurm kills it; end the run."""
+"""What an attempt does when it leaves: end; requeue its job; submit a new job; wait until Slurm kills it; let the run fail."""
 RunEnd = Literal["FINISHED", "FAILED", "KILLED"]
 """MLflow's words for how a run ends."""
 Role = Literal["train", "validation"]
@@ -39,19 +39,19 @@ def _tag(name: str) -> str:
 
 
 class Event(msgspec.Struct, kw_only=True, tag_field="event", tag=_tag):
-    """What all events have."""
+    """The fields that all events have."""
 
     is_synced: ClassVar[bool] = True
-    """On disk before the writer goes on; else a node that dies may lose it."""
+    """True: the event is on disk before the writer continues. False: it can be lost if the node dies."""
 
     time: float = 0.0
-    """Seconds since the epoch, by the writer's clock; set when it is written."""
+    """Seconds since the epoch, by the writer's clock; set when the event is written."""
     writer: str = ""
-    """Who wrote it: stem of the journal file, `<stage>-<job id>-<attempt>-<writer>`; set when it is read."""
+    """Who wrote the event: stem of the journal file, `<stage>-<job id>-<attempt>-<writer>`; set when the event is read."""
 
     @property
     def attempt_name(self) -> str:
-        """The attempt whose writer wrote it, `train-4711-0`."""
+        """The attempt that wrote the event, for example `train-4711-0`."""
         return self.writer.rpartition("-")[0]
 
 
@@ -62,12 +62,12 @@ class Checked(Event):
     """`regrow submit` has checked the run."""
 
     errors: list[str]
-    """Codes of the errors that `--force` has overruled."""
+    """Codes of the errors that `--force` ignored."""
     warnings: list[str]
 
 
 class CheckSkipped(Event):
-    """`regrow submit --no-check`."""
+    """`regrow submit --no-check`: the run was not checked."""
 
 
 class Foreground(Event):
@@ -78,30 +78,30 @@ class Foreground(Event):
 
 
 class Submitted(Event):
-    """Slurm has taken a job, or an array of jobs."""
+    """Slurm has accepted a job, or an array of jobs."""
 
     stage: Stage
     job_id: str
-    """Of an array: the whole array's."""
+    """For an array: the id of the whole array."""
     parts: tuple[int, ...] = (0,)
-    """The parts of the stage; an array's elements in their order."""
+    """The parts of the stage; for an array, in the order of its array tasks."""
     after: str | None = None
-    """Slurm's dependency, `afterok:4711`; None: none."""
+    """Slurm's dependency, for example `afterok:4711`; None: no dependency."""
     successor_of: str | None = None
-    """The job that this one continues; None: somebody typed submit, resume or evaluate."""
+    """The job that this one continues; None: a person submitted it with submit, resume or evaluate."""
 
 
 class SubmissionFailed(Event):
     """sbatch has refused one of a run's jobs."""
 
     cancelled: list[str]
-    """The jobs before it, which were cancelled."""
+    """The jobs that were submitted before it, and are now cancelled."""
     error: str
-    """What scancel said against that; empty: nothing."""
+    """The error of scancel; empty: there was none."""
 
 
 class CancelRequested(Event):
-    """Somebody has typed `regrow cancel`, or Ctrl-C where the run is in the foreground."""
+    """A person has typed `regrow cancel`, or Ctrl-C in the terminal of a run in the foreground."""
 
     job_ids: list[str] = []
 
@@ -115,13 +115,13 @@ class StageStarted(Event):
     stage: Stage
     job_id: str
     attempt: int
-    """How often the job was requeued before."""
+    """How many times the job was requeued before; 0 for the first attempt."""
     host: str
     pid: int
     log: str
-    """The file with what its processes print."""
+    """The file with the output of its processes."""
     cpus: int
-    """CPUs that it may use."""
+    """Number of CPUs that the attempt may use."""
     part: int = 0
 
 
@@ -129,7 +129,7 @@ class StopRequested(Event):
     """The attempt was told to stop."""
 
     signal: str | None
-    """None: Slurm's record of the job said so."""
+    """The signal's name; None: Slurm's record of the job said that it must stop."""
     came: float
     """When the signal came, seconds since the epoch."""
     cause: Cause
@@ -137,7 +137,7 @@ class StopRequested(Event):
 
 
 class Left(Event):
-    """An attempt ends before its work is done: why, and what it intends. The deed is an event of its own."""
+    """An attempt ends before its work is done: why, and what it will do. Another event says that it was done."""
 
     stage: Stage
     cause: Cause
@@ -147,12 +147,12 @@ class Left(Event):
     message: str = ""
     """What went wrong; empty: nothing."""
     step: int | None = None
-    """What it does not lose: the newest saved step; of an evaluation, the records that have their answer."""
+    """The work that is saved: the newest saved step; for an evaluation, the number of answered records."""
     part: int = 0
 
 
 class Requeued(Event):
-    """The stage has put its job back into the queue."""
+    """The stage has requeued its job."""
 
     job_id: str
     by: str
@@ -165,19 +165,19 @@ class RequeueFailed(Event):
 
 
 class SuccessorFailed(Event):
-    """Slurm did not take the new job that was to continue this one."""
+    """Slurm did not accept the new job that should continue this one."""
 
     error: str
 
 
 class DependentMoved(Event):
-    """The next stage's job waits for other jobs than before."""
+    """The next stage's job now waits for other jobs than before."""
 
     stage: Stage
     job_id: str
     to: list[str]
     error: str
-    """What Slurm said against it; empty: nothing."""
+    """Slurm's error; empty: there was none."""
 
 
 class StageFinished(Event):
@@ -188,7 +188,7 @@ class StageFinished(Event):
 
 
 class StageFailed(Event):
-    """A part of a stage has failed, and is not tried again."""
+    """A part of a stage has failed, and there will be no further attempt."""
 
     stage: Stage
     message: str
@@ -199,12 +199,12 @@ class StageFailed(Event):
 
 
 class Error(Event):
-    """A process has raised an exception that ended it."""
+    """A process has ended with an exception."""
 
     type: str
     message: str
     rank: int | None = None
-    """Of a training; None: another process."""
+    """The rank of a training process; None: another process."""
     stage: Stage | None = None
     part: int = 0
     exit_code: int | None = None
@@ -214,7 +214,7 @@ class Error(Event):
 
 
 class Progress(Event):
-    """How far something long has come, in bytes."""
+    """Progress of long work, in bytes."""
 
     what: str
     done: int
@@ -222,7 +222,7 @@ class Progress(Event):
 
 
 class Prepared(Event):
-    """The merged records and their tokens are there."""
+    """The merged records and their tokens are ready."""
 
     folder: str
     records: int
@@ -230,7 +230,7 @@ class Prepared(Event):
     negatives: int
     validation_records: int
     leaked_validation_records: int
-    """Validation records that stand in the training records too."""
+    """Number of validation records that are also training records."""
 
 
 class Dataset(Event):
@@ -243,17 +243,17 @@ class Dataset(Event):
 
 
 class TokensChecked(Event):
-    """What the trainer will see: lengths in tokens, and what is learned."""
+    """What the trainer will see: the records' lengths in tokens, and what a model learns from them."""
 
     records: int
     longest: int
     too_long: int
-    """Longer than `sequence_len`: the trainer leaves them out."""
+    """Number of records longer than `sequence_len`; the trainer leaves them out."""
     cut_answers: int
     unlearned: int
-    """Records without any label."""
+    """Number of records without any label."""
     wrong_labels: int
-    """Records whose labels are not the answer and its end token."""
+    """Number of records whose labels are not the answer and its end token."""
     examples: list[str]
 
 
@@ -261,23 +261,23 @@ class TokensChecked(Event):
 
 
 class RanksStarted(Event):
-    """The processes of the training were started."""
+    """The training's processes were started."""
 
     world_size: int
     checkpoint: str | None
-    """The one to resume from; None: from the base model."""
+    """The checkpoint to resume from; None: the training starts from the base model."""
 
 
 class TrainingBegan(Event):
-    """The first step comes next."""
+    """The training is ready for its first step."""
 
     step: int
-    """Steps that are done already."""
+    """Number of steps that are already done."""
     target_step: int
 
 
 class Metrics(Event):
-    """What was logged at a step."""
+    """The metrics that were logged at a step."""
 
     is_synced: ClassVar[bool] = False
 
@@ -286,7 +286,7 @@ class Metrics(Event):
 
 
 class Saved(Event):
-    """A checkpoint is whole: every file on disk, its manifest written."""
+    """A checkpoint is complete: every file is on disk, and its manifest is written."""
 
     step: int
     checkpoint: str = ""
@@ -298,14 +298,14 @@ class SaveFailed(Event):
 
     checkpoint: str
     renamed: str
-    """What there was of it."""
+    """The new name of the incomplete checkpoint."""
     error: str
     is_full: bool
-    """The file system, or the quota, had no room."""
+    """True: the file system or the quota is full."""
 
 
 class CheckpointTorn(Event):
-    """A checkpoint is not whole, and was renamed."""
+    """A checkpoint is not complete, and was renamed."""
 
     checkpoint: str
     renamed: str
@@ -313,13 +313,13 @@ class CheckpointTorn(Event):
 
 
 class Stopped(Event):
-    """The ranks have saved the last completed step, and leave."""
+    """The ranks have saved the last completed step and leave."""
 
     step: int
     phase: str
-    """Where the request met them: step, accumulation, evaluation, generation."""
+    """What the ranks were doing when they saw the request to stop: step, accumulation, evaluation or generation."""
     evaluation_owed: bool
-    """An evaluation was cut short; the next attempt makes it up."""
+    """True: an evaluation was cut short, and the next attempt will do it first."""
 
 
 class TrainingEnded(Event):
@@ -330,7 +330,7 @@ class TrainingEnded(Event):
 
 
 class Finished(Event):
-    """The target step was reached, and the final adapter is saved: nothing else means that a training is finished."""
+    """The target step is reached and the final adapter is saved. Only this event means that a training is finished."""
 
     step: int
     target_step: int = 0
@@ -338,29 +338,29 @@ class Finished(Event):
 
 
 class FailedAfterTheEnd(Event):
-    """The training is finished; what came after it failed, and changes nothing."""
+    """The training is finished. A later step of its process failed; this does not change the result."""
 
     message: str
 
 
 class Params(Event):
-    """The resolved config, as MLflow's params."""
+    """The resolved config, as params for MLflow."""
 
     values: dict[str, str]
 
 
 class Environment(Event):
-    """Versions and state of the code."""
+    """Versions of the packages, and the state of the code."""
 
     values: dict[str, str]
 
 
 class Artifact(Event):
-    """A file that belongs into MLflow."""
+    """A file that MLflow gets as an artifact."""
 
     path: str
     folder: str
-    """Among the run's artifacts; empty: at their top."""
+    """The folder among the run's artifacts; empty: the top folder."""
 
 
 # ---- Evaluate.
@@ -382,7 +382,7 @@ class PartBegan(Event):
     shards: int
     records: int
     done: int
-    """Records that earlier attempts have answered."""
+    """Number of records that earlier attempts have answered."""
 
 
 class Generated(Event):
@@ -393,17 +393,17 @@ class Generated(Event):
     batch: int = 0
     tokens: int = 0
     seconds: float | None = None
-    """None: an earlier attempt generated it, and was killed before it could say so."""
+    """Time of the generation; None: an earlier attempt generated the batch and was killed before it could write this event."""
     pieces: int = 1
-    """Into how many pieces a batch is cut, so that it fits into the memory."""
+    """Number of pieces into which the batch was cut, so that it fits into memory."""
 
 
 class PartGenerated(Event):
-    """A part has all its answers."""
+    """A part of the evaluation has all its answers."""
 
     part: int
     peak_memory_gib: float | None
-    """Of one GPU; None: there is none."""
+    """Peak memory of one GPU, GiB; None: there is no GPU."""
 
 
 class Evaluated(Event):
@@ -416,14 +416,14 @@ class Evaluated(Event):
 
 
 class Summary(Event):
-    """Figures of the whole run; a report that is made anew states them anew."""
+    """Figures of the whole run. Each new report writes them again."""
 
     step: int
     values: dict[str, float]
 
 
 class RunEnded(Event):
-    """How the run has ended."""
+    """The run has ended."""
 
     status: RunEnd
 
@@ -435,27 +435,27 @@ class Reported(Event):
 
 
 class MlflowAttached(Event):
-    """The run's place in MLflow is known."""
+    """The run's place in MLflow is known: its MLflow run and experiment."""
 
     run_id: str
     experiment_id: str
 
 
 class MlflowFailed(Event):
-    """MLflow did not take what was posted; it is posted again."""
+    """A post to MLflow failed; it will be tried again."""
 
     error: str
 
 
 class MlflowCaughtUp(Event):
-    """MLflow has everything again."""
+    """After a failure, MLflow has everything again."""
 
 
 class System(Event):
     """A sample of the machine: CPU, memory, disk, network, GPUs."""
 
     second: int
-    """Since the submission."""
+    """Seconds since the submission."""
     values: dict[str, float]
 
 
@@ -463,16 +463,16 @@ class System(Event):
 
 
 class TornLine(Event):
-    """A line that a full disk has cut off; no writer writes this."""
+    """A line that a full disk has cut off. No writer writes this event; a reader makes it."""
 
 
 KINDS: dict[str, type[Event]] = {str(kind.__struct_config__.tag): kind for kind in Event.__subclasses__()}
-"""Every event by its name in the file."""
+"""Every event class, by the name of its event in the journal."""
 E = TypeVar("E", bound=Event)
 
 
 def only(entries: Iterable[Event], kind: type[E]) -> list[E]:
-    """The events of one kind, in their order."""
+    """The events of one kind, in the given order."""
     return [entry for entry in entries if isinstance(entry, kind)]
 
 

@@ -1,4 +1,7 @@
-"""The journal of a run: append-only JSON lines, one writer a file, merged on reading. It is the truth about the run."""
+"""The journal of a run: append-only files of JSON lines. Each writer has its own file; readers merge them by time.
+
+The journal is the truth about the run.
+"""
 
 import errno
 import json
@@ -32,9 +35,9 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         self._fd: int | None = None
-        """Open from the first entry on: to open it for each step's line is a question to the file server at each step."""
+        """Stays open from the first entry on: opening it for each line would ask the file server at each step."""
         self._is_torn = False
-        """The last line was cut off by a full disk; the next one begins anew."""
+        """Whether a full disk has cut off the last line; the next entry then starts on a new line."""
 
     @classmethod
     def of_writer(cls, stem: str, writer: str) -> Self:
@@ -42,16 +45,16 @@ class Journal:
         return cls(Path(f"{stem}-{writer}.jsonl"))
 
     def write(self, entry: E) -> E:
-        """Append an event, at this moment; it is on disk when this returns.
+        """Append an event with the current time. The event is on disk when this returns.
 
-        Metrics are not synced: a process that is killed loses none, a node that dies may. Another node of a network file
-        system may see them seconds later, with the next event at the latest.
+        Metrics are an exception: they are not synced. A killed process loses none of them, but a node that dies may lose
+        some. On a network file system another node may see them seconds later, at the latest with the next event.
 
         Returns:
             The event, with its time.
 
         Raises:
-            OSError: it could not be written; the next one begins a line of its own.
+            OSError: the event could not be written; the next event starts on a new line.
         """
         entry.time = time.time()
         text = _line(entry)
@@ -59,7 +62,7 @@ class Journal:
             fd = self._opened()
             line = ("\n" * self._is_torn + text).encode("utf-8", "replace")
             self._is_torn = True
-            if os.write(fd, line) != len(line):  # one write a line
+            if os.write(fd, line) != len(line):  # one write per line
                 raise OSError(errno.ENOSPC, "the disk is full", str(self.path))
             self._is_torn = False
             if entry.is_synced:
@@ -74,19 +77,19 @@ class Journal:
 
 
 class JournalReader:
-    """Reads a journal folder on from where it has read before."""
+    """Reads a journal folder; each call continues where the last one stopped."""
 
     def __init__(self, folder: Path, of: str | None = None, without: str = "") -> None:
-        """`of`: an attempt's name, whose writers alone are read. `without`: a writer that is not."""
+        """`of`: read only the writers of this attempt; None: all. `without`: do not read this writer."""
         self._folder, self._files = folder, f"{of}-*.jsonl" if of else "*.jsonl"
         self._without = without
         self._read: dict[Path, int] = {}
-        """Bytes of each file that were read."""
+        """Number of bytes read of each file."""
         self._times: dict[Path, float] = {}
-        """Of each file's last entry."""
+        """Time of each file's last entry."""
 
     def new_entries(self) -> list[Entry]:
-        """What was written since the last call, merged by time; each entry with its `writer` (the file's stem)."""
+        """The entries that were written since the last call, sorted by time. `writer` is set to the file's stem."""
         paths = sorted(self._folder.glob(self._files))
         read = [path for path in paths if not self._without or path.stem.rpartition("-")[2] != self._without]
         entries = [entry for path in read for entry in self._new_of(path)]
@@ -111,16 +114,16 @@ class JournalReader:
 
 
 def read_journal(folder: Path, of: str | None = None) -> list[Entry]:
-    """All entries of a journal folder, merged by time; each with its `writer` (the file's stem).
+    """All entries of a journal folder, sorted by time. `writer` is set to the file's stem.
 
     Args:
-        of: the name of one attempt, `train-4711-0`: only what its writers wrote.
+        of: the name of one attempt, e.g. `train-4711-0`: read only its writers; None: all.
     """
     return JournalReader(folder, of).new_entries()
 
 
 def metric_rows(entries: Iterable[Entry]) -> dict[int, dict[str, float]]:
-    """step -> metric -> value over all `metrics` events; where a step was repeated, the newest event counts."""
+    """step -> metric -> value over all `metrics` events. If a step was done again, the newest event counts."""
     rows: dict[int, dict[str, float]] = {}
     for entry in only(entries, Metrics):
         rows.setdefault(entry.step, {}).update(entry.values)
@@ -128,7 +131,7 @@ def metric_rows(entries: Iterable[Entry]) -> dict[int, dict[str, float]]:
 
 
 def _line(entry: Entry) -> str:
-    """As JSON; msgspec's own encoder would write NaN as null."""
+    """The entry as a line of JSON. msgspec's own encoder would write NaN as null."""
     fields = msgspec.to_builtins(entry)
     del fields["writer"]  # the file's name says it
     return json.dumps({"time": entry.time, **fields}, ensure_ascii=False) + "\n"
@@ -145,7 +148,7 @@ def _parsed(line: bytes) -> Entry | None:
     except msgspec.ValidationError:
         return None
     except msgspec.DecodeError:
-        content = json.loads(line)  # which alone knows NaN
+        content = json.loads(line)  # only the standard library reads NaN
     try:
         entry: Event = msgspec.convert(content, type=_ANY_EVENT)
     except msgspec.ValidationError:

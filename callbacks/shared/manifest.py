@@ -1,4 +1,7 @@
-"""A checkpoint's manifest: written last, so that a checkpoint exists only when its manifest does. Light: the jobs verify."""
+"""A checkpoint's manifest, which is written last: a checkpoint counts only if its manifest exists.
+
+Light, because the jobs check manifests without torch.
+"""
 
 import json
 import os
@@ -12,7 +15,7 @@ def write_manifest(checkpoint: Path, *, step: int, world_size: int, evaluation_o
     """Sync every file of `checkpoint` to disk, then list them with their sizes (bytes) in its manifest.
 
     Args:
-        evaluation_owed: the evaluation at this step was cut short; who resumes evaluates first.
+        evaluation_owed: the evaluation at this step was cut short; the next attempt will evaluate first.
     """
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MANIFEST)
     for path in [*files, checkpoint]:
@@ -23,7 +26,7 @@ def write_manifest(checkpoint: Path, *, step: int, world_size: int, evaluation_o
 
 
 def set_owes_evaluation(checkpoint: Path, owed: bool) -> None:
-    """Change what the manifest of a whole checkpoint says about its evaluation."""
+    """Set `evaluation_owed` in the manifest of a complete checkpoint."""
     facts = json.loads((checkpoint / MANIFEST).read_bytes())
     write_atomically(checkpoint / MANIFEST, json.dumps(facts | {"evaluation_owed": owed}, indent=1))
 
@@ -35,11 +38,11 @@ def owes_evaluation(checkpoint: Path) -> bool:
 
 
 def torn_reason(checkpoint: Path) -> str:
-    """Why a checkpoint folder cannot be resumed from; empty: it is whole."""
+    """Why a training cannot resume from a checkpoint folder; empty: it can, the checkpoint is complete."""
     try:
         manifest = json.loads((checkpoint / MANIFEST).read_bytes())
     except FileNotFoundError:
-        return "it has no manifest: the save did not end"
+        return "it has no manifest, because the save did not end"
     except ValueError as error:
         return f"its manifest is not JSON: {error}"
     for name, size in manifest["files"].items():
@@ -57,13 +60,13 @@ def checkpoint_step(checkpoint: Path) -> int | None:
 
 
 def checkpoints(output_dir: Path) -> list[Path]:
-    """The checkpoint folders of a run, whole or torn, newest first."""
+    """The checkpoint folders of a run, complete or torn, newest first."""
     found = [path for path in output_dir.glob("checkpoint-*") if checkpoint_step(path) is not None]
     return sorted(found, key=lambda path: checkpoint_step(path) or 0, reverse=True)
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by a file that is whole and on disk, or leave it as it was."""
+    """Replace `path` by a file that is complete and on disk, or leave it as it was."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
     _fsync(temporary)

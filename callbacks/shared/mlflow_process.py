@@ -1,7 +1,7 @@
-"""The process that posts a journal to MLflow, beside the training and never in its way: both of its sides.
+"""The process that posts a journal to MLflow: the side that starts it, and the process itself.
 
-A server that is slow, hangs or is away keeps this process waiting alone. It ends soon after its standard input does,
-which is closed by whoever started it, or by that one's death.
+It runs beside the training. If the server is slow, hangs or is away, only this process waits. It ends soon after its
+standard input is closed: by the process that started it, or because that process died.
 """
 
 import subprocess
@@ -18,17 +18,17 @@ from callbacks.shared.interpreter import leave_now
 from callbacks.shared.journal import Journal
 
 MLFLOW_WRITER = "mlflow"
-"""The journal's writer that this process is."""
+"""The name of this process as a writer of the journal."""
 POST_SECONDS, MOST_SECONDS = 3.0, 15.0
-"""Between two posts; after failures longer and longer, up to the second."""
+"""Pause between two posts. After failures the pause grows, up to the second value."""
 SAMPLE_SECONDS = 30.0
 HTTP_SETTINGS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-"""What MLflow's own client does before it gives up, unless the user has set it: this process comes back anyway."""
+"""When MLflow's client gives up, unless the user has set this: early, because this process tries again."""
 EXIT_BEHIND = 1
 
 
 class MlflowProcess:
-    """The process, seen by who starts it."""
+    """The process, from the side that starts it."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class MlflowProcess:
         output: int | IO[bytes],
         folder: Path | None = None,
     ) -> None:
-        """`folder`: where it runs; None: here."""
+        """`folder`: its working directory; None: that of this process."""
         self._process = subprocess.Popen(
             command,
             cwd=folder,
@@ -45,11 +45,18 @@ class MlflowProcess:
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a terminal's Ctrl-C is not for it: there is something left to say
+            start_new_session=True,  # Ctrl-C in a terminal does not reach it: it still has to post the rest
         )
 
     def close(self, seconds: float) -> bool:
-        """Let it post the rest and end, and wait for that so long; whether MLflow has everything."""
+        """Let the process post the rest and end, and wait for it.
+
+        Args:
+            seconds: the longest wait; after it, the process is killed.
+
+        Returns:
+            Whether MLflow has everything.
+        """
         assert self._process.stdin
         self._process.stdin.close()
         try:
@@ -61,7 +68,7 @@ class MlflowProcess:
 
 
 def keep_posting(post: Callable[[], object], journal: Journal, last_seconds: float) -> None:
-    """Post again and again until standard input ends, and then the rest, for `last_seconds` at most.
+    """Post again and again until standard input is closed. Then post the rest, for at most `last_seconds`.
 
     Raises:
         SystemExit: the rest could not be posted.
@@ -88,16 +95,16 @@ def keep_posting(post: Callable[[], object], journal: Journal, last_seconds: flo
 
 
 def _failure(post: Callable[[], object]) -> str:
-    """What went wrong; empty: nothing."""
+    """Post, and return what went wrong; empty: nothing."""
     try:
         post()
-    except Exception as error:  # whatever MLflow raises: it is tried again
+    except Exception as error:  # any error of MLflow: the post is tried again
         return f"{type(error).__name__}: {error}"
     return ""
 
 
 def _end_with_input(ended: threading.Event, last_seconds: float) -> None:
-    """A thread: a call that hangs must not keep the process."""
+    """Runs in a thread, so that a call that hangs cannot keep the process alive."""
     sys.stdin.buffer.read()
     ended.set()
     time.sleep(last_seconds)
@@ -105,14 +112,15 @@ def _end_with_input(ended: threading.Event, last_seconds: float) -> None:
 
 
 def keep_sampling(journal: Journal, since: float) -> None:
-    """Write what CPU, memory, disk, network and GPUs do into the journal, in a thread. `since`: when second 0 was."""
+    """Write the use of CPU, memory, disk, network and GPUs into the journal, in a thread. `since`: the time of second 0."""
     threading.Thread(target=_sample, args=(journal, since), daemon=True).start()
 
 
 def _sample(journal: Journal, since: float) -> None:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    # Never started: it would post, and give up at an outage. Without an address it would make a database here.
+    # The monitor is never started: it would post by itself, and give up at an outage. Without an address it would create a
+    # database here.
     monitor = SystemMetricsMonitor(run_id="", tracking_uri="http://nowhere")
     while True:
         try:
@@ -121,6 +129,6 @@ def _sample(journal: Journal, since: float) -> None:
             for each in monitor.monitors:
                 each.clear_metrics()
             journal.write(events.System(second=int(time.time() - since), values=values))
-        except Exception as error:  # whatever a driver has to say: the next sample may succeed
+        except Exception as error:  # any error of a driver: the next sample may succeed
             print(f"no system metrics: {type(error).__name__}: {error}", flush=True)
         time.sleep(SAMPLE_SECONDS)

@@ -1,4 +1,4 @@
-"""An MLflow run, and what of a projection it lacks."""
+"""An MLflow run, and the parts of a projection that are missing in it."""
 
 import hashlib
 import json
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST_METRICS, MOST_OTHERS = 1000, 100
-"""What MLflow takes in one `log_batch`: metrics; params or tags."""
+"""MLflow's limits for one `log_batch`: the number of metrics, and of params or tags."""
 MOST_OF_A_DIGEST = 36
-"""Characters that MLflow keeps of a data set's digest."""
+"""The number of characters that MLflow keeps of a data set's digest."""
 
 
 class MlflowRun:
-    """What stands in an MLflow run: looked up once, kept up by what is posted."""
+    """The content of an MLflow run: looked up once, then updated with each post."""
 
     def __init__(self, client: "MlflowClient", run_id: str, projection: Projection) -> None:
         self._client, self._run_id = client, run_id
@@ -31,9 +31,9 @@ class MlflowRun:
         self._params, self._tags, self._status = dict(run.data.params), dict(run.data.tags), run.info.status
         self._datasets = {(each.dataset.name, each.dataset.digest) for each in run.inputs.dataset_inputs}
         self._looked_at = 0
-        """How many of the projection's points stand there for sure: they come in one order."""
+        """The number of the projection's points that are certainly in MLflow. Points keep their order."""
         self._files: dict[ArtifactFile, tuple[int, int]] = {}
-        """Time and size of each file when it was looked at last."""
+        """Time and size of each file when it was last checked."""
         self._points: set[PointId] = set()
         for key in {point.key for point in projection.points} & set(run.data.metrics):
             for metric in client.get_metric_history(run_id, key):
@@ -93,7 +93,7 @@ class MlflowRun:
         self._status = projection.status
 
     def _post_artifacts(self, projection: Projection) -> int:
-        """Files that are new, or changed: a tag holds what of each was posted."""
+        """Post the files that are new or changed. A tag holds the digest of each posted file."""
         stats = {artifact: artifact.path.stat() for artifact in projection.artifacts if artifact.path.is_file()}
         files = {artifact: (stat.st_mtime_ns, stat.st_size) for artifact, stat in stats.items()}
         digests = {each: _digest(each.path) for each in files if files[each] != self._files.get(each)}
@@ -106,7 +106,7 @@ class MlflowRun:
 
 
 def _as_posted(point: PointId) -> PointId:
-    """With its time in whole milliseconds, as MLflow keeps it."""
+    """The point with its time in whole milliseconds, as MLflow stores it."""
     return point if point.time is None else PointId(point.key, point.step, int(1000 * point.time))
 
 

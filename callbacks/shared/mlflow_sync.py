@@ -1,6 +1,6 @@
-"""Posts a journal to MLflow: what the journal has and MLflow lacks. `python -m callbacks.shared.mlflow_sync SECONDS` follows one.
+"""Posts to MLflow the entries of a journal that are missing there. `python -m callbacks.shared.mlflow_sync SECONDS` follows one.
 
-Whatever goes wrong on the way, it looks again at what MLflow has, and posts the rest: nothing is lost, nothing there twice.
+After every failure it looks again at what MLflow has, and posts the rest. So nothing is lost, and nothing is posted twice.
 """
 
 import os
@@ -32,7 +32,7 @@ class MlflowSync:
         journal: Journal,
         tags: Callable[[list[Entry]], dict[str, str]] = lambda entries: {},
     ) -> None:
-        """`journal`: where it says that it has found its MLflow run. `tags`: more of them, by the journal."""
+        """`journal`: where to write that the MLflow run was found. `tags`: makes more tags from the journal's entries."""
         self._run, self._journal, self._tags = run, journal, tags
         self._reader = reader
         self._entries: list[Entry] = []
@@ -40,10 +40,10 @@ class MlflowSync:
         self._target: MlflowRun | None = None
 
     def post(self) -> Counter[str]:
-        """Post what MLflow lacks; how many points, params, tags, data sets, artifacts that were.
+        """Post what is missing in MLflow; the number of points, params, tags, data sets and artifacts that were posted.
 
         Raises:
-            Exception: whatever MLflow raises; the next call starts with a look at what it has.
+            Exception: any error of MLflow; the next call first looks at what MLflow has.
         """
         self._read()
         target, self._target = self._target or self._attach(), None
@@ -53,7 +53,7 @@ class MlflowSync:
 
     @property
     def status(self) -> str:
-        """What the journal says of the run, as far as it was read."""
+        """The run's status by the journal, as far as it was read."""
         return self._projection.status
 
     def _read(self) -> None:
@@ -79,7 +79,7 @@ def main() -> None:
     sync = MlflowSync(run, JournalReader(stem.parent, of=stem.name), journal)
     keep_sampling(journal, run.submitted_at)
     keep_posting(sync.post, journal, float(sys.argv[1]))
-    if sync.status == "RUNNING":  # nobody else can say so: the training has ended without a word
+    if sync.status == "RUNNING":  # only this process can say it: the training has ended without an event
         journal.write(events.RunEnded(status="FAILED"))
         sync.post()
 

@@ -1,4 +1,4 @@
-"""What stands in MLflow of a run, by its journal alone: MLflow is a projection of the journal. Pure."""
+"""What MLflow has to show of a run, computed from the journal alone: MLflow is a projection of the journal. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,24 +11,24 @@ from callbacks.shared.journal import Entry
 
 MAX_KEY_LENGTH = 250
 MAX_PARAM_LENGTH = 6000
-"""MLflow's limit for the value of a param, characters (mlflow 3, MAX_PARAM_VAL_LENGTH)."""
+"""MLflow's limit for the value of a param, in characters (mlflow 3, MAX_PARAM_VAL_LENGTH)."""
 MAX_TAG_LENGTH = 5000
-"""MLflow takes 8000 bytes; an SQL server of an older version 5000 characters."""
+"""In characters. MLflow accepts 8000 bytes, but the database of an older server accepts only 5000 characters."""
 
 
 @dataclass(frozen=True)
 class PointId:
-    """What makes a point the same. Of a series, the step alone: a step that was done again is not posted again."""
+    """What identifies a point. In a series the step is enough: a step that was done again is not posted again."""
 
     key: str
     step: int
     time: float | None
-    """Of a summary, which a report that is made anew states anew; None: of a series."""
+    """For a summary, which each new report writes again: the time of the summary. None: the point is in a series."""
 
 
 @dataclass(frozen=True)
 class ArtifactFile:
-    """A file, and the folder of the run's artifacts that it goes to; empty: none."""
+    """A file, and its folder among the run's artifacts; empty: the top folder."""
 
     path: Path
     folder: str
@@ -46,19 +46,19 @@ class DatasetFacts:
 
 @dataclass
 class Projection:
-    """Fed with the journal, entry by entry."""
+    """Built from the journal, entry by entry."""
 
     points: dict[PointId, tuple[float, float]] = field(default_factory=dict)
     """Time (seconds since the epoch) and value."""
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     artifacts: dict[ArtifactFile, float] = field(default_factory=dict)
-    """When it was written last, seconds since the epoch."""
+    """When each file was last written, seconds since the epoch."""
     datasets: dict[str, DatasetFacts] = field(default_factory=dict)
     status: events.RunEnd | Literal["RUNNING"] = "RUNNING"
     ended_at: float = 0.0
     _newest: dict[str, str] = field(default_factory=dict)
-    """Of each param and fact of the environment, what the newest attempt has."""
+    """The newest attempt's value of each param and each fact of the environment."""
     _is_cancelled: bool = False
 
     def add(self, entries: Iterable[Entry]) -> None:
@@ -99,7 +99,7 @@ class Projection:
             self.points.setdefault(point, (time, float(value)))
 
     def _add_once(self, known: dict[str, str], values: Mapping[str, str], attempt: str, most: int) -> None:
-        """The first attempt's values stand; what a later one has instead is drift, and said in a tag."""
+        """Keep the first attempt's values. If a later attempt has another value, that is drift, and a tag says it."""
         for name, value in values.items():
             key, text = mlflow_key(name), value[:most]
             first = known.setdefault(key, text)
@@ -110,13 +110,13 @@ class Projection:
 
 
 def mlflow_key(name: str) -> str:
-    """A name as MLflow takes it for a metric, param or tag: one that it refuses would hold up all others."""
+    """A name that MLflow accepts for a metric, param or tag. One refused name would block all the others."""
     parts = re.sub(r"[^\w\-./: ]+", "_", name)[:MAX_KEY_LENGTH].split("/")
     return "/".join(part for part in parts if part.strip(". ")) or "_"
 
 
 def flat_params(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as dotted keys; lists of plain values stay one value, others are numbered: `datasets.0.path`."""
+    """Nested mappings as dotted keys. A list of plain values stays one value; other lists get numbers: `datasets.0.path`."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):

@@ -1,4 +1,4 @@
-"""The MLflow run of a regrow run: what identifies it, and how it is found or created. MLflow is imported where it is used."""
+"""The MLflow run of a regrow run: what identifies it, and how to find or create it. MLflow is imported only when needed."""
 
 import json
 import os
@@ -27,19 +27,19 @@ class TrackedRun:
     run_uuid: str
     run_name: str
     submitted_at: float
-    """Seconds since the epoch; the MLflow run starts here, so that the time in the queue shows."""
+    """Seconds since the epoch. The MLflow run starts at this time, so that it shows the time in the queue."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
     @classmethod
     def from_environment(cls) -> Self | None:
-        """The run that the job started this process for; None: started by hand."""
+        """The run for which the job started this process; None: a person started it."""
         text = os.environ.get(TRACKED_RUN_ENV)
         return cls(**json.loads(text)) if text else None
 
     def attach(self) -> tuple["MlflowClient", str]:
-        """Client and id of the MLflow run that carries this run's uuid; created if there is none yet."""
+        """A client, and the id of the MLflow run with this run's uuid. If there is none yet, it is created."""
         with uncollected():
             from mlflow import MlflowClient
 
@@ -54,7 +54,7 @@ class TrackedRun:
         return client, found_or_created(client, experiment_id, RUN_UUID_TAG, tags, self.run_name, started_ms)
 
     def _artifact_location(self) -> str | None:
-        """Beside an SQLite database, where MLflow would take the working directory; None: as the server has it."""
+        """The folder beside an SQLite database, instead of MLflow's default, the working directory; None: the server's choice."""
         database = re.fullmatch(r"sqlite:///(/.+)", self.tracking_uri or "")
         return (Path(database[1]).parent / "mlartifacts").as_uri() if database else None
 
@@ -62,9 +62,10 @@ class TrackedRun:
 def found_or_created(
     client: "MlflowClient", experiment_id: str, key: str, tags: dict[str, str], name: str, started_ms: int | None = None
 ) -> str:
-    """The id of the MLflow run whose tag `key` is as in `tags`.
+    """The id of the MLflow run whose tag `key` is as in `tags`. If there is none, it is created.
 
-    Two, where a server has carried out what it did not answer, or two processes came at once: everybody takes the same.
+    There can be two, if a server has created a run without an answer, or if two processes create one at the same time.
+    Then all processes choose the same one.
     """
     query = f"tags.`{key}` = '{tags[key]}'"
     if found := client.search_runs([experiment_id], query):

@@ -1,1 +1,1 @@
-"""The command line: argv, printing, exit codes, and nothing else. One file a verb."""
+"""The command line: argv, printing, exit codes, and nothing else. Each verb has a file of its own."""

@@ -6,7 +6,7 @@ from jobs.cli.options import Cluster, Run, Settings
 
 
 def cancel(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:  # noqa: B006
-    """Cancel a run's jobs. What is saved stays; `regrow resume` goes on from it."""
+    """Cancel a run's jobs. Saved work is kept; `regrow resume` continues from it."""
     from jobs.spec.find import typed_name, typed_run
     from jobs.submit.resume import cancel_run
     from jobs.tracking.sync import sync_soon
@@ -15,4 +15,4 @@ def cancel(run: Run, cluster: Cluster = "local", settings: Settings = []) -> Non
     cancelled = cancel_run(spec)
     typer.echo(f"cancelled jobs {', '.join(cancelled)}" if cancelled else f"{spec.name} has no jobs in the queue")
     if cancelled and not sync_soon(spec, seconds=15):
-        typer.echo(f"MLflow does not know of it yet\nhint: regrow sync {typed_name(spec)}", err=True)
+        typer.echo(f"MLflow does not show this yet\nhint: regrow sync {typed_name(spec)}", err=True)

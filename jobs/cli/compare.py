@@ -10,13 +10,13 @@ from jobs.cli.options import AsJson, Cluster, Settings
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="A run, or RUN/MODEL of an evaluation of several.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A run; or RUN/MODEL, where a run evaluated several models.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The run or RUN/MODEL to compare A with.")],
     cluster: Cluster = "local",
     settings: Settings = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """Compare two evaluated models. Differences with intervals, tests, speed, memory, and the criteria of success."""
+    """Compare two evaluated models. Print differences with intervals, tests, speed, memory, and the criteria of success."""
     from jobs.evaluation.compare_runs import compare_runs
     from jobs.spec.profile import load_profile
 

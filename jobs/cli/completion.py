@@ -12,21 +12,21 @@ from jobs.spec.paths import REPO_ROOT
 
 
 class RunName(click.types.StringParamType):
-    """Text that is completed to a run in the `--cluster`'s folder of runs."""
+    """The name of a run. The shell completes it from the folder of runs of `--cluster`."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from jobs.spec.profile import load_profile
 
         try:
             profile = load_profile(ctx.params.get("cluster") or "local", ctx.params.get("settings") or [])
-        except ConfigError:  # half typed; the command itself will say what is wrong
+        except ConfigError:  # typed only in part; the command itself will say what is wrong
             return []
         names = sorted(path.parent.name for path in Path(profile.runs_root).glob("*/run.json"))
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 class ClusterName(click.types.StringParamType):
-    """Text that is completed to a profile in slurm/."""
+    """The name of a profile. The shell completes it from the files in slurm/."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         names = sorted(path.stem for path in (REPO_ROOT / "slurm").glob("*.yml"))
@@ -34,11 +34,11 @@ class ClusterName(click.types.StringParamType):
 
 
 TYPES = {"cluster": ClusterName(), **dict.fromkeys(("run", "models", "baseline", "a", "b"), RunName())}
-"""By the name of a verb's parameter."""
+"""The type for each parameter's name."""
 
 
 class Verb(TyperCommand):
-    """A command whose parameters complete the names that they take."""
+    """A command whose parameters can be completed by the shell."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -80,7 +80,7 @@ def audit_text(audit: "Audit") -> str:
     if audit.validation:
         lines += _file_lines(audit.validation)
         shown = f" (records {', '.join(map(str, audit.leaks.first))}, ...)" if audit.leaks.count else ""
-        lines.append(f"validation records that stand in train too: {audit.leaks.count:,}{shown}")
+        lines.append(f"validation records that are also in train: {audit.leaks.count:,}{shown}")
     return "\n".join(lines)
 
 

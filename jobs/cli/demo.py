@@ -15,9 +15,11 @@ def demo(
     seed: Annotated[int, typer.Option(help="Random seed for records, model and training.")] = 1,
     name: Name = None,
     settings: Settings = [],  # noqa: B006
-    prepare_only: Annotated[bool, typer.Option("--prepare-only", help="Make the records and the model only.")] = False,
+    prepare_only: Annotated[
+        bool, typer.Option("--prepare-only", help="Make the records and the model; do not train.")
+    ] = False,
 ) -> None:
-    """Run everything on this machine, on a toy scale. Synthetic records, a toy model, training, evaluation, MLflow."""
+    """Run the whole pipeline on this machine. It uses synthetic records and a toy model."""
     from jobs.cli.start import submit_run
     from jobs.spec.paths import REPO_ROOT
     from jobs.spec.resolve import load_run_spec
@@ -25,7 +27,7 @@ def demo(
 
     config, folder_settings = prepare_demo(folder, seed)
     if prepare_only:
-        typer.echo(f"the records and the toy model of {config.relative_to(REPO_ROOT)} are in {folder}/seed{seed}")
+        typer.echo(f"the records and the toy model for {config.relative_to(REPO_ROOT)} are in {folder}/seed{seed}")
         return
     spec = load_run_spec(config, "local", [*folder_settings, *settings], name)
     raise typer.Exit(submit_run(spec))

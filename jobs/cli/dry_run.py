@@ -1,4 +1,4 @@
-"""What `--dry-run` prints: the findings, and each stage's sbatch file and command."""
+"""The text that `--dry-run` prints: the findings, and each stage's sbatch file and command."""
 
 import shlex
 import sys
@@ -10,7 +10,7 @@ from jobs.spec.stages import Stage
 
 
 def dry_run_text(spec: RunSpec) -> tuple[str, bool]:
-    """What would run, as text: the findings, each stage's sbatch file and command; and whether one is an error."""
+    """The text that `--dry-run` prints, and whether a finding is an error."""
     from jobs.check.report import check_run
 
     report = check_run(spec)
@@ -18,18 +18,18 @@ def dry_run_text(spec: RunSpec) -> tuple[str, bool]:
 
 
 def job_texts(spec: RunSpec) -> list[str]:
-    """Where a run goes, and each stage's sbatch file and command."""
+    """The run's folders, and each stage's sbatch file and command."""
     parts = []
-    parts.append(
-        f"run folder: {spec.paths.run_dir}\nprepared:   {spec.prepared or '<known once the sources are there>'}"
-    )
+    parts.append(f"run folder: {spec.paths.run_dir}\nprepared:   {spec.prepared or '<known once the sources exist>'}")
     for stage in spec.stages:
         if spec.profile.executor == "slurm":
             parts.append(f"# ---- {stage}: sbatch file\n{sbatch_text(spec, stage, sys.executable)}")
         commands = _commands(spec, stage)
         more = len(commands) - 1
         alike = (
-            "ranks 1 to {} alike, RANK and LOCAL_RANK counting up" if stage == "train" else "array tasks 1 to {} alike"
+            "ranks 1 to {} are alike, but for RANK and LOCAL_RANK"
+            if stage == "train"
+            else "array tasks 1 to {} are alike"
         )
         others = f"; {alike.format(more)}" if more else ""
         parts += [f"# ---- {stage}: on the node{others}\n{_shown(command)}" for command in commands[:1]]
@@ -37,7 +37,7 @@ def job_texts(spec: RunSpec) -> list[str]:
 
 
 def _commands(spec: RunSpec, stage: Stage) -> list[Command]:
-    """The processes that a stage starts, with placeholders for what is known only on the node."""
+    """The processes that a stage starts. Placeholders stand for values that only the node knows."""
     python, stem = python_of(spec, sys.executable), str(spec.paths.journal / f"{stage}-JOBID-0")
     cpus = cpus_of(spec, stage)
     match stage:

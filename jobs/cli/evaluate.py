@@ -9,23 +9,27 @@ from jobs.cli.options import Cluster, DryRun, Settings, Wait
 
 
 def evaluate(
-    models: Annotated[list[str], typer.Argument(metavar="RUN|CHECKPOINT...", help="Runs, checkpoints, model folders.")],
-    data: Annotated[Path, typer.Option(help="The records: a JSON array or JSON lines.")],
-    shards: Annotated[int | None, typer.Option(min=1, help="Jobs per model. Default: as the config says.")] = None,
-    checkpoints: Annotated[str, typer.Option(help="Which of a run's: last, all, or how many of the newest.")] = "last",
+    models: Annotated[
+        list[str], typer.Argument(metavar="RUN|CHECKPOINT...", help="Runs, checkpoints or model folders.")
+    ],
+    data: Annotated[Path, typer.Option(help="File with the records: a JSON array or JSON lines.")],
+    shards: Annotated[int | None, typer.Option(min=1, help="Jobs per model. Default: the config's value.")] = None,
+    checkpoints: Annotated[
+        str, typer.Option(help="Checkpoints of each run: last, all, or the number of the newest.")
+    ] = "last",
     baseline: Annotated[
-        str | None, typer.Option(metavar="RUN|CHECKPOINT", help="Compare the others with this one.")
+        str | None, typer.Option(metavar="RUN|CHECKPOINT", help="Compare the other models with this one.")
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Config with the prompts. Default: the first run's config.")
     ] = None,
     cluster: Cluster = "local",
-    name: Annotated[str | None, typer.Option(help="Name of the evaluation. Default: evaluate and time.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the evaluation. Default: `evaluate` and the time.")] = None,
     settings: Settings = [],  # noqa: B006
     dry_run: DryRun = False,
     wait: Wait = False,
 ) -> None:
-    """Let models answer the records of a file. One array of jobs; then scores, comparisons, MLflow."""
+    """Evaluate models on the records of a file. One array of jobs, then scores and comparisons, also in MLflow."""
     from jobs.cli.dry_run import job_texts
     from jobs.cli.start import start_run
     from jobs.evaluation.request import Request, evaluation_spec

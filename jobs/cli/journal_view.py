@@ -1,4 +1,4 @@
-"""The journal on a terminal: one line an event that matters, a bar for what takes long, the metric table at the end."""
+"""The journal on a terminal: a line for each important event, a bar for long work, the metric table at the end."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -25,17 +25,17 @@ LEFT = {
     "exit": "ends",
     "fail": "ends",
 }
-"""What an attempt does that leaves before its work is done, in words."""
+"""What an attempt does when it leaves before its work is done: the text for each action."""
 
 
 class Follower:
-    """Shows events as they come: a line or a bar for each kind that matters, nothing for the others."""
+    """Shows new events: a line or a bar for each important kind, nothing for the other kinds."""
 
     def __init__(self, console: Console, progress: Progress) -> None:
         self._console, self._progress = console, progress
         self._bars: dict[str, TaskID] = {}
         self._parts: dict[int, tuple[int, int]] = {}
-        """Of each part of the evaluation that has begun: records that have their answer, and all."""
+        """For each part of the evaluation that has begun: the number of answered records, and of all records."""
         self._loss = ""
 
     def __call__(self, entries: list[Entry]) -> None:
@@ -44,7 +44,7 @@ class Follower:
 
     @singledispatchmethod
     def _show(self, entry: Entry) -> None:
-        """Events of other kinds show nothing."""
+        """Show nothing for the other kinds of events."""
 
     @_show.register
     def _(self, entry: events.StageStarted) -> None:
@@ -70,7 +70,9 @@ class Follower:
 
     @_show.register
     def _(self, entry: events.FailedAfterTheEnd) -> None:
-        self._say(entry, "[yellow]training is finished; what came after it failed[/]: ", plain=entry.message)
+        self._say(
+            entry, "[yellow]training is finished, but a later step of its process failed[/]: ", plain=entry.message
+        )
 
     @_show.register
     def _(self, entry: events.StageFinished) -> None:
@@ -87,13 +89,13 @@ class Follower:
         counts = f"{entry.records:,} records ({entry.positives:,} positive, {entry.negatives:,} negative)"
         self._say(entry, f"{counts}, {entry.validation_records:,} for validation")
         if leaked := entry.leaked_validation_records:
-            self._say(entry, f"[yellow]{leaked:,} validation records stand in train too[/]")
+            self._say(entry, f"[yellow]{leaked:,} validation records are also in train[/]")
 
     @_show.register
     def _(self, entry: events.TokensChecked) -> None:
         if entry.too_long:
-            looked_at = f"of {entry.records:,} records are longer than sequence_len, and are left out"
-            longest = f"(the longest: {entry.longest:,} tokens)"
+            looked_at = f"of {entry.records:,} records are longer than sequence_len and are left out"
+            longest = f"(longest: {entry.longest:,} tokens)"
             self._say(entry, f"[yellow]{entry.too_long:,} {looked_at}[/] {longest}")
 
     @_show.register
@@ -110,7 +112,7 @@ class Follower:
     def _(self, entry: events.PartBegan) -> None:
         self._parts[entry.part] = (entry.done, entry.records)
         which = f"[bold]{entry.model}[/], shard {entry.shard + 1} of {entry.shards}"
-        already = f", {entry.done:,} of them answered already" if entry.done else ""
+        already = f", {entry.done:,} of them already answered" if entry.done else ""
         self._say(entry, f"{which}: {entry.records:,} records{already}")
         self._show_parts()
 
@@ -133,18 +135,18 @@ class Follower:
 
     @_show.register
     def _(self, entry: events.CheckpointTorn) -> None:
-        self._say(entry, f"[yellow]{entry.checkpoint} is torn[/] ({entry.reason}): renamed {entry.renamed}")
+        self._say(entry, f"[yellow]{entry.checkpoint} is torn[/] ({entry.reason}): renamed to {entry.renamed}")
 
     @_show.register
     def _(self, entry: events.MlflowFailed) -> None:
-        self._say(entry, "[yellow]MLflow[/] does not answer, nothing is lost: ", plain=entry.error)
+        self._say(entry, "[yellow]MLflow[/] does not answer; nothing is lost: ", plain=entry.error)
 
     @_show.register
     def _(self, entry: events.MlflowCaughtUp) -> None:
         self._say(entry, "MLflow has everything again")
 
     def _answered(self, entry: events.StageFinished) -> str:
-        """How many records a part that has finished has answered."""
+        """How many records were answered by the part that has finished; empty for other stages."""
         done, records = self._parts.get(entry.part, (0, 0)) if entry.stage == "evaluate" else (0, 0)
         return f": {done:,} of {records:,} records are answered" if records else ""
 
@@ -171,7 +173,7 @@ class Follower:
 
 @contextmanager
 def following() -> Iterator[Follower]:
-    """A follower whose bars stand below what it says."""
+    """A follower that shows its bars below its lines."""
     console = _console()
     columns = (
         TextColumn("{task.description}"),
@@ -185,7 +187,7 @@ def following() -> Iterator[Follower]:
 
 
 def print_scores(spec: RunSpec, entries: list[Entry]) -> None:
-    """What a run has come to: the report's table, or that of an evaluation."""
+    """Print a run's result: the report's table, or an evaluation's scores."""
     if not spec.evaluation:
         _console().print(_metrics_table(entries))
     elif results := written_results(spec):
@@ -197,7 +199,7 @@ def _console() -> Console:
 
 
 def _scores_table(results: Sequence[ModelResult]) -> Table:
-    """An evaluation's scores for a terminal, a column a model."""
+    """An evaluation's scores for a terminal, with one column per model."""
     table = Table(title=f"{results[0].scores['records']:,} records, with 95 % intervals", title_justify="left")
     table.add_column("metric")
     for result in results:

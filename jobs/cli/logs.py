@@ -13,17 +13,17 @@ from jobs.spec.errors import ConfigError
 def logs(
     run: Run,
     stage: Annotated[
-        str | None, typer.Option(help="prepare, train, evaluate or report. Default: the one that started last.")
+        str | None, typer.Option(help="prepare, train, evaluate or report. Default: the newest stage.")
     ] = None,
     attempt: Annotated[int | None, typer.Option(min=1, help="Attempt number, from 1. Default: the newest.")] = None,
     task: Annotated[int | None, typer.Option(min=0, help="Array task of an evaluation, from 0.")] = None,
     is_followed: Annotated[
-        bool, typer.Option("--follow", "-f", help="Keep printing as more comes, across requeues.")
+        bool, typer.Option("--follow", "-f", help="Keep printing new output, across requeues.")
     ] = False,
     cluster: Cluster = "local",
     settings: Settings = [],  # noqa: B006
 ) -> None:
-    """Print what the processes of a stage have printed."""
+    """Print the output of a stage's processes."""
     from jobs.history.logs import LogFollower, Wanted, print_log
     from jobs.history.runs import may_go_on
     from jobs.spec.find import typed_run
@@ -31,15 +31,15 @@ def logs(
 
     known = next((each for each in STAGES if each == stage), None)
     if stage and not known:
-        raise ConfigError(f"--stage {stage}: there is no such stage; the stages are {', '.join(STAGES)}")
+        raise ConfigError(f"--stage {stage}: there is no such stage\nhint: the stages are {', '.join(STAGES)}")
     spec, wanted = typed_run(run, cluster, settings), Wanted(known, attempt, task)
     if not is_followed:
         print_log(spec, wanted, sys.stdout.buffer, _say)
         return
-    with suppress(KeyboardInterrupt):  # how one leaves
+    with suppress(KeyboardInterrupt):  # the usual way to end it
         LogFollower(spec, wanted, sys.stdout.buffer, _say).follow(may_go_on(spec))
 
 
 def _say(text: str) -> None:
-    """On stderr, so that what is piped on is the log alone."""
+    """Print to stderr, so that a pipe gets only the log."""
     typer.secho(f"==> {text}", err=True, dim=True)

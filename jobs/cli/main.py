@@ -1,4 +1,4 @@
-"""The command line, put together: one file a verb; errors of users become a message and exit code 2."""
+"""The whole command line. Errors of users become a message and exit code 2."""
 
 import signal
 import sys
@@ -37,7 +37,7 @@ app.add_typer(dev_cluster_app, name="dev-cluster")
 
 
 def print_version(is_asked: bool) -> None:
-    """Print what every fault report needs, and exit. Nothing happens where `is_asked` is False."""
+    """Print the versions that a fault report needs, and exit. If `is_asked` is False, do nothing."""
     if is_asked:
         from importlib.metadata import version
         from platform import python_version
@@ -58,11 +58,14 @@ def regrow(
         ),
     ] = False,
 ) -> None:
-    """Hold the options of `regrow` itself; its help text is the app's."""
+    """Hold the options of `regrow` itself. The help text comes from the app."""
 
 
 def main() -> None:
-    """Entry point. Errors of users are printed without a traceback; exit codes: 0, 1 failed, 2 usage or config, 75."""
+    """Entry point. Errors of users are printed without a traceback.
+
+    Exit codes: 0 done, 1 the work failed, 2 usage or config, 75 temporary.
+    """
     from data_prep.records import RecordError
 
     # SIGTERM becomes an exception, so that a foreground run ends its jobs.

@@ -6,7 +6,7 @@ from jobs.cli.options import Cluster, Run, Settings
 
 
 def report(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:  # noqa: B006
-    """Write a run's report anew, as far as the run has come."""
+    """Write a run's report again. It has everything that the run has done so far."""
     from callbacks.shared.journal import read_journal
     from jobs.report.write import results_so_far, write_report
     from jobs.spec.find import typed_run

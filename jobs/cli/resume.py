@@ -6,7 +6,7 @@ from jobs.cli.options import Cluster, Run, Settings, Wait
 
 
 def resume(run: Run, cluster: Cluster = "local", settings: Settings = [], wait: Wait = False) -> None:  # noqa: B006
-    """Submit what a run has not done, from where it stopped. The same run, the same MLflow run, new jobs."""
+    """Submit the unfinished stages of a run. New jobs continue the same run and the same MLflow run."""
     from jobs.cli.start import start_run
     from jobs.spec.find import typed_run
     from jobs.submit.resume import stages_to_resume

@@ -1,4 +1,4 @@
-"""Starts a run's stages for the verbs that do, and shows what they do and how they end."""
+"""Starts a run's stages for submit, resume, evaluate and demo, and shows their progress and their end."""
 
 import os
 from collections.abc import Sequence
@@ -16,15 +16,19 @@ from jobs.submit.pipeline import login_journal, run_locally, submit_jobs, wait_f
 from jobs.submit.start import checked, create_run, from_saved_step, interrupted_stages, note_check
 
 MLFLOW_SECONDS = 15.0
-"""How long a run that was interrupted waits for MLflow to be told."""
+"""After Ctrl-C, the time to post the rest to MLflow."""
 
 
 def submit_run(spec: RunSpec, wait: bool = False, check: bool = True, force: bool = False) -> int:
-    """Check and start a run; its exit code, or 0 once its jobs are submitted, unless they are waited for.
+    """Check and start a run.
 
     Args:
-        check: look before; False: only Slurm itself may object.
-        force: run in spite of what the check finds; the journal says so.
+        wait: wait until the jobs have ended.
+        check: run `regrow check` first; False: only Slurm itself may refuse the run.
+        force: run despite errors of the check; the journal records them.
+
+    Returns:
+        The run's exit code; 0 without `wait`, once the jobs are submitted.
 
     Raises:
         ConfigError: a check found an error; nothing was written.
@@ -39,12 +43,12 @@ def submit_run(spec: RunSpec, wait: bool = False, check: bool = True, force: boo
 
 
 def start_run(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
-    """Start stages of a run whose folder is written; the exit code as of `submit_run`."""
+    """Start stages of a run whose folder is written. The exit code is that of `submit_run`."""
     return _submit(spec, stages, wait) if spec.profile.executor == "slurm" else _run_in_foreground(spec, stages)
 
 
 def _submit(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
-    """Submit the stages' jobs and say where to look; with `wait`, follow them to the run's exit code."""
+    """Submit the stages' jobs and print where their output is. With `wait`, follow them; the run's exit code."""
     typer.echo(f"run folder: {spec.paths.run_dir}")
     for found in submit_jobs(spec, stages, login_journal(spec)):
         first = next(iter(found.job_parts))
@@ -54,7 +58,8 @@ def _submit(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
         typer.echo(f"train goes on{saved}")
     if not wait:
         typer.echo(_where_to_look(spec, []))
-        typer.echo(f"to follow: regrow status {typed_name(spec)} · to end it: regrow cancel {typed_name(spec)}")
+        name = typed_name(spec)
+        typer.echo(f"hint: `regrow status {name}` shows the run, `regrow cancel {name}` ends it")
         return 0
     from jobs.cli.journal_view import following
 
@@ -64,7 +69,7 @@ def _submit(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
 
 
 def _run_in_foreground(spec: RunSpec, stages: Sequence[Stage]) -> int:
-    """Run the stages on this machine, showing what they do; the exit code of the run."""
+    """Run the stages on this machine and show their progress; the run's exit code."""
     from jobs.cli.journal_view import following
 
     typer.echo(f"run folder: {spec.paths.run_dir}")
@@ -78,13 +83,13 @@ def _run_in_foreground(spec: RunSpec, stages: Sequence[Stage]) -> int:
 
 
 def _say_what_is_left(spec: RunSpec, left: Sequence[Stage]) -> int:
-    """After Ctrl-C; nothing may be left, where it came at the very end."""
+    """After Ctrl-C, say which stage is not finished. If Ctrl-C came at the very end, all stages are finished."""
     if not left:
         return _say_how_it_ended(spec, 0)
     from jobs.tracking.sync import sync_soon
 
     sync_soon(spec, MLFLOW_SECONDS)
-    typer.echo(f"{left[0]} is not finished; to go on{from_saved_step(spec)}: regrow resume {typed_name(spec)}")
+    typer.echo(f"{left[0]} is not finished\nhint: `regrow resume {typed_name(spec)}` goes on{from_saved_step(spec)}")
     return EXIT_TEMPORARY
 
 
@@ -112,7 +117,7 @@ def _where_to_look(spec: RunSpec, entries: list[Entry]) -> str:
 
 
 def _mlflow_place(spec: RunSpec, entries: list[Entry]) -> str:
-    """Where to look; a run that is not there yet has no page of its own."""
+    """The run's page in MLflow; if MLflow does not have the run yet, the page of all experiments."""
     uri = spec.profile.tracking_uri
     attached = newest(entries, events.MlflowAttached)
     if uri.startswith("http") and attached:

@@ -12,16 +12,16 @@ from jobs.spec.errors import ConfigError
 
 def status(
     run: Annotated[
-        str | None, typer.Argument(help="A run's name, or its folder. Default: all runs, the newest first.")
+        str | None, typer.Argument(help="Name of a run, or its folder. Default: all runs, newest first.")
     ] = None,
     cluster: Cluster = "local",
     settings: Settings = [],  # noqa: B006
     is_watched: Annotated[
-        bool, typer.Option("--watch", help="Keep it up to date, until Ctrl-C or the run's end.")
+        bool, typer.Option("--watch", help="Keep the screen up to date until Ctrl-C or the run's end.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what the runs are doing."""
+    """Show the state and the progress of runs."""
     from rich.console import Console
 
     from jobs.cli.status_screen import shown_runs, watch
@@ -34,7 +34,9 @@ def status(
     runs = Runs(run_dir.parent, run_dir.name) if run_dir else Runs(runs_root)
     statuses = runs.statuses()
     if is_watched and (as_json or not console.is_terminal):
-        raise ConfigError("--watch: this needs a terminal; a script asks for --json now and then")
+        raise ConfigError(
+            "--watch needs a terminal, and no --json\nhint: in a script, call `regrow status --json` repeatedly"
+        )
     if as_json:
         found = [status.to_dict(with_attempts=run is not None) for status in statuses]
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))

@@ -13,13 +13,13 @@ from jobs.history.status import ENDED, JobStatus, RunStatus, duration
 
 REFRESH_SECONDS = 2.0
 SOON_SECONDS = 3600
-"""Up to here one counts, beyond one looks at the clock."""
+"""A start within this time is shown as a duration, a later one as a date and time."""
 STYLES = {"running": "green", "waiting": "yellow", "failed": "bold red", "lost": "bold red", "unreadable": "bold red",
           "unknown": "yellow", "cancelled": "dim", "finished": "dim"}  # fmt: skip
 
 
 def all_runs(statuses: Sequence[RunStatus]) -> RenderableType:
-    """One line a run; below, what there is to say of those that are under way, and of the newest."""
+    """One line per run. Below: the messages of the runs that have not ended, and of the newest run."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("run", "state", "stage"):
         table.add_column(
@@ -63,7 +63,7 @@ def _count(value: int | None) -> str:
 
 
 def one_run(status: RunStatus) -> RenderableType:
-    """A run, its jobs as Slurm has them, and what happened last."""
+    """A run, its jobs as Slurm has them, and the last event."""
     parts: list[RenderableType] = [all_runs([replace(status, message="")])]
     if status.jobs:
         parts += [Text(), _jobs(status.jobs)]
@@ -73,7 +73,7 @@ def one_run(status: RunStatus) -> RenderableType:
     if status.message:
         parts.append(Text(status.message))
     if status.to_go_on:
-        parts.append(Text(f"to go on: {status.to_go_on}"))
+        parts.append(Text(f"hint: {status.to_go_on}"))
     return Group(*parts)
 
 
@@ -86,7 +86,7 @@ def _jobs(jobs: Sequence[JobStatus]) -> Table:
 
 
 def _start(job: JobStatus) -> str:
-    """When a pending job will start, as Slurm thinks."""
+    """When a pending job will start, by Slurm's estimate."""
     if job.start_time is None:
         return ""
     seconds = job.start_time - time.time()
@@ -95,12 +95,12 @@ def _start(job: JobStatus) -> str:
 
 
 def shown_runs(statuses: Sequence[RunStatus], run: str | None) -> RenderableType:
-    """What a terminal shows. `run`: the one that was asked for; None: all of them."""
+    """The text for a terminal. `run`: the run that the user named; None: all runs."""
     return one_run(statuses[0]) if run else all_runs(statuses)
 
 
 def watch(console: Console, look: Callable[[], list[RunStatus]], run: str | None) -> None:
-    """Show what `look` returns until Ctrl-C, or until the one run that was asked for has ended."""
+    """Show what `look` returns until Ctrl-C, or until the run that the user named has ended."""
     statuses = look()
     with Live(shown_runs(statuses, run), console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
         try:
@@ -108,5 +108,5 @@ def watch(console: Console, look: Callable[[], list[RunStatus]], run: str | None
                 time.sleep(REFRESH_SECONDS)
                 statuses = look()
                 live.update(shown_runs(statuses, run), refresh=True)
-        except KeyboardInterrupt:  # how one leaves
+        except KeyboardInterrupt:  # the usual way to end it
             return

@@ -6,10 +6,10 @@ from jobs.cli.options import Cluster, Run, Settings
 
 
 def sync(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:  # noqa: B006
-    """Post to MLflow what it lacks of a run. Compares, and adds what an outage has kept from it."""
+    """Post to MLflow what it lacks of a run, for example after an outage."""
     from rich.console import Console
 
-    from jobs.spec.find import typed_run
+    from jobs.spec.find import typed_name, typed_run
     from jobs.submit.pipeline import login_journal
     from jobs.tracking.sync import RunSync
 
@@ -17,9 +17,11 @@ def sync(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:
     try:
         with Console(stderr=True).status("MLflow"):
             posted = RunSync(spec, login_journal(spec)).post()
-    except Exception as error:  # whatever MLflow raises is the user's to see
+    except Exception as error:  # the user needs to see every error of MLflow
         typer.echo(
-            f"{spec.profile.tracking_uri}: {type(error).__name__}: {error}\nNothing is lost; type it again", err=True
+            f"{spec.profile.tracking_uri}: {type(error).__name__}: {error}; nothing is lost\n"
+            f"hint: `regrow sync {typed_name(spec)}` tries again",
+            err=True,
         )
         raise typer.Exit(1) from None
     typer.echo(", ".join(f"{count:,} {what}" for what, count in posted.items() if count) or "MLflow has everything")

@@ -1,4 +1,4 @@
-"""What generates: prompts in, answers out. One small protocol, and transformers behind it; needs torch."""
+"""Generates answers to prompts: a small protocol, and its implementation with transformers. Needs torch."""
 
 import hashlib
 import pkgutil
@@ -20,42 +20,43 @@ ADAPTER = "adapter_config.json"
 
 
 class Engine(Protocol):
-    """Generates. The same prompts in the same batches and pieces give the same answers."""
+    """Generates answers. The same prompts in the same batches and pieces give the same answers."""
 
     pieces: int
-    """Into how many pieces a batch is cut so that it fits into memory; an attempt that goes on begins with what was found."""
+    """Number of pieces into which a batch is cut, so that it fits into memory. A resumed attempt starts with the last value."""
 
     def __init__(self, spec: RunSpec, model: Path) -> None:
-        """Load the model of a folder, by the settings of `regrow.evaluate`."""
+        """Load the model in a folder, with the settings of `regrow.evaluate`."""
         ...
 
     def batches(self, prompts: Sequence[str]) -> list[list[int]]:
-        """Indices of the prompts in the batches in which they are best given to `generate`."""
+        """Indices of the prompts, grouped into the best batches for `generate`."""
         ...
 
     def generate(self, prompts: Sequence[str]) -> list[Generated]:
-        """One answer for each prompt of a batch, in their order."""
+        """One answer for each prompt of a batch, in the prompts' order."""
         ...
 
     def peak_memory_gib(self) -> float:
-        """The most memory that was in use at once: of the GPU, or without one, of the process."""
+        """Peak memory in use, GiB: of the GPU, or of the process if there is no GPU."""
         ...
 
     @property
     def sampling(self) -> Mapping[str, Any] | None:
-        """What the answers are drawn with; None: greedy."""
+        """The arguments with which tokens are drawn; None: greedy."""
         ...
 
 
 class TransformersEngine:
-    """`generate` of transformers, in batches under a token budget; what does not fit into memory is halved from then on."""
+    """transformers' `generate`, in batches under a token budget. If a batch does not fit into memory, it and all later batches
+    are cut into twice as many pieces."""
 
     def __init__(self, spec: RunSpec, model: Path) -> None:
         """Load the model.
 
         Args:
-            spec: the run that it was trained by: the precision, the attention, the settings of `regrow.evaluate`.
-            model: a checkpoint or adapter, which is put on its base model without merging; or a whole model.
+            spec: the run that trained the model; has the precision, the attention and the settings of `regrow.evaluate`.
+            model: a checkpoint or adapter, which is put on its base model without merging; or a complete model.
         """
         settings = spec.regrow.evaluate
         self._max_new_tokens, self._token_budget = settings.max_new_tokens, settings.token_budget
@@ -88,7 +89,7 @@ class TransformersEngine:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
     def _generate(self, prompts: Sequence[str]) -> list[Generated]:
-        if self.sampling:  # drawn by what is asked, not by what came before: a batch that is done again is the same
+        if self.sampling:  # seeded by the prompts: a repeated batch gives the same answers
             torch.manual_seed(self._seed + int(hashlib.sha256("\0".join(prompts).encode()).hexdigest()[:8], 16))
         with generation_mode(self._model, self._tokenizer):
             return generate_batch(
@@ -101,12 +102,12 @@ class TransformersEngine:
 
 
 def token_batches(lengths: Sequence[int], max_new_tokens: int, budget: int) -> list[list[int]]:
-    """Indices in batches of neighbours in length, the longest first: too much for the memory shows at once.
+    """Indices in batches of similar length, longest first: a batch that is too large for memory fails at once.
 
     Args:
         lengths: tokens of each prompt.
-        budget: most tokens of a batch once all are padded to the longest and `max_new_tokens` are written; one alone may
-            be longer.
+        budget: most tokens of a batch, when all prompts are padded to the longest and `max_new_tokens` are generated. A
+            batch of a single prompt may be larger.
     """
     batches: list[list[int]] = []
     most = 0
@@ -125,7 +126,7 @@ def engine_class(name: str) -> type[Engine]:
     """The engine that `regrow.evaluate.engine` names.
 
     Raises:
-        ValueError: there is no such engine, and no class of that dotted path.
+        ValueError: there is no such engine, and no class at that dotted path.
     """
     if name in ENGINES:
         return ENGINES[name]
@@ -141,13 +142,13 @@ def engine_class(name: str) -> type[Engine]:
 
 
 def sampling_of(spec: RunSpec) -> dict[str, Any] | None:
-    """`generate`'s arguments to draw with; None: greedy. Said in full: a model's own defaults would count otherwise."""
+    """`generate`'s arguments for drawing tokens; None: greedy. All are given, because the model's own defaults would count."""
     settings = spec.regrow.evaluate
     return {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0} if settings.temperature else None
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
-    """The model's own tokenizer; of an adapter without one, its base's. Where it has nothing to pad with: the end of text."""
+    """The model's own tokenizer; for an adapter without one, the base model's. Without a padding token: pad with end of text."""
     has_own = any(path.glob("tokenizer*"))
     tokenizer = AutoTokenizer.from_pretrained(path if has_own else base_of(path))
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
@@ -160,11 +161,11 @@ def base_of(path: Path) -> str:
 
 
 def load_model(spec: RunSpec, path: Path) -> PreTrainedModel:
-    """The model, or the base model with the adapter on it, unmerged, in the training's own precision."""
+    """The model, or the base model with the unmerged adapter, in the training's precision."""
     model = AutoModelForCausalLM.from_pretrained(
         base_of(path),
         dtype=torch.bfloat16 if spec.axolotl.get("bf16") else torch.float32,
         attn_implementation=spec.axolotl.get("attn_implementation"),
-        device_map="auto" if torch.cuda.is_available() else None,  # over all GPUs that the job has
+        device_map="auto" if torch.cuda.is_available() else None,  # all GPUs of the job
     )
     return PeftModel.from_pretrained(model, path) if (path / ADAPTER).exists() else model

@@ -1,4 +1,4 @@
-"""`python -m jobs.evaluation.generate RUN_DIR PART`: answers one part of an evaluation; needs torch."""
+"""`python -m jobs.evaluation.generate RUN_DIR PART`: generates the answers of one part of an evaluation. Needs torch."""
 
 import os
 import sys
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def generate_part() -> None:
-    """Load what the arguments name, and generate."""
+    """Load the part that the arguments name, and generate its answers."""
     with uncollected():
         from jobs.evaluation.engine import engine_class
 
@@ -69,12 +69,13 @@ def generate(
     said: Sequence[events.Generated],
     settings: dict[str, Any],
 ) -> None:
-    """Answer what is not answered yet, batch by batch; each batch is on disk before the journal says so.
+    """Generate the missing answers, batch by batch. Each batch is on disk before the journal has its event.
 
     Args:
-        prompts: of all records.
-        said: the journal's entries for the batches of earlier attempts. One is missing when a kill came between the two.
-        settings: what the marker says about the generation.
+        prompts: the prompts of all records.
+        said: the journal's entries for the batches of earlier attempts. If an attempt was killed between the two writes,
+            its last entry is missing.
+        settings: the settings of the generation, for the marker of the finished shard.
     """
     file, mine = ShardFile(part.file), shard_of([len(prompt) for prompt in prompts], part.shard, part.shards)
     batches = [[mine[index] for index in batch] for batch in engine.batches([prompts[index] for index in mine])]
@@ -118,7 +119,7 @@ def _say(
 
 
 def own_environment(name: str) -> str:
-    """A variable that a stage sets for its children.
+    """The value of an environment variable that a stage sets for its children.
 
     Raises:
         KeyError: this process was not started by a stage.

@@ -1,4 +1,4 @@
-"""The evaluation as Markdown: scores with intervals, what was confused, invented, missed, where, and the worst of it."""
+"""The evaluation as Markdown: scores with intervals; confused, invented and missed names; scores by group; the worst errors."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,11 +12,11 @@ from jobs.spec.run_spec import RunSpec
 
 WORST_SHOWN = 5
 EXCERPT = 200
-"""Characters of an article that are shown."""
+"""The number of characters shown of a long text."""
 
 
 def evaluation_section(spec: RunSpec, results: Sequence[ModelResult]) -> list[str]:
-    """Every model's scores in one table, then each model's errors; with a baseline, the differences from it."""
+    """Every model's scores in one table, then each model's errors. With a baseline: also the differences from it."""
     best = best_of(spec, list(results))
     names = list(results[0].scores["metrics"])
     header = [
@@ -68,8 +68,8 @@ def _model_section(result: ModelResult) -> list[str]:
     )
     return [
         f"\n### {result.model.name}\n",
-        *markdown_table(["is there an offender", "said somebody", "said nobody", "did not parse"], presence),
-        f"\nNames: {names} (invented: not in the article; wrong: in it, but no offender). "
+        *markdown_table(["is there an offender", "answered somebody", "answered nobody", "did not parse"], presence),
+        f"\nNames: {names} (invented: not in the article; wrong: in the article, but not an offender). "
         f"Answers cut off: {scores['cut_off']:,}.",
         *_slices("article length, characters", scores["slices"]["length"]),
         *_slices("expected", scores["slices"]["label"]),
@@ -98,7 +98,7 @@ def _worst(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def code(text: str) -> str:
-    """A model's or an article's text as it is, on one line: nothing in it is Markdown."""
+    """A model's or an article's text on one line, so that nothing in it is read as Markdown."""
     shown = text if len(text) <= EXCERPT else f"{text[:EXCERPT]}…"
     ticks = "`" * (1 + max(map(len, "".join(c if c == "`" else " " for c in shown).split()), default=0))
     return f"{ticks} {json.dumps(shown, ensure_ascii=False)} {ticks}".encode("utf-8", "replace").decode()
@@ -122,7 +122,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table; the first column to the left, numbers to the right."""
+    """A table: the first column is aligned left, the numbers right."""
     return [_row(header), _row([":---", *["---:"] * (len(header) - 1)]), *map(_row, rows)]
 
 

@@ -1,4 +1,4 @@
-"""What one job of an evaluation does: one shard of the records, answered by one model."""
+"""The parts of an evaluation: in each, one model answers one shard of the records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from jobs.spec.paths import EvaluationPaths
 from jobs.spec.run_spec import EvaluatedModel, RunSpec, mappings
 
 FINAL = "final"
-"""Name of a run's final adapter among its models."""
+"""The name of a run's final adapter among its models."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One (model, shard)."""
+    """One pair of a model and a shard."""
 
     number: int
     model: EvaluatedModel
@@ -32,13 +32,13 @@ class Part:
 
 
 def part_of_evaluation(spec: RunSpec, number: int) -> Part | None:
-    """The part of this number; None: the run has saved fewer checkpoints than were asked for."""
+    """The part with this number; None: the run has saved fewer checkpoints than `regrow.evaluate.checkpoints`."""
     parts = evaluation_parts(spec)
     return parts[number] if number < len(parts) else None
 
 
 def evaluation_parts(spec: RunSpec) -> list[Part]:
-    """All parts, by their numbers: through the shards of one model after the other."""
+    """All parts in the order of their numbers: all shards of the first model, then of the next one."""
     shards, models = spec.regrow.evaluate.shards, evaluated_models(spec)
     return [
         Part(index * shards + shard, model, shard, shards, spec.paths.evaluation(model.name))
@@ -48,7 +48,7 @@ def evaluation_parts(spec: RunSpec) -> list[Part]:
 
 
 def evaluated_models(spec: RunSpec) -> list[EvaluatedModel]:
-    """The models in their order; of a run's own checkpoints the newest first."""
+    """The models in their order; a run's own checkpoints newest first."""
     if spec.evaluation:
         return list(spec.evaluation.models)
     run_dir, folder = str(spec.paths.run_dir), spec.paths.checkpoints
@@ -62,24 +62,24 @@ def evaluated_models(spec: RunSpec) -> list[EvaluatedModel]:
 
 
 def whole_checkpoints(output_dir: Path) -> list[Path]:
-    """The checkpoints that exist: those with their manifest, newest first."""
+    """The complete checkpoints, newest first."""
     return [path for path in checkpoints(output_dir) if not torn_reason(path)]
 
 
 def spec_of_model(spec: RunSpec, model: EvaluatedModel) -> RunSpec:
-    """The run whose config says how the model is prompted, and in which precision it runs."""
+    """The run whose config has the model's prompts and precision."""
     is_other = model.run_dir is not None and model.run_dir != str(spec.paths.run_dir)
     return RunSpec.load(Path(model.run_dir)) if is_other and model.run_dir else spec
 
 
 def with_settings_of(trained_by: RunSpec, evaluation: RunSpec) -> RunSpec:
-    """The run that trained a model, with what the evaluation sets: `regrow:`, and the keys that were typed."""
+    """The run that trained a model, with the evaluation's settings: `regrow:`, and the keys set with `--set`."""
     changed = evaluation.evaluation.changed if evaluation.evaluation else {}
     return trained_by.model_copy(update={"regrow": evaluation.regrow, "axolotl": trained_by.axolotl | changed})
 
 
 def prompt_format(spec: RunSpec) -> PromptFormat:
-    """How the run's training puts a record before the model: of the validation records, or else of the training records.
+    """The prompt format of the run's validation records, or else of its training records.
 
     Raises:
         ValueError: as `PromptFormat.from_dataset`.
@@ -91,22 +91,22 @@ def first_dataset(spec: RunSpec) -> dict[str, Any]:
     """The config's first validation set, or else its first training set.
 
     Raises:
-        ValueError: it has neither.
+        ValueError: the config has neither.
     """
     datasets = [*mappings(spec.axolotl.get("test_datasets")), *mappings(spec.axolotl.get("datasets"))]
     if not datasets:
-        raise ValueError(f"{spec.config} has no datasets, which say how a record is put before the model")
+        raise ValueError(f"{spec.config} has no datasets, so its prompt format is unknown")
     return datasets[0]
 
 
 def records_file(spec: RunSpec) -> Path | None:
-    """The records that are evaluated; None: the config has none to validate with."""
+    """The file of the records to evaluate on; None: the config has no validation records."""
     validation = spec.axolotl.get("test_datasets")
     return Path(validation[0]["path"]) if validation else None
 
 
 def shard_of(lengths: Sequence[int], number: int, count: int) -> list[int]:
-    """Indices of one of `count` shards, longest first. Dealt out in the order of length, so that no shard is longer
-    than another by more than the longest one."""
+    """Indices of the records in one of `count` shards, longest first. Records are dealt out in order of length, so that two
+    shards differ by at most the length of the longest record."""
     by_length = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     return by_length[number::count]

@@ -1,4 +1,4 @@
-"""From shards to results: each model's answers merged and scored, written beside them, and posted."""
+"""From shards to results: merges and scores each model's answers, and writes the results beside them."""
 
 import json
 from dataclasses import dataclass
@@ -21,28 +21,28 @@ PRESENCE_F1 = "gen_offender_presence_f1"
 
 @dataclass(frozen=True)
 class ModelResult:
-    """One model, evaluated."""
+    """The results of one model."""
 
     model: EvaluatedModel
     rows: list[Row]
     scores: dict[str, Any]
     finished_at: float
-    """When its last shard was finished, seconds since the epoch."""
+    """When its last shard finished, seconds since the epoch."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """An evaluation, as far as it is there."""
+    """The results of an evaluation so far."""
 
     models: list[ModelResult]
     missing: list[str]
-    """Models with shards that are not finished, as sentences."""
+    """One sentence for each model with unfinished shards."""
     broken: list[str]
-    """Models whose shards are finished, but do not make up the records."""
+    """One sentence for each model whose shards are finished but do not make up the records."""
 
 
 def evaluation_results(spec: RunSpec) -> Results:
-    """The models whose shards are all finished, merged, scored and written; and what is wrong with the others."""
+    """Merge, score and write the results of each model whose shards are all finished; and say what the other models lack."""
     entries = read_journal(spec.paths.journal)
     results = Results([], [], [])
     all_parts = evaluation_parts(spec) if records_file(spec) else []
@@ -50,7 +50,7 @@ def evaluation_results(spec: RunSpec) -> Results:
         parts = [part for part in all_parts if part.model == model]
         if unfinished := [part.file.name for part in parts if not ShardFile(part.file).is_whole()]:
             results.missing.append(
-                f"{model.name}: {', '.join(unfinished)} not finished; type: regrow resume {typed_name(spec)}"
+                f"{model.name}: {', '.join(unfinished)} not finished; hint: regrow resume {typed_name(spec)}"
             )
             continue
         try:
@@ -61,7 +61,7 @@ def evaluation_results(spec: RunSpec) -> Results:
 
 
 def written_results(spec: RunSpec) -> list[ModelResult]:
-    """The results that a run's report has written, in the models' order."""
+    """The results that a run's report has written, oldest first."""
     found = []
     for path in sorted(spec.paths.evaluations.glob("*/scores.json"), key=lambda path: path.stat().st_mtime_ns):
         scores = json.loads(path.read_bytes())
@@ -101,7 +101,7 @@ def merged_rows(spec: RunSpec, model: EvaluatedModel, parts: list[Part]) -> list
 
 
 def generation_speed(entries: list[Entry], parts: set[int]) -> dict[str, float | None]:
-    """Tokens and records a second of one job, and the most memory that one had in use, by the journal."""
+    """Tokens and records per second of one job, and the peak memory of a job, by the journal. None: not known."""
     batches = [entry for entry in only(entries, events.Generated) if entry.part in parts and entry.seconds]
     seconds = sum(entry.seconds or 0.0 for entry in batches)
     ended = [entry for entry in only(entries, events.PartGenerated) if entry.part in parts]
@@ -114,7 +114,8 @@ def generation_speed(entries: list[Entry], parts: set[int]) -> dict[str, float |
 
 
 def best_of(spec: RunSpec, results: list[ModelResult]) -> ModelResult:
-    """The best by `metric_for_best_model` where that is one of ours, else by the presence F1; of equals, the later step."""
+    """The best model by `metric_for_best_model`, if that is one of our metrics, else by the presence F1. Of equal models, the
+    one with the later step."""
     wanted = str(spec.axolotl.get("metric_for_best_model") or "").removeprefix("eval_")
     name = wanted if wanted in results[0].scores["metrics"] else PRESENCE_F1
 

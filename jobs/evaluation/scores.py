@@ -1,4 +1,4 @@
-"""The scores of one model's predictions: metrics with intervals, what was confused, invented and missed, and where."""
+"""The scores of one model's predictions: metrics with intervals; confused, invented and missed names; scores by group."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ RULE = "gen_keyword_rule_presence_f1"
 
 @dataclass(frozen=True)
 class Judged:
-    """A prediction beside what it should have been."""
+    """A prediction and the expected answer."""
 
     row: Row
     case: Case
@@ -31,13 +31,13 @@ class Judged:
 
     @cached_property
     def invented(self) -> list[str]:
-        """Wrong names that do not even stand in the article."""
+        """Generated names that are not in the article."""
         article, (expected, generated) = normalise(self.row["input"]), self.case.name_sets
         return sorted(name for name in generated - expected if name not in article)
 
     @cached_property
     def wrong(self) -> list[str]:
-        """Generated names that stand in the article, but are no offender's."""
+        """Generated names that are in the article, but not of an offender."""
         expected, generated = self.case.name_sets
         return sorted(generated - expected - set(self.invented))
 
@@ -48,7 +48,7 @@ class Judged:
 
     @property
     def errors(self) -> list[str]:
-        """What is wrong with the answer, the worst first; none: it is right in every field."""
+        """What is wrong with the answer, worst first; empty: every field is right."""
         if self.case.generated is None:
             return ["cut off" if self.row["is_cut"] else "not the JSON of an answer"]
         kinds = (("invented", self.invented), ("not an offender", self.wrong), ("missed", self.missed))
@@ -57,7 +57,7 @@ class Judged:
 
     @property
     def severity(self) -> int:
-        """An accusation of somebody who did nothing is the worst; then one who is overlooked; then other fields."""
+        """How bad the errors are: false accusations are worst, then missed offenders, then other fields; 0: no error."""
         names = 100 * len(self.invented) + 50 * len(self.wrong) + 10 * len(self.missed)
         return names + (20 if self.case.generated is None else 1 if self.errors else 0)
 
@@ -70,7 +70,7 @@ def judge(rows: Sequence[Row], target: Target) -> list[Judged]:
 
 
 def metric_ratios(judged: Sequence[Judged], target: Target) -> tuple[list[str], Ratios]:
-    """Names of the metrics, and each record's part in them."""
+    """Names of the metrics; and for each record and metric, its share of the hits and of the total."""
     found = [ratios([each.case], target) | _rule(each, target) for each in judged]
     names = list(found[0]) if found else []
     parts = [[each[name] for name in names] for each in found]
@@ -78,11 +78,11 @@ def metric_ratios(judged: Sequence[Judged], target: Target) -> tuple[list[str], 
 
 
 def score_predictions(rows: Sequence[Row], target: Target) -> dict[str, Any]:
-    """All that is said about one model's predictions, as JSON.
+    """All scores of one model's predictions, as JSON.
 
-    `metrics`: name → value, low, high (95 %), null where it is 0/0. `presence`: expected × generated → records. `names`:
-    invented (not in the article), wrong (in it, but no offender), missed; and in how many records. `slices`: the metrics
-    by length and by label.
+    `metrics`: name → value, low, high (95 %), null for 0/0. `presence`: expected × generated → records. `names`: the number
+    of invented names (not in the article), wrong names (in the article, but not an offender) and missed names, and of the
+    records with such names. `slices`: the metrics by length and by label.
     """
     judged = judge(rows, target)
     names, parts = metric_ratios(judged, target)
@@ -98,7 +98,7 @@ def score_predictions(rows: Sequence[Row], target: Target) -> dict[str, Any]:
 
 
 def presence_table(judged: Sequence[Judged]) -> dict[str, dict[str, int]]:
-    """Is there an offender: expected → generated → records; what does not parse stands in a column of its own."""
+    """Is there an offender: expected → generated → records. Answers that do not parse have a column of their own."""
     counts = Counter((each.expects_somebody, _said(each)) for each in judged)
     return {
         expected: {said: counts[flag, said] for said in ("somebody", "nobody", "unparsed")}
@@ -107,7 +107,7 @@ def presence_table(judged: Sequence[Judged]) -> dict[str, dict[str, int]]:
 
 
 def worst(judged: Sequence[Judged], count: int = WORST) -> list[dict[str, Any]]:
-    """The records that are most wrong, with article, expectation and answer."""
+    """The records with the worst errors, with article, expected answer and generated answer."""
     order = sorted(range(len(judged)), key=lambda index: (-judged[index].severity, index))
     return [
         {"record": index, "errors": judged[index].errors} | _texts(judged[index].row)
@@ -143,7 +143,7 @@ def _by_label(judged: Sequence[Judged], target: Target) -> list[dict[str, Any]]:
 
 
 def _by_length(judged: Sequence[Judged], target: Target) -> list[dict[str, Any]]:
-    """Quarters by the article's length in characters; articles of one length stay together."""
+    """Four groups by the article's length in characters. Articles of equal length stay in one group."""
     lengths = sorted(len(each.row["input"]) for each in judged)
     cuts = [len(lengths) * (quarter + 1) // LENGTH_SLICES - 1 for quarter in range(LENGTH_SLICES)]
     ends = sorted({lengths[max(0, cut)] for cut in cuts} if lengths else ())

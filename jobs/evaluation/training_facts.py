@@ -1,4 +1,4 @@
-"""What a run's journal says about its training: whether it finished, how fast it was, how much memory it took."""
+"""Facts about a run's training, by its journal: whether it finished, its speed, its memory."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from jobs.history.progress import finished_step
 from jobs.spec.run_spec import RunSpec
 
 PLACES = ("output_dir", "dataset_prepared_path", "auto_resume_from_checkpoints")
-"""Keys of the resolved config that say where, not what."""
+"""Keys of the resolved config that name places; they do not change the result."""
 
 LOGGED = (events.Metrics, events.Saved)
 
@@ -27,20 +27,20 @@ class TrainingFacts:
     has_trained: bool
     finished_step: int | None
     has_failed: bool
-    """It has ended, and nothing brings it back but `regrow resume`."""
+    """The training has failed; only `regrow resume` brings it back."""
     world_size: int | None
     steps_per_second: float | None
-    """Between logs with nothing but training between them: evaluations, saves at a stop and queues are left out."""
+    """Computed from neighbouring logs with only training between them, so without evaluations, saves at a stop and queues."""
     tokens_per_second: float | None
-    """Padding included, of all ranks (Axolotl's `tokens/total`)."""
+    """Of all ranks together, padding included (Axolotl's `tokens/total`)."""
     peak_memory_gib: float | None
-    """Of one GPU; None on a CPU."""
+    """Peak memory of one GPU; None: there is no GPU."""
     gpu: str | None
-    """Of the profile."""
+    """The GPU's name by the profile; None: the profile names none."""
     config: str
-    """Digest of the resolved config: the same for runs of one YAML and seed."""
+    """Digest of the resolved config; runs of the same YAML and seed have the same digest."""
     adapter: str | None
-    """Digest of the final weights."""
+    """Digest of the final weights; None: there are none."""
 
 
 def training_facts(spec: RunSpec) -> TrainingFacts:
@@ -64,7 +64,7 @@ def training_facts(spec: RunSpec) -> TrainingFacts:
 
 
 def _rate(entries: list[Entry], amount: Callable[[events.Metrics], float]) -> float | None:
-    """How much an amount grew a second, over neighbouring logs of one process that have only training between them."""
+    """How much an amount grew per second, over a process's neighbouring logs with only training between them; None: no data."""
     grown = seconds = 0.0
     for writer in dict.fromkeys(entry.writer for entry in only(entries, events.TrainingBegan)):
         mine = [entry for entry in entries if entry.writer == writer and isinstance(entry, LOGGED)]

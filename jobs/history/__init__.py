@@ -1,1 +1,1 @@
-"""Readers of the journal: what was submitted, done, spent, printed."""
+"""Readers of the journal: what was submitted, what is done, where the time went, what was printed."""

@@ -1,4 +1,4 @@
-"""What the attempts of a run have printed: one of them, or all that come, across every requeue."""
+"""The output of a run's attempts: of one attempt, or of all that follow, across every requeue."""
 
 import time
 from collections import Counter
@@ -17,15 +17,15 @@ from jobs.spec.stages import Stage
 
 POLL_SECONDS = 0.5
 LEFT = (events.Left, events.StageFinished, events.StageFailed)
-"""Events with which an attempt ends."""
+"""The events that end an attempt."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which attempts somebody asks for."""
+    """Which attempts the user asks for."""
 
     stage: Stage | None = None
-    """None: of whatever stage."""
+    """None: any stage."""
     attempt: int | None = None
     """From 1; None: the newest."""
     array_task: int | None = None
@@ -46,12 +46,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class AttemptLog:
-    """One attempt, and the file with what its processes print."""
+    """One attempt, and the file with its processes' output."""
 
     stage: Stage
     part: int
     attempt: int
-    """From 1: the first, second, ... go of this part of the stage."""
+    """Number of the attempt at this part of the stage, from 1."""
     job_id: str
     host: str
     path: Path
@@ -61,7 +61,7 @@ class AttemptLog:
 
 
 def attempt_logs(entries: Sequence[Entry]) -> list[AttemptLog]:
-    """Of every attempt, oldest first."""
+    """The log of every attempt, oldest first."""
     found: list[AttemptLog] = []
     counted: Counter[tuple[Stage, int]] = Counter()
     for entry in only(entries, events.StageStarted):
@@ -72,27 +72,27 @@ def attempt_logs(entries: Sequence[Entry]) -> list[AttemptLog]:
 
 
 def print_log(spec: RunSpec, wanted: Wanted, output: BinaryIO, say: Callable[[str], None]) -> None:
-    """Print what the newest attempt that is wanted has printed so far.
+    """Print the output so far of the newest wanted attempt.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: no attempt fits.
     """
     fitting = [log for log in attempt_logs(JournalReader(spec.paths.journal).new_entries()) if wanted.fits(log)]
     if not fitting:
-        raise ConfigError(f"{spec.name}: nothing has started yet of: {wanted}; see regrow status {typed_name(spec)}")
+        raise ConfigError(f"{spec.name}: no attempt yet for: {wanted}\nhint: `regrow status {typed_name(spec)}`")
     say(str(fitting[-1]))
     output.write(fitting[-1].path.read_bytes() if fitting[-1].path.exists() else b"")
 
 
 class LogFollower:
-    """Prints what is wanted as it comes: from the newest attempt on, each that follows, until nothing more can come."""
+    """Prints new output of the wanted attempts: from the newest attempt on, until no more output can come."""
 
     def __init__(self, spec: RunSpec, wanted: Wanted, output: BinaryIO, say: Callable[[str], None]) -> None:
         self._spec, self._wanted, self._output, self._say = spec, wanted, output, say
         self._reader = JournalReader(spec.paths.journal)
         self._entries: list[Entry] = []
         self._printed: dict[Path, int] = {}
-        """Bytes of each log."""
+        """Number of bytes printed of each log."""
         self._last: AttemptLog | None = None
 
     def follow(self, may_go_on: Callable[[], bool]) -> None:
@@ -105,10 +105,10 @@ class LogFollower:
             time.sleep(POLL_SECONDS)
 
     def print_new(self) -> None:
-        """What was printed since the last time."""
+        """Print the output since the last call."""
         self._entries += self._reader.new_entries()
         fitting = [log for log in attempt_logs(self._entries) if self._wanted.fits(log)]
-        if not self._printed:  # what earlier attempts have printed was not asked for
+        if not self._printed:  # skip the output of earlier attempts
             self._printed = {log.path: log.path.stat().st_size for log in fitting[:-1] if log.path.exists()}
         for log in fitting:
             self._print_new_of(log)
@@ -129,7 +129,7 @@ class LogFollower:
         self._printed[log.path] = start + len(text)
 
     def _is_over(self) -> bool:
-        """Whether what is wanted has come to its end: the attempt, every part of the stage, or the report, which is the last."""
+        """Whether the wanted output is complete: the attempt, every part of the stage, or the report, which comes last."""
         if self._wanted.attempt is not None:
             names = {log.path.stem for log in attempt_logs(self._entries) if self._wanted.fits(log)}
             return any(entry.attempt_name in names and isinstance(entry, LEFT) for entry in self._entries)
@@ -140,11 +140,11 @@ class LogFollower:
 
 
 def _newest_marks(entries: Sequence[Entry], stage: Stage) -> dict[int, Entry]:
-    """Of each part of the stage, what was last heard: that it was submitted, started, finished, failed."""
+    """Each part's newest event of these kinds: submitted, started, finished, failed."""
     newest: dict[int, Entry] = {}
     for entry in entries:
         match entry:
-            case events.Foreground():  # the stages that are not done begin again; the report always does
+            case events.Foreground():  # unfinished stages start again, and the report always does
                 is_kept = stage != "report"
                 newest = {part: mark for part, mark in newest.items()
                           if is_kept and isinstance(mark, events.StageFinished)}  # fmt: skip

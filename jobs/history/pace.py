@@ -1,4 +1,4 @@
-"""How far a stage has come, and how long it will take at the pace of late. Pure."""
+"""How far a stage has come, and how long it will take at its recent pace. Pure."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,21 @@ from callbacks.shared.events import newest, only
 from callbacks.shared.journal import Entry
 
 RECENT = 50
-"""Logged steps, or batches, that make up the pace."""
+"""The number of newest logged steps, or batches, from which the pace is computed."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """In steps, or in records of an evaluation."""
+    """A stage's progress, in steps or in records of an evaluation."""
 
     done: int | None
     target: int | None
     seconds_left: float | None
-    """None: nothing is known yet."""
+    """None: not yet known."""
 
 
 def pace(entries: list[Entry], stage: str) -> Pace:
-    """Of a stage that runs."""
+    """The pace of a running stage."""
     match stage:
         case "train":
             return _of_training(entries)
@@ -32,7 +32,7 @@ def pace(entries: list[Entry], stage: str) -> Pace:
 
 
 def _of_training(entries: list[Entry]) -> Pace:
-    """At the pace of the newest attempt, evaluations and saves included."""
+    """The pace of the newest attempt, including evaluations and saves."""
     began = newest(entries, events.TrainingBegan)
     if not began:
         return Pace(None, None, None)
@@ -43,7 +43,7 @@ def _of_training(entries: list[Entry]) -> Pace:
 
 
 def _of_evaluation(entries: list[Entry]) -> Pace:
-    """All jobs of the evaluation together."""
+    """The pace of all jobs of the evaluation together."""
     parts = {entry.part: entry for entry in only(entries, events.PartBegan)}
     if not parts:
         return Pace(None, None, None)
@@ -56,7 +56,7 @@ def _of_evaluation(entries: list[Entry]) -> Pace:
 
 
 def _pace(marks: list[tuple[float, int]], done: int, target: int) -> Pace:
-    """`marks`: when how much was done."""
+    """`marks`: pairs of a time and the amount that was done by then."""
     if len(marks) < 2 or marks[-1][1] <= marks[0][1]:
         return Pace(done, target, None)
     seconds = (marks[-1][0] - marks[0][0]) / (marks[-1][1] - marks[0][1])

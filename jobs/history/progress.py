@@ -1,4 +1,4 @@
-"""What of a run is done, by its journal."""
+"""The finished parts of a run, by its journal."""
 
 from callbacks.shared import events
 from callbacks.shared.events import newest, only
@@ -8,7 +8,7 @@ from jobs.spec.stages import Stage
 
 
 def finished_parts(entries: list[Entry], stage: Stage) -> set[int]:
-    """The parts of a stage that are done; a report is, until something else was done after it."""
+    """The parts of a stage that are done. A report counts as done only until another stage finishes after it."""
     finished = only(entries, events.StageFinished)
     if stage == "report":
         others = [index for index, entry in enumerate(finished) if entry.stage != stage]
@@ -23,26 +23,29 @@ def parts_left(spec: RunSpec, entries: list[Entry], stage: Stage) -> list[int]:
 
 
 def stages_finished(spec: RunSpec, entries: list[Entry]) -> list[Stage]:
-    """The stages of which every part is done."""
+    """The stages whose parts are all done."""
     return [stage for stage in spec.stages if not parts_left(spec, entries, stage)]
 
 
 def finished_step(entries: list[Entry]) -> int | None:
-    """The step at which training finished; None: it has not."""
+    """The step at which the training finished; None: it has not finished."""
     finished = newest(entries, events.Finished)
     return finished.step if finished else None
 
 
 def saved_step(entries: list[Entry]) -> int | None:
-    """The newest step that was saved; None: none yet."""
+    """The newest saved step; None: none yet."""
     return max((entry.step for entry in only(entries, events.Saved)), default=None)
 
 
 def generated_records(entries: list[Entry], part: int) -> int:
-    """How many records of a part of the evaluation have their answer on disk."""
+    """The number of records of a part of the evaluation whose answers are on disk."""
     return sum(entry.records for entry in only(entries, events.Generated) if entry.part == part)
 
 
 def reached(entries: list[Entry], stage: Stage, part: int) -> int | None:
-    """How far a stage has come, in what it does not lose: two attempts that end at the same mark have gained nothing."""
+    """How much of a stage's work is saved: the newest saved step, or the number of answered records.
+
+    If two attempts end at the same value, the second has gained nothing.
+    """
     return generated_records(entries, part) if stage == "evaluate" else saved_step(entries)

@@ -1,4 +1,4 @@
-"""In which state a run is: its journal says what was, Slurm what is. Pure, but for a look at this machine's processes."""
+"""The state of a run: its journal knows the past, Slurm the present. Pure, except for a look at this machine's processes."""
 
 import os
 import time
@@ -21,7 +21,7 @@ from jobs.spec.stages import Stage
 
 
 def run_status(spec: RunSpec, entries: list[Entry], job: Callable[[str | None, str], slurm.QueuedJob]) -> RunStatus:
-    """One run's status. `job`: what Slurm says of a job, by its cluster's configuration and its id."""
+    """One run's status. `job`: gives Slurm's answer for a job, by the cluster's configuration and the job's id."""
     jobs = tuple(_job_statuses(spec, entries, job)) if spec.profile.executor == "slurm" else ()
     last = _last_mark(entries)
     on_a_node = next((job.stage for job in jobs if job.state in slurm.ON_A_NODE), None)
@@ -56,7 +56,7 @@ def run_status(spec: RunSpec, entries: list[Entry], job: Callable[[str | None, s
 
 
 def newest_jobs(entries: list[Entry], stage: Stage) -> list[str]:
-    """The jobs that do the stage's parts, of each part the newest."""
+    """The newest job of each part of a stage."""
     return list(
         {part: job_id for found in current(entries, stage) for job_id, part in found.job_parts.items()}.values()
     )
@@ -89,11 +89,11 @@ def _job_status(stage: Stage, job_id: str, jobs: Sequence[slurm.QueuedJob], star
 
 
 _LIVELINESS = {state: 3 if state == "PENDING" else 2 for state in slurm.ACTIVE_STATES} | {"RUNNING": 4, "COMPLETED": 0}
-"""Of an array's elements, the one with the highest says how the array is: running, waiting, failed; completed if all are."""
+"""The array task with the highest value gives the array's state: running, waiting, failed; completed if all are completed."""
 
 
 def ended_status(entries: list[Entry]) -> str | None:
-    """How the run has ended since it was last submitted or resumed, by its journal; None: it has not."""
+    """How the run has ended since it was last submitted or resumed, by its journal; None: it has not ended."""
     since = _since_typed(entries)
     endings = [entry for entry in since if isinstance(entry, events.RunEnded | events.StageFailed)]
     if newest(since, events.RunEnded):
@@ -102,7 +102,7 @@ def ended_status(entries: list[Entry]) -> str | None:
                 return "finished"
             case events.RunEnded(status="KILLED"):
                 return "cancelled"
-            case _:  # a report that fails does so after it has said how the run ended
+            case _:  # a report that fails has already written `run_ended`
                 return "failed"
     return "cancelled" if newest(since, events.CancelRequested) else None
 
@@ -133,14 +133,14 @@ def _since_typed(entries: list[Entry]) -> list[Entry]:
 
 
 def _has_died(foreground: events.Foreground) -> bool:
-    """Whether the command that ran the stages on this machine is gone."""
+    """Whether the command that ran the stages on this machine has ended."""
     return foreground.host == os.uname().nodename and not Path(f"/proc/{foreground.pid}").exists()
 
 
 _BEGINNINGS: dict[Stage, type[Entry]] = {"train": events.TrainingBegan, "evaluate": events.PartBegan}
-"""What a stage writes when it has loaded everything; the others load nothing."""
+"""The event that a stage writes when it has loaded everything. The other stages load nothing."""
 Mark = events.StageStarted | events.StageFinished | events.StageFailed | events.Left
-"""What is last heard of a stage."""
+"""The events that show how a stage stands."""
 
 
 def _last_mark(entries: list[Entry]) -> Mark | None:
@@ -148,9 +148,9 @@ def _last_mark(entries: list[Entry]) -> Mark | None:
 
 
 def _is_starting(spec: RunSpec, entries: list[Entry], stage: Stage | None, last: Mark | None) -> bool:
-    """Whether the stage that has a node is not yet at what it is for; of an array: no part of it."""
+    """Whether the stage has a node but has not begun its real work; for an array: whether no part has begun."""
     if last is None or last.stage != stage:
-        return True  # its process has not said a word
+        return True  # its process has not written an event yet
     if not isinstance(last, events.StageStarted) or stage not in _BEGINNINGS:
         return False
     began = [entry.attempt_name for entry in only(entries, _BEGINNINGS[stage])]
@@ -163,7 +163,7 @@ def _attempt(entries: list[Entry], stage: Stage) -> int:
 
 
 def _message(entries: list[Entry], jobs: Sequence[JobStatus], state: str) -> str:
-    """What happened last; of a run that waits, also why, and until when."""
+    """The last event; for a waiting run, also why and until when it waits."""
     pending = next((job for job in jobs if job.state == "PENDING" and job.reason != "Dependency"), None)
     waits = _waits(pending) if pending and state == "waiting" else ""
     return "; ".join(filter(None, [_happened(entries), waits]))

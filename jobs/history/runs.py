@@ -1,4 +1,4 @@
-"""The runs under a runs_root, looked at as often as one likes: their journals are read on, Slurm is asked once for all."""
+"""The runs under a runs_root. Each look reads only the journals' new entries, and asks Slurm once for all runs."""
 
 import gc
 import math
@@ -24,12 +24,12 @@ from jobs.spec.run_spec import RunSpec
 
 REMEMBERED = frozenset({"finished", "failed", "cancelled"})
 ASK_SECONDS = 3.0
-"""Between two questions to Slurm, where a program asks on and on."""
+"""The time between two questions to Slurm, for a program that asks again and again."""
 
 
 @dataclass
 class _Known:
-    """A run whose journal was read so far."""
+    """A run, and its journal as far as it was read."""
 
     spec: RunSpec
     reader: JournalReader
@@ -43,15 +43,15 @@ class _Known:
 
 
 class Runs:
-    """The runs under a runs_root, looked at as often as one likes: only what is new is read."""
+    """The runs under a runs_root. Each look reads only the new entries."""
 
     def __init__(self, runs_root: Path, name: str | None = None) -> None:
-        """`name`: this run alone; None: all."""
+        """`name`: only this run; None: all runs."""
         self._runs_root, self._name = runs_root, name
         self._known: dict[Path, _Known] = {}
 
     def statuses(self) -> list[RunStatus]:
-        """Of each, the newest first."""
+        """The status of each run, newest first."""
         run_dirs = [path.parent for path in self._runs_root.glob(f"{self._name or '*'}/run.json")]
         newest_first = sorted(run_dirs, key=lambda run_dir: RunPaths(run_dir).run_json.stat().st_mtime, reverse=True)
         with _no_collection():
@@ -65,44 +65,44 @@ class Runs:
                 RunSpec.load(run_dir), JournalReader(RunPaths(run_dir).journal, without=MLFLOW_WRITER)
             )
             known.read()
-        except ConfigError as error:  # one run that cannot be read hides no other
+        except ConfigError as error:  # a run that cannot be read must not hide the others
             return RunStatus(run_dir.name, "unreadable", message=str(error))
         self._known[run_dir] = known
         return known
 
     def _remembered(self, run_dir: Path) -> RunStatus | None:
-        """Of a run that was not asked for alone: then its jobs are looked up again."""
+        """The stored status of a run that has ended. None: not stored or out of date, or the user asked for this run alone."""
         paths = RunPaths(run_dir)
         if self._name is not None:
             return None
         try:
             remembered = msgspec.json.decode(paths.status.read_bytes(), type=_Remembered)
-        except (FileNotFoundError, msgspec.DecodeError):  # not there, not yet whole, or of another version
+        except (FileNotFoundError, msgspec.DecodeError):  # missing, not yet complete, or of another version
             return None
         return remembered.status if remembered.journal_sizes == _journal_sizes(paths) else None
 
 
 def _status_of(known: _Known, queues: "_Queues") -> RunStatus:
     sizes = _journal_sizes(known.spec.paths)
-    known.read()  # again, after Slurm has answered: a job that it knows to be over has said its last word
+    known.read()  # again, after Slurm's answer: a job that Slurm says has ended has written its last entry
     status = run_status(known.spec, known.entries, queues.job)
     is_sure = all(job.state != slurm.NO_ANSWER for job in status.jobs) and math.isfinite(status.loss or 0.0)
     if status.state in REMEMBERED and is_sure:
-        with suppress(OSError):  # a full disk: it is read again the next time
+        with suppress(OSError):  # a full disk: the next look reads the run again
             known.spec.paths.status.write_bytes(msgspec.json.encode(_Remembered(sizes, status)))
     return status
 
 
 @dataclass(frozen=True)
 class _Remembered:
-    """How a run has ended, for as long as nobody writes into its journal any more."""
+    """The status of a run that has ended. Valid as long as its journal does not change."""
 
     journal_sizes: dict[str, int]
     status: RunStatus
 
 
 def _journal_sizes(paths: RunPaths) -> dict[str, int]:
-    """Bytes of each file; empty: there is no journal."""
+    """Size of each file of the journal, in bytes; empty: there is no journal."""
     with suppress(FileNotFoundError), os.scandir(paths.journal) as files:
         return {file.name: file.stat().st_size for file in files}
     return {}
@@ -110,7 +110,7 @@ def _journal_sizes(paths: RunPaths) -> dict[str, int]:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Without the garbage collector, which would look through a hundred thousand entries again and again: a third of the time."""
+    """Turn the garbage collector off: looking through a hundred thousand entries again and again takes a third of the time."""
     gc.disable()
     try:
         yield
@@ -119,7 +119,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def may_go_on(spec: RunSpec) -> Callable[[], bool]:
-    """A question that may be asked often: whether the run has not ended. Slurm is asked now and then."""
+    """A function that says whether the run has not ended. It can be called often: it asks Slurm only every few seconds."""
     runs, asked_at, answer = Runs(spec.paths.run_dir.parent, spec.name), -ASK_SECONDS, True
 
     def ask() -> bool:
@@ -132,7 +132,7 @@ def may_go_on(spec: RunSpec) -> Callable[[], bool]:
 
 
 class _Queues:
-    """What the clusters say of the runs' jobs: each controller and each accounting is asked once, where it may know something."""
+    """The clusters' answers about the runs' jobs. Each controller and each accounting database is asked once, if needed."""
 
     def __init__(self, runs: Sequence[_Known]) -> None:
         self._queued: dict[str | None, Mapping[str, slurm.QueuedJob]] = {}

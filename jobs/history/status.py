@@ -1,4 +1,4 @@
-"""What the runs under a runs_root are doing: their journals say what was, Slurm what is."""
+"""The status of runs: their journals know the past, Slurm the present."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -9,9 +9,9 @@ from jobs.slurm import commands as slurm
 from jobs.spec.stages import Stage
 
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
-"""States of jobs that have no node; those on hold wait for somebody's hand."""
+"""States of jobs that have no node. Jobs on hold wait until a person releases them."""
 UNSAID = frozenset({"UNKNOWN", slurm.NO_ANSWER})
-"""In place of the state of a job of which Slurm says nothing."""
+"""Shown for a job about which Slurm says nothing."""
 STOPPED = frozenset({"failed", "cancelled", "lost"})
 """States of a run that has ended before its work was done."""
 ENDED = STOPPED | {"finished", "unreadable"}
@@ -24,16 +24,16 @@ class JobStatus:
     stage: Stage
     job_id: str
     state: str
-    """As Slurm says, verbatim. Where it knows no more, or does not answer: COMPLETED by the journal, else UNKNOWN or
-    NO ANSWER. Of an array: the state of the elements that are still running, else waiting, else failed."""
+    """Slurm's state, verbatim. If Slurm does not know the job any more, or does not answer: COMPLETED by the journal, else
+    UNKNOWN or NO ANSWER. For an array: the state of the array tasks that are running, else waiting, else failed."""
     array_tasks: dict[str, int]
-    """How many elements of the array are in which state; empty: it is no array."""
+    """The number of array tasks in each state; empty: the job is not an array."""
     reason: str
-    """Why it is pending, in Slurm's word; empty otherwise."""
+    """Why the job is pending, in Slurm's word; empty otherwise."""
     start_time: float | None
-    """Of a pending job, when Slurm thinks that it will start, seconds since the epoch; None: Slurm has no idea."""
+    """When a pending job will start by Slurm's estimate, seconds since the epoch; None: Slurm has no estimate."""
     attempts: int
-    """How often the stage was started, over all its jobs."""
+    """How many times the stage was started, over all its jobs."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class RunStatus:
 
     name: str
     state: str
-    """waiting, running, finished, failed, cancelled; lost: no end was written, and nothing is left; unknown: Slurm does not
-    answer; unreadable."""
+    """waiting, running, finished, failed, cancelled; lost: no job is left, and the journal has no end; unknown: Slurm does not
+    answer; unreadable: run.json cannot be read."""
     stage: str = ""
     """The last stage that started, or the one whose job has a node; empty: none yet."""
     submitted_at: float | None = None
@@ -51,33 +51,33 @@ class RunStatus:
     step: int | None = None
     target_step: int | None = None
     records: int | None = None
-    """Of an evaluation that is on its way, how many records have their answer, and of how many; None: it is not."""
+    """The number of answered records of a running evaluation; None: no evaluation is running."""
     target_records: int | None = None
     eta_seconds: float | None = None
-    """Until the target at the pace of late; None: it does not run, or has not begun."""
+    """Time until the target at the recent pace; None: the stage is not running, or has not begun."""
     is_starting: bool = False
-    """It has a node, and is not at its first step or record: imports, model, data, the checkpoint."""
+    """True: the stage has a node, but not yet its first step or record: it loads imports, model, data, the checkpoint."""
     loss: float | None = None
-    """The newest."""
+    """The newest loss; None: none yet."""
     attempt: int = 0
-    """Which go of the training this is, from 1; of an evaluation, of the part that was started most often; 0: none yet."""
+    """Number of the training's attempt, from 1; for an evaluation, of the part with the most attempts; 0: none yet."""
     saved_at: float | None = None
-    """When the newest checkpoint was saved, seconds since the epoch; None: none was."""
+    """When the newest checkpoint was saved, seconds since the epoch; None: none yet."""
     goodput: float | None = None
-    """Productive share of the time that the training was allocated; of an evaluation, the generation. None: nothing yet."""
+    """Productive share of the training's allocated time; for an evaluation, of the generation's. None: no time yet."""
     steps_lost: int = 0
-    """Optimizer steps that were done again."""
+    """Number of optimizer steps that were done again."""
     message: str = ""
-    """Why it waits or has failed, or what happened last; empty otherwise."""
+    """Why the run waits or has failed, or what happened last; empty otherwise."""
     to_go_on: str = ""
-    """What to type, where it has ended with something left to do; empty otherwise."""
+    """What to type if the run has ended with unfinished stages; empty otherwise."""
     jobs: tuple[JobStatus, ...] = ()
     """Empty for a run on this machine."""
     attempts: tuple[AttemptTimes, ...] = ()
-    """All of them, oldest first."""
+    """All attempts, oldest first."""
 
     def to_dict(self, with_attempts: bool = False) -> dict[str, Any]:
-        """As JSON. `with_attempts`: each attempt and where its time went, too."""
+        """The status as JSON. `with_attempts`: also each attempt, and where its time went."""
         found = asdict(self)
         found["loss"] = (
             self.loss if self.loss is None or math.isfinite(self.loss) else str(self.loss)
@@ -87,7 +87,7 @@ class RunStatus:
 
 
 def duration(seconds: float) -> str:
-    """In its two largest units: `2d 03h`, `3h 05m`, `5m 12s`, `12s`."""
+    """A duration in its two largest units: `2d 03h`, `3h 05m`, `5m 12s`, `12s`."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

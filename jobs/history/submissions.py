@@ -1,4 +1,4 @@
-"""What a run's journal says about its jobs: what was submitted, what succeeds what, what others wait for. Pure."""
+"""A run's jobs, by its journal: what was submitted, which job succeeds which, and which jobs others wait for. Pure."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from jobs.spec.stages import Stage
 
 @dataclass(frozen=True)
 class Submission:
-    """One `sbatch`: a job, or an array whose elements do one part of a stage each."""
+    """One `sbatch`: a job, or an array whose array tasks each do one part of a stage."""
 
     stage: Stage
     job_id: str
-    """Of an array: the whole array's."""
+    """For an array: the id of the whole array."""
     parts: tuple[int, ...]
     successor_of: str | None
-    """None: somebody typed submit or resume."""
+    """The job that this one continues; None: a person typed submit or resume."""
 
     @property
     def is_array(self) -> bool:
@@ -25,25 +25,25 @@ class Submission:
 
     @property
     def job_parts(self) -> dict[str, int]:
-        """Which part each job does; an array's element is `<array>_<index>`, as Slurm writes it."""
+        """The part that each job does. Slurm writes an array task as `<array job id>_<array task id>`."""
         if self.is_array:
             return {f"{self.job_id}_{index}": part for index, part in enumerate(self.parts)}
         return {self.job_id: self.parts[0]}
 
 
 def submissions(entries: list[Entry]) -> list[Submission]:
-    """Everything that was submitted, oldest first."""
+    """All submissions, oldest first."""
     return [_submission(entry) for entry in only(entries, events.Submitted)]
 
 
 def current(entries: list[Entry], stage: Stage) -> list[Submission]:
-    """A stage's submissions since somebody last typed submit or resume."""
+    """A stage's submissions since the last submit or resume."""
     since = only(since_typed(entries, stage), events.Submitted)
     return [_submission(entry) for entry in since if entry.stage == stage]
 
 
 def since_typed(entries: list[Entry], stage: Stage) -> list[Entry]:
-    """The entries since somebody last submitted or resumed the stage: budgets start anew there."""
+    """The entries since the stage was last submitted or resumed. The limits of crashes and timeouts count from there."""
     typed = [index for index, entry in enumerate(entries) if is_typed(entry) and _concerns(entry, stage)]
     if not typed:
         return entries
@@ -52,12 +52,12 @@ def since_typed(entries: list[Entry], stage: Stage) -> list[Entry]:
 
 
 def job_ids(entries: list[Entry]) -> list[str]:
-    """Every job so far, oldest first; of arrays, every element."""
+    """Every job so far, oldest first; for arrays, every array task."""
     return [job_id for submission in submissions(entries) for job_id in submission.job_parts]
 
 
 def awaited(entries: list[Entry], stage: Stage) -> list[str]:
-    """The jobs that a dependent of the stage must wait for: those that nobody succeeds, and arrays, of which some live on."""
+    """The jobs that the next stage must wait for: those without a successor, and arrays, because some array tasks go on."""
     return [
         found.job_id for found in current(entries, stage) if found.is_array or not has_successor(entries, found.job_id)
     ]
@@ -68,20 +68,20 @@ def has_successor(entries: list[Entry], job_id: str) -> bool:
 
 
 def part_of(entries: list[Entry], job_id: str) -> int:
-    """The part that a job does, as it has said itself, or who submitted it."""
+    """The part that a job does, by its own entries or by its submission."""
     said = [entry.part for entry in only(entries, events.StageStarted) if entry.job_id == job_id]
     submitted = [found.job_parts[job_id] for found in submissions(entries) if job_id in found.job_parts]
     return [*said, *submitted, 0][0]
 
 
 def is_cancelled(entries: list[Entry]) -> bool:
-    """Whether `regrow cancel` was typed, or Ctrl-C where it runs, and neither submit nor resume since."""
+    """Whether the last command was `regrow cancel`, or Ctrl-C in its terminal, without a submit or resume since."""
     typed = [entry for entry in entries if isinstance(entry, events.CancelRequested) or is_typed(entry)]
     return bool(typed) and isinstance(typed[-1], events.CancelRequested)
 
 
 def is_typed(entry: Entry) -> bool:
-    """Whether somebody has submitted or resumed: to Slurm, stage by stage, or in the foreground of this machine, all at once."""
+    """Whether an entry comes from submit or resume: to Slurm, one entry per stage; on this machine, one for all stages."""
     match entry:
         case events.Foreground() | events.Submitted(successor_of=None):
             return True
@@ -90,7 +90,7 @@ def is_typed(entry: Entry) -> bool:
 
 
 def _concerns(entry: Entry, stage: Stage) -> bool:
-    """Whether what somebody has typed starts the stage; in the foreground, all stages that are not done."""
+    """Whether the command behind the entry starts the stage. In the foreground it starts all unfinished stages."""
     return not isinstance(entry, events.Submitted) or entry.stage == stage
 
 

@@ -1,4 +1,4 @@
-"""Where a run's time went, by its journal: waiting, starting, steps that count, steps done again, evaluations, saves. Pure."""
+"""Where a run's time went, by its journal: the queue, the start, steps, steps done again, evaluations, saves. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -11,37 +11,37 @@ from callbacks.shared.mlflow_process import MLFLOW_WRITER
 from jobs.spec.stages import STAGES, Stage
 
 ENDS = (events.StageFinished, events.Left)
-"""With which an attempt ends that can still speak."""
+"""The events that end an attempt that was not killed."""
 STEPPING = (events.Metrics, events.Saved, events.Stopped, events.TrainingEnded)
-"""What a training says from its first step to its last."""
+"""The events of a training from its first step to its last."""
 
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds."""
+    """Seconds of each kind."""
 
     queued: float = 0.0
-    """From the moment when nothing but Slurm stood in its way to its start: not allocated, all the rest is."""
+    """Time until the start, from the moment when the attempt waited only for Slurm. The only time that is not allocated."""
     starting: float = 0.0
-    """Imports, model, data, the checkpoint: up to the first step, or the first batch of an evaluation."""
+    """Loading of imports, model, data and checkpoint, until the first step or an evaluation's first batch."""
     productive: float = 0.0
-    """Steps that count, batches of answers, and all that a stage without steps does."""
+    """Steps that count, batches of answers, and all the work of a stage without steps."""
     replayed: float = 0.0
-    """Steps that a later attempt has done again."""
+    """Steps that a later attempt did again."""
     evaluating: float = 0.0
-    """Evaluations within the training."""
+    """Evaluations during the training."""
     saving: float = 0.0
     leaving: float = 0.0
     """From the last step to the end of the attempt."""
 
     @property
     def allocated(self) -> float:
-        """All but the queue: what the job was charged for."""
+        """All time except the queue: what the job is charged for."""
         return float(sum(asdict(self).values())) - self.queued
 
     @property
     def goodput(self) -> float | None:
-        """The productive share of what was allocated; None: nothing was."""
+        """The productive share of the allocated time; None: no time was allocated."""
         return self.productive / self.allocated if self.allocated else None
 
     def __add__(self, other: "Spent") -> "Spent":
@@ -50,7 +50,7 @@ class Spent:
 
 @dataclass(frozen=True)
 class AttemptTimes:
-    """One attempt of a stage's part."""
+    """One attempt of a part of a stage."""
 
     stage: Stage
     part: int
@@ -58,24 +58,24 @@ class AttemptTimes:
     attempt: int
     host: str
     started_at: float
-    """Seconds since the epoch, as `ended_at`."""
+    """Seconds since the epoch, like `ended_at`."""
     ended_at: float
-    """Of an attempt that was killed, or still runs: when it was last heard of."""
+    """For an attempt that was killed or still runs: the time of its last entry."""
     ending: str
-    """finished, the cause for which it left, or `unknown`: nothing was heard."""
+    """finished, or the cause for which the attempt left, or `unknown`: the journal has no end."""
     first_step: int | None
     last_step: int | None
-    """Of a training: the steps between which it trained."""
+    """For a training: its first and last step; None: it did not begin, or the stage has no steps."""
     spent: Spent
 
     @property
     def name(self) -> str:
-        """As its log and its journals are named."""
+        """The name of its log and its journals."""
         return f"{self.stage}-{self.job_id}-{self.attempt}"
 
 
 def attempt_times(entries: list[Entry]) -> list[AttemptTimes]:
-    """All attempts, in the order of their start."""
+    """All attempts, in order of their start."""
     of_attempt = _by_attempt(entries)
     ready = _Ready(of_attempt)
     began = only(entries, events.TrainingBegan)
@@ -90,41 +90,41 @@ def attempt_times(entries: list[Entry]) -> list[AttemptTimes]:
 
 
 def _by_attempt(entries: list[Entry]) -> dict[str, list[Entry]]:
-    """Each attempt's entries; grouped once, since an evaluation has thousands of attempts."""
+    """Each attempt's entries. They are grouped only once, because an evaluation can have thousands of attempts."""
     found: dict[str, list[Entry]] = {}
     of_writer: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.writer not in of_writer:
             attempt, _, name = entry.writer.rpartition("-")
-            is_mlflow = name == MLFLOW_WRITER  # it outlives its attempt
+            is_mlflow = name == MLFLOW_WRITER  # this process outlives its attempt
             of_writer[entry.writer] = [] if is_mlflow else found.setdefault(attempt, [])
         of_writer[entry.writer].append(entry)
     return found
 
 
 def total(attempts: Sequence[AttemptTimes], stage: Stage | None = None) -> Spent:
-    """What all attempts spent together; of one stage: its attempts alone."""
+    """The sum over all attempts. `stage`: only this stage's attempts."""
     return sum((each.spent for each in attempts if stage in (None, each.stage)), Spent())
 
 
 def steps_lost(attempts: Sequence[AttemptTimes]) -> int:
-    """Optimizer steps that were done again."""
+    """The number of optimizer steps that were done again."""
     trained = [each for each in attempts if each.stage == "train" and each.first_step is not None]
     return sum(max(0, (one.last_step or 0) - (other.first_step or 0)) for one, other in pairwise(trained))
 
 
 def main_stage(attempts: Sequence[AttemptTimes]) -> Stage:
-    """The stage that the run is for, by whose goodput it is judged."""
+    """The stage whose goodput counts for the run: train, or evaluate if the run does not train."""
     return "train" if any(each.stage == "train" for each in attempts) else "evaluate"
 
 
 def gpu_hours(attempts: Sequence[AttemptTimes], gpus: Mapping[Stage, int]) -> float:
-    """What was allocated, in hours times GPUs. `gpus`: of one job of each stage."""
+    """The allocated time in GPU-hours. `gpus`: the GPUs of one job of each stage."""
     return sum(each.spent.allocated * gpus.get(each.stage, 0) for each in attempts) / 3600
 
 
 class _Ready:
-    """Since when nothing but Slurm stood in the way of a stage's part: fed with the journal, entry by entry."""
+    """The time since which a part of a stage waited only for Slurm. Built from the journal, entry by entry."""
 
     def __init__(self, of_attempt: Mapping[str, list[Entry]]) -> None:
         self._of_attempt = of_attempt
@@ -142,7 +142,7 @@ class _Ready:
                 self._newest[entry.stage, entry.part] = _name(entry)
 
     def since(self, start: events.StageStarted) -> float:
-        """Its submission, the end of the stage that it waited for, or of the attempt before: the last of these."""
+        """The latest of these: the stage's submission, the end of the previous stage, the end of the previous attempt."""
         waited_for = STAGES[: STAGES.index(start.stage)][-1:]
         times = [self._submitted.get(start.stage), *(self._finished.get(other) for other in waited_for)]
         before = self._newest.get((start.stage, start.part))
@@ -155,7 +155,7 @@ def _name(start: events.StageStarted) -> str:
 
 
 def _times(start: events.StageStarted, mine: list[Entry], ready_since: float, following: list[int]) -> AttemptTimes:
-    """One attempt. `following`: the step at which the next training began, if there is one."""
+    """One attempt. `following`: the step at which the next training began; empty: there is none."""
     last = next((entry for entry in reversed(mine) if isinstance(entry, ENDS)), mine[-1])
     began = next(iter(only(mine, events.TrainingBegan)), None)
     steps = [entry.step for entry in only(mine, events.Metrics) if "loss" in entry.values]
@@ -188,7 +188,7 @@ def _ending(last: Entry) -> str:
 
 
 def _of_others(start: events.StageStarted, mine: list[Entry], last: Entry) -> Spent:
-    """A stage that trains nothing: an evaluation's answers, or all of it."""
+    """The time of a stage without steps: for an evaluation, its batches are productive; for others, all their time."""
     began = next((entry.time for entry in only(mine, events.PartBegan)), None)
     if start.stage not in ("evaluate", "train"):
         return Spent(productive=last.time - start.time)
@@ -199,7 +199,7 @@ def _of_others(start: events.StageStarted, mine: list[Entry], last: Entry) -> Sp
 
 
 def _of_training(mine: list[Entry], began: events.TrainingBegan, last: Entry, kept: float) -> Spent:
-    """A training. `kept`: the share of its steps that no later attempt has done again."""
+    """The time of a training. `kept`: the share of its steps that no later attempt did again."""
     end = max((entry.time for entry in mine if isinstance(entry, STEPPING)), default=began.time)
     values = [entry.values for entry in only(mine, events.Metrics)]
     evaluating = float(sum(each.get("eval_runtime", 0) + each.get("gen_seconds", 0) for each in values))
@@ -216,7 +216,7 @@ def _of_training(mine: list[Entry], began: events.TrainingBegan, last: Entry, ke
 
 
 def _kept(first: int | None, reached: int | None, following: list[int]) -> float:
-    """The share of an attempt's steps that the next one did not have to do again."""
+    """The share of an attempt's steps that the next attempt did not do again."""
     if first is None or reached is None or reached <= first or not following:
         return 1.0
     return min(1.0, max(0.0, (following[0] - first) / (reached - first)))

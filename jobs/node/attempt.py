@@ -1,4 +1,4 @@
-"""What every stage does on a node: its journal, its log, its children, the signals, its end."""
+"""What every stage needs on a node: its journal, its log, its child processes, the signals, its end."""
 
 import os
 import signal
@@ -29,14 +29,14 @@ ENVIRONMENT = {
     "array_task_id": "SLURM_ARRAY_TASK_ID",
     "restart_count": "SLURM_RESTART_COUNT",
 }
-"""What Slurm tells a job. The restart count is unset on a job's first attempt, then 1, 2, ... for each array task apart."""
+"""Slurm's variables for a job. The restart count is unset for the first attempt, then 1, 2, ...; each array task has its own."""
 ENDED_BY_US = -signal.SIGKILL
 DEFAULT_WARNING_SECONDS = 90
-"""submitit's `signal_delay_s`, where the profile says nothing."""
+"""submitit's default of `signal_delay_s`."""
 
 
 class StageFailed(RuntimeError):
-    """The stage's work failed: what happened, and where to look."""
+    """The stage's work failed. The message says what happened, and where its output is."""
 
     def __init__(self, message: str, exit_code: int = EXIT_FAILED, cause: Cause | None = None) -> None:
         super().__init__(message)
@@ -45,18 +45,18 @@ class StageFailed(RuntimeError):
 
 
 class Stopped(Exception):
-    """The stage was told to stop, and its children have ended."""
+    """The stage was told to stop, and its child processes have ended."""
 
 
 @dataclass
 class Attempt:
-    """One go of one stage."""
+    """One attempt of one part of a stage."""
 
     spec: RunSpec
     job: StageJob
     job_id: str
     restart_count: int
-    """How often this job was requeued before."""
+    """How many times this job was requeued before."""
     in_slurm: bool
     journal: Journal
     cluster: SlurmCluster = field(default_factory=SlurmCluster)
@@ -64,9 +64,9 @@ class Attempt:
     lease: Lease | None = None
     started_at: float = field(default_factory=time.time)
     stop_cause: Cause | None = None
-    """Why it was told to stop; None: it was not."""
+    """Why the attempt was told to stop; None: it was not."""
     on_stop: Callable[["Attempt"], None] = lambda attempt: None
-    """Called whenever it is known why, or known better."""
+    """Called whenever the cause of a stop becomes known, or is known better."""
 
     @property
     def stage(self) -> Stage:
@@ -74,17 +74,17 @@ class Attempt:
 
     @property
     def part(self) -> int:
-        """Which part of the stage this is; 0 where it has one alone."""
+        """The part of the stage, from 0; most stages have only part 0."""
         return self.job.part
 
     @property
     def name(self) -> str:
-        """<stage>-<job id>-<attempt>, e.g. evaluate-4711_3-0: names its log and its journals."""
+        """<stage>-<job id>-<attempt>, e.g. evaluate-4711_3-0. Its log and its journals have this name."""
         return f"{self.stage}-{self.job_id}-{self.restart_count}"
 
     @property
     def stem(self) -> str:
-        """Path of this attempt's journals, without the writer."""
+        """Path of this attempt's journals, without the writer's name."""
         return str(self.spec.paths.journal / self.name)
 
     @property
@@ -92,19 +92,19 @@ class Attempt:
         return self.spec.paths.log(self.name)
 
     def entries(self) -> list[Entry]:
-        """What the writers of this attempt have said so far."""
+        """The entries of this attempt's writers so far."""
         return read_journal(self.spec.paths.journal, of=self.name)
 
     def run(self, commands: Sequence[Command], stop_file: StopFile | None = None) -> None:
-        """Start the commands together and wait; if one fails, the others are ended.
+        """Start the commands together and wait for them. If one fails, end the others.
 
         Args:
-            stop_file: where the children look for a request to stop, and then save and leave by themselves, once they
-                have said in the journal that `training_began`. None: a stop ends them at once.
+            stop_file: where the children look for a request to stop. Once the journal has their `training_began`, they
+                save and leave by themselves; before that, and with None, a stop ends them at once.
 
         Raises:
-            StageFailed: one of them failed; the message says how, and where its output is.
-            Stopped: they have ended because they had to.
+            StageFailed: a command failed; the message says how, and where its output is.
+            Stopped: the commands have ended because the stage was told to stop.
         """
         self.check_stop()
         with self.log.open("ab") as log:
@@ -120,24 +120,24 @@ class Attempt:
         raise StageFailed(_failure_text(*failed, len(commands), self), *self._failure_kind(failed[1]))
 
     def check_stop(self) -> None:
-        """Raises Stopped if the stage was told to stop. Long work of its own calls this now and then."""
+        """Raise Stopped if the stage was told to stop. Long work in this process calls this again and again."""
         if number := pending_stop():
             self._note_stop(number)
         if self.stop_cause:
             raise Stopped
 
     def look_for_preemption(self) -> None:
-        """A signal that came before the job step was there has reached nobody: ask once."""
+        """Ask Slurm once whether the job is preempted: a signal sent before the job step started has reached no process."""
         record = self.record()
         if record and record.preempt_time and self.stop_cause is None:
             self._note_stop(None)
 
     def record(self) -> JobRecord | None:
-        """What Slurm says of the job at this moment; None: it is not Slurm's, or nobody can be asked."""
+        """Slurm's record of the job at this moment; None: it is not a Slurm job, or Slurm cannot be asked."""
         return self.cluster.job_record(self.job_id) if self.in_slurm else None
 
     def cause_by(self, record: JobRecord | None, number: signal.Signals | None = None) -> Cause:
-        """Why the attempt must stop, by the job's record. `number`: the signal that came."""
+        """Why the attempt must stop, by the job's record. `number`: the signal that came; None: no signal."""
         parameters = self.spec.profile.parameters(self.stage)
         limit = parameters.get("timeout_min")
         return stop_cause(
@@ -150,11 +150,13 @@ class Attempt:
         )
 
     def _first_failure(self, children: Children, stop_file: StopFile | None) -> tuple[int, int] | None:
-        """Wait for the children; which of them failed first, and its return code."""
+        """Wait for the children. Index and return code of the first that failed; None: none has failed."""
         while children.are_running():
             number = next_signal(HEARTBEAT_SECONDS)
             if self.lease and not self.lease.is_kept():
-                raise StageFailed(f"{self.lease.holder()} has taken over this run", EXIT_TEMPORARY, "superseded")
+                raise StageFailed(
+                    f"another attempt has taken over this run: {self.lease.holder()}", EXIT_TEMPORARY, "superseded"
+                )
             if number in (signal.SIGUSR2, signal.SIGTERM):
                 self._stop(children, stop_file, number)
             elif (failed := children.first_failure()) and (self.stop_cause is None or failed[1] != EXIT_TEMPORARY):
@@ -163,13 +165,13 @@ class Attempt:
 
     def _stop(self, children: Children, stop_file: StopFile | None, number: signal.Signals | None) -> None:
         if stop_file:
-            stop_file.request()  # first, so that children which begin at this moment see it before their first step
+            stop_file.request()  # first, so that children that begin right now see it before their first step
         has_begun = bool(stop_file) and self._has_begun()
         try:
             self._note_stop(number, phase="training" if has_begun else "starting")
         except OSError as error:  # nothing may keep the ranks from saving
             self.stop_cause = self.stop_cause or "unknown"
-            print(f"the stop could not be written down: {error}", flush=True)
+            print(f"the stop could not be written into the journal: {error}", flush=True)
         if not has_begun:
             children.end()
 
@@ -185,7 +187,7 @@ class Attempt:
         return bool(only(self.entries(), events.TrainingBegan))
 
     def _failure_kind(self, code: int) -> tuple[int, Cause | None]:
-        """The stage's exit code and cause for a child's exit code, and for what the attempt's writers have said."""
+        """The stage's exit code and cause, by a child's exit code and the attempt's entries."""
         if any(entry.is_full for entry in only(self.entries(), events.SaveFailed)):
             return EXIT_FAILED, "unsaved"
         is_config = code == EXIT_CONFIG and not self._has_begun()
@@ -193,7 +195,7 @@ class Attempt:
 
 
 def current_attempt(job: StageJob, writer: str) -> Attempt:
-    """The attempt that this process belongs to. `writer`: who in it this is, for the journal."""
+    """The attempt that this process belongs to. `writer`: this process's name in the journal."""
     spec = RunSpec.load(Path(job.run_dir))
     in_slurm = spec.profile.executor == "slurm"
     job_id = own_job_id() if in_slurm else str(submitit.JobEnvironment().job_id)
@@ -204,7 +206,7 @@ def current_attempt(job: StageJob, writer: str) -> Attempt:
 
 
 def own_job_id() -> str:
-    """The Slurm job that this process is in; of an array's element `<array>_<index>`, by which Slurm's commands know it."""
+    """The id of this process's Slurm job; for an array task `<array job id>_<array task id>`, as Slurm's commands need it."""
     array, index = os.environ.get(ENVIRONMENT["array_job_id"]), os.environ.get(ENVIRONMENT["array_task_id"])
     return f"{array}_{index}" if array and index else os.environ[ENVIRONMENT["job_id"]]
 

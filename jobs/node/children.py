@@ -1,4 +1,7 @@
-"""The processes that a stage starts: together, in the background, and ended with it. Signals are waited for, never handled."""
+"""The processes that a stage starts together in the background. They end with the stage.
+
+The stage waits for signals; it has no signal handlers.
+"""
 
 import ctypes
 import os
@@ -15,18 +18,18 @@ WATCHED = STOP_SIGNALS | {signal.SIGCHLD}
 
 
 def watch_signals() -> None:
-    """Block what `next_signal` waits for, in this process and in all that it starts."""
+    """Block the signals that `next_signal` waits for, in this process and in every process that it starts."""
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
 
 
 def next_signal(seconds: float) -> signal.Signals | None:
-    """The next signal among those watched; None: there was none for so long."""
+    """Wait for the next watched signal; None: none came within `seconds`."""
     found = signal.sigtimedwait(WATCHED, seconds)
     return signal.Signals(found.si_signo) if found else None
 
 
 def pending_stop() -> signal.Signals | None:
-    """A stop signal that has come already."""
+    """A stop signal that has already come; None: none has."""
     found = signal.sigtimedwait(STOP_SIGNALS, 0)
     return signal.Signals(found.si_signo) if found else None
 
@@ -38,7 +41,7 @@ class Children:
         self._processes = [_start(command, output) for command in commands]
 
     def first_failure(self) -> tuple[int, int] | None:
-        """Index and return code of a process that has failed; None: none has."""
+        """Index and return code of a process that has failed; None: no process has failed."""
         codes = [process.poll() for process in self._processes]
         return next(((index, code) for index, code in enumerate(codes) if code), None)
 
@@ -46,7 +49,7 @@ class Children:
         return any(process.poll() is None for process in self._processes)
 
     def end(self) -> None:
-        """Kill what still runs, with all that it has started."""
+        """Kill the processes that still run, and every process that they have started."""
         for process in self._processes:
             if process.poll() is None:
                 with suppress(ProcessLookupError):
@@ -58,7 +61,7 @@ def _start(command: Command, output: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command.arguments,
         env=child_environment(command.environment),
-        cwd=REPO_ROOT,  # relative paths of a config count from here
+        cwd=REPO_ROOT,  # a config's relative paths are relative to this folder
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -69,6 +72,6 @@ def _start(command: Command, output: int) -> subprocess.Popen[bytes]:
 
 
 def _before_exec() -> None:
-    """Die with the parent (PR_SET_PDEATHSIG, prctl(2)); hear of own children, which the parent's mask would hide."""
+    """Die with the parent (PR_SET_PDEATHSIG, prctl(2)). Receive SIGCHLD, which the parent's mask would block."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})

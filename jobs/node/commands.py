@@ -16,16 +16,16 @@ from jobs.spec.stages import Stage
 
 @dataclass(frozen=True)
 class Command:
-    """One process: its argument list, and what it needs in its environment beside the stage's own."""
+    """One process: its argument list, and its variables in addition to the stage's own environment."""
 
     arguments: list[str]
     environment: dict[str, str]
     descriptors: tuple[int, ...] = ()
-    """What it inherits beside its output."""
+    """File descriptors that it inherits, besides its output."""
 
 
 def stage_environment(spec: RunSpec, stem: str) -> dict[str, str]:
-    """What every process of a stage gets. `stem`: its journal, without the writer."""
+    """The variables of every process of a stage. `stem`: path of its journal, without the writer's name."""
     return {
         "AXOLOTL_DO_NOT_TRACK": "1",
         "HF_HUB_OFFLINE": "1" if spec.profile.offline else "0",
@@ -36,8 +36,8 @@ def stage_environment(spec: RunSpec, stem: str) -> dict[str, str]:
 
 
 def preprocess_command(spec: RunSpec, python: str, stem: str, cpus: int) -> Command:
-    """Tokenise, on a node without a GPU. `cpus`: so many processes, unless the config has a `dataset_num_proc`."""
-    # Without it, Axolotl takes all CPUs of the node (0.19, utils/datasets.py), whatever the job may use of them.
+    """Tokenise, on a node without a GPU. `cpus`: the number of processes, unless the config sets `dataset_num_proc`."""
+    # Without this, Axolotl uses all CPUs of the node (0.19, utils/datasets.py), even if the job may not.
     environment = stage_environment(spec, stem) | {"AXOLOTL_DATASET_NUM_PROC": str(cpus)}
     return Command([python, "-m", "callbacks.rank", "preprocess", str(spec.paths.axolotl_yml)], environment)
 
@@ -55,9 +55,9 @@ def rank_commands(
 
     Args:
         checkpoint: the checkpoint to resume from; None: from the base model.
-        port: a free port of this node, for the ranks to find one another.
+        port: a free port of this node, by which the ranks find one another.
         cpus: the CPUs of the job; each rank gets its share of threads.
-        stop_file: the ranks save and leave once something stands in it; None: nobody asks them to.
+        stop_file: the ranks save and leave once this file has content; None: no stage will ask them to.
     """
     arguments = [python, "-m", "callbacks.rank", "train", str(spec.paths.axolotl_yml)]
     if checkpoint:
@@ -67,7 +67,7 @@ def rank_commands(
     shared |= _thread_environment(spec, "train") | ({STOP_FILE_ENV: str(stop_file.path)} if stop_file else {})
     is_cpu = bool(_accelerate(spec).get("use_cpu"))
     if is_cpu and not spec.axolotl.get("deepspeed"):
-        shared["ACCELERATE_USE_CPU"] = "true"  # with DeepSpeed it would train with DDP, and say nothing
+        shared["ACCELERATE_USE_CPU"] = "true"  # with DeepSpeed this would mean DDP, without a message
     if is_cpu or spec.gpus("train"):
         shared[DEVICE_ENV] = "cpu" if is_cpu else "cuda"
     if spec.profile.accelerate_config and spec.axolotl.get("bf16"):
@@ -78,18 +78,18 @@ def rank_commands(
 
 
 def _thread_environment(spec: RunSpec, stage: Stage) -> dict[str, str]:
-    """Without a GPU the threads wait asleep: spinning ones make a step a hundred times slower on a busy machine."""
+    """Without a GPU, let waiting threads sleep: spinning threads make a step a hundred times slower on a busy machine."""
     has_gpu = spec.profile.parameters(stage).get("gpus_per_node") and not _accelerate(spec).get("use_cpu")
     return {} if has_gpu else {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def _accelerate(spec: RunSpec) -> dict[str, Any]:
-    """The profile's accelerate config; empty: it names none."""
+    """The profile's accelerate config; empty: the profile names none."""
     return load_yaml(from_root(spec.profile.accelerate_config)) if spec.profile.accelerate_config else {}
 
 
 def _distributed(spec: RunSpec, rank: int, port: int) -> dict[str, str]:
-    """torch's variables of a rank on one node; none for a single rank, which then trains undistributed."""
+    """torch's variables for a rank on one node; empty for a single rank, which then trains without torch.distributed."""
     if spec.world_size == 1:
         return {}
     return {

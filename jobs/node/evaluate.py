@@ -1,4 +1,4 @@
-"""The evaluate stage: one job for each model and shard, which goes on where it was stopped, answer by answer."""
+"""The evaluate stage: one job for each model and shard. A stopped job continues after its last saved batch of answers."""
 
 import sys
 
@@ -15,16 +15,16 @@ from jobs.spec.run_spec import python_of
 
 
 def evaluate(attempt: Attempt) -> None:
-    """Generate what is missing of a shard, in a process that has torch. Whatever ends it, at most one batch is lost.
+    """Generate the missing answers of a shard, in a process with torch. However it ends, at most one batch is lost.
 
     Raises:
         StageFailed: the training has not finished, or the generation failed.
-        Stopped: the process was ended, because it had to.
+        Stopped: the stage was told to stop, and the process has ended.
     """
     spec = attempt.spec
     if not spec.evaluation and finished_step(read_journal(spec.paths.journal)) is None:
         raise StageFailed(
-            f"{spec.name} has not finished training: there is no final adapter to evaluate", EXIT_TEMPORARY
+            f"{spec.name} has not finished training, so there is no final adapter to evaluate", EXIT_TEMPORARY
         )
     part = part_of_evaluation(spec, attempt.part)
     if not records_file(spec) or not part:
@@ -33,9 +33,9 @@ def evaluate(attempt: Attempt) -> None:
         return
     file = ShardFile(part.file)
     part.paths.folder.mkdir(parents=True, exist_ok=True)
-    attempt.lease = Lease(file.lease, attempt.name)  # one writer: two live attempts of a part would mix their answers
+    attempt.lease = Lease(file.lease, attempt.name)  # two live attempts would mix their answers
     attempt.lease.take(meanwhile=attempt.check_stop)
     if not file.is_whole():
         attempt.run([generate_command(spec, python_of(spec, sys.executable), attempt.stem, attempt.part)])
     if not file.is_whole():
-        raise StageFailed(f"the shard is not whole, and its process says nothing\nIts output: {attempt.log}")
+        raise StageFailed(f"the shard is not complete, and its process reported no error\nIts output: {attempt.log}")

@@ -1,4 +1,4 @@
-"""How an attempt leaves: look once, decide by the table, act."""
+"""How an attempt leaves: look once, decide by the table, then act."""
 
 from dataclasses import dataclass
 from time import monotonic
@@ -22,7 +22,7 @@ STAY_SECONDS = 600
 
 @dataclass(frozen=True)
 class View:
-    """What is known at one moment: all that a decision looks at."""
+    """Everything that a decision looks at, as known at one moment."""
 
     spec: RunSpec
     stage: Stage
@@ -31,13 +31,13 @@ class View:
     entries: list[Entry]
     """The run's journal."""
     record: JobRecord | None
-    """Slurm's, of the own job; None: it is not Slurm's, or nobody can be asked."""
+    """Slurm's record of this job; None: it is not a Slurm job, or Slurm cannot be asked."""
     has_slurm: bool
     can_ask: bool
 
     @property
     def mark(self) -> int | None:
-        """How far the stage has come, in what it does not lose."""
+        """How much of the stage's work is saved."""
         return reached(self.entries, self.stage, self.part)
 
     @property
@@ -45,7 +45,7 @@ class View:
         return has_successor(self.entries, self.job_id)
 
     def situation(self, cause: Cause) -> Situation:
-        """What the decision depends on, beside the cause."""
+        """What the decision depends on, besides the cause."""
         left = [
             entry
             for entry in only(since_typed(self.entries, self.stage), events.Left)
@@ -69,7 +69,7 @@ class View:
 
 
 def look(attempt: Attempt) -> View:
-    """Read the journal and ask for the job's record: the last look before a job is brought back."""
+    """Read the journal and ask for the job's record. This is the last look before a job is brought back."""
     return View(
         spec=attempt.spec,
         stage=attempt.stage,
@@ -83,7 +83,7 @@ def look(attempt: Attempt) -> View:
 
 
 def leave(attempt: Attempt, cause: Cause, message: str = "") -> Decision:
-    """Say in the journal why the attempt ends, and see to it that the work goes on, where it shall."""
+    """Write into the journal why the attempt ends, and bring the job back if the decision says so."""
     view = look(attempt)
     cause = final_cause(attempt, cause, view)
     situation = view.situation(cause)
@@ -111,7 +111,7 @@ def leave(attempt: Attempt, cause: Cause, message: str = "") -> Decision:
 
 
 def final_cause(attempt: Attempt, cause: Cause, view: View) -> Cause:
-    """The cause, corrected by what was decided meanwhile: a job that was cancelled is not brought back."""
+    """The cause, corrected by the newest facts: a job that was cancelled meanwhile is not brought back."""
     if cause == "finished":
         return cause
     if is_cancelled(view.entries):
@@ -123,7 +123,11 @@ def final_cause(attempt: Attempt, cause: Cause, view: View) -> Cause:
 
 
 def _requeue(attempt: Attempt, decision: Decision, may_stay: bool) -> Decision:
-    """Requeue the job; what else is to be done, where Slurm refuses. `may_stay`: Slurm requeues it when it kills it."""
+    """Requeue the job. If Slurm refuses, the returned decision says what to do instead.
+
+    Args:
+        may_stay: Slurm will requeue the job by itself when it kills it.
+    """
     if error := attempt.cluster.requeue(attempt.job_id):
         attempt.journal.write(events.RequeueFailed(error=error))
         return Decision("stay" if may_stay else "successor", error)
@@ -132,7 +136,7 @@ def _requeue(attempt: Attempt, decision: Decision, may_stay: bool) -> Decision:
 
 
 def prepare_to_leave(attempt: Attempt) -> None:
-    """A job that is over has seconds left: its successor is submitted before the save, which may not get through."""
+    """Submit the successor of a job that is over, before its save: the job has only seconds left, and the save may not end."""
     if attempt.stop_cause not in ("evicted", "expired"):
         return
     view = look(attempt)
@@ -142,8 +146,8 @@ def prepare_to_leave(attempt: Attempt) -> None:
 
 
 def rejoin(attempt: Attempt) -> None:
-    """What a job does first: end if somebody has cancelled the run meanwhile; if it continues another job, see to it that what
-    waited for that one waits for it, though that one may have been killed before it could.
+    """What a job does first. End, if the run was cancelled meanwhile. If this job is a successor, let the jobs that waited for
+    its predecessor wait for this job: the predecessor may have been killed before it could do that.
 
     Raises:
         Stopped: the run is cancelled.
@@ -157,17 +161,17 @@ def rejoin(attempt: Attempt) -> None:
 
 
 def submit_successor(attempt: Attempt) -> Decision | None:
-    """A new job for the same stage, which starts when this one has ended; what waited for this one waits for that one.
+    """Submit a new job for the same stage; it starts when this job has ended. Let the jobs that waited for this one wait for it.
 
     Returns:
-        What else is to be done, if Slurm refuses the new job; None: it is submitted.
+        What to do instead, if Slurm refuses the new job; None: it is submitted.
     """
     try:
         after = f"afterany:{attempt.job_id}"
         ((job_id, _),) = submit_to_slurm(attempt.cluster, attempt.spec, attempt.stage, [attempt.job], after)
     except ConfigError as refusal:
         attempt.journal.write(events.SuccessorFailed(error=str(refusal)))
-        return Decision("fail", f"{refusal}; type: regrow resume")
+        return Decision("fail", f"{refusal}; hint: regrow resume RUN")
     attempt.journal.write(
         events.Submitted(
             stage=attempt.stage, parts=(attempt.part,), job_id=job_id, after=after, successor_of=attempt.job_id
@@ -178,10 +182,10 @@ def submit_successor(attempt: Attempt) -> Decision | None:
 
 
 def move_dependents(attempt: Attempt) -> None:
-    """Let the stage after this one wait for all of this stage's jobs that live.
+    """Let the next stage wait for all live jobs of this stage.
 
-    Array tasks may do this at the same time, each for a successor of its own: who has written looks again whether the
-    journal has more now, so that the last to write knows them all.
+    Array tasks may do this at the same time, each for its own successor. So each task looks again after its own change,
+    until the journal has no newer job. The last one to write then knows all jobs.
     """
     spec, wait_for = attempt.spec, list[str]()
     following = next(iter(spec.stages[spec.stages.index(attempt.stage) + 1 :]), None)
@@ -194,7 +198,7 @@ def move_dependents(attempt: Attempt) -> None:
 
 
 def _stay() -> None:
-    """Wait to be killed: a job that just exits within its grace is over."""
+    """Wait until Slurm kills the job: Slurm does not requeue a job that exits within its grace time."""
     deadline = monotonic() + STAY_SECONDS
     while monotonic() < deadline:
         next_signal(deadline - monotonic())

@@ -1,4 +1,4 @@
-"""`python -m jobs.node.last_word RUN_DIR STAGE CODE`: what the batch script does last, where the stage was killed unheard."""
+"""`python -m jobs.node.last_word RUN_DIR STAGE CODE`: the batch script's last command. It acts for a stage that was killed."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ from jobs.spec.paths import RunPaths
 from jobs.spec.stages import STAGES, StageJob
 
 SPOKEN = (events.Left, events.StageFinished)
-"""What a stage says last that could speak for itself."""
+"""The last event of a stage that was not killed."""
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
         return
     now = attempt.cause_by(attempt.record())
     cause: Cause = now if now in ("preempted", "timed_out") else "crashed"
-    decision = leave(attempt, cause, f"the stage's process ended without a word; its exit code was {code}")
+    decision = leave(attempt, cause, f"the stage's process ended without a message; its exit code was {code}")
     if decision.action == "fail":
         failed = events.StageFailed(stage=stage, part=part, message=decision.reason, exit_code=EXIT_FAILED)
         attempt.journal.write(failed)

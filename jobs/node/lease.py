@@ -1,6 +1,6 @@
-"""A lease in the run folder: of two live attempts of one stage, only one works.
+"""A lease in the run folder: if two attempts of one stage are alive, only one of them works.
 
-Two can be alive when a node loses the network: Slurm starts the job elsewhere, while the old one still runs there.
+Two can be alive if a node loses the network: Slurm starts the job on another node while the old attempt still runs.
 """
 
 import os
@@ -14,22 +14,22 @@ from callbacks.shared.manifest import write_atomically
 
 HEARTBEAT_SECONDS = 2.0
 STALE_SECONDS = 5 * HEARTBEAT_SECONDS
-"""An owner that was not heard of for so long is gone. Measured by the watcher's own clock: nodes' clocks differ."""
+"""An owner without a sign of life for this long is gone. The watcher uses its own clock, because nodes' clocks differ."""
 POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Lease:
-    """Held by the attempt whose name stands in the file, as long as its time of modification moves."""
+    """The attempt whose name is in the file holds the lease, as long as the file's modification time changes."""
 
     path: Path
     owner: str
 
     def take(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Take the lease; if somebody has it who is alive, wait until he has left, or is not heard of any more.
+        """Take the lease. If a live attempt holds it, wait until that attempt releases it or gives no more signs of life.
 
         Args:
-            meanwhile: called now and then; may raise.
+            meanwhile: called again and again while waiting; may raise.
         """
         beat, deadline = self._beat(), monotonic() + STALE_SECONDS
         while beat is not None and self.holder() != self.owner and monotonic() < deadline:
@@ -42,7 +42,7 @@ class Lease:
     def is_kept(self) -> bool:
         """Give a sign of life; False: another attempt has taken the lease, and this one must end.
 
-        A file system that fails for a moment, or a file that somebody removed, is no reason to end.
+        A file system that fails for a moment, or a file that was removed, is no reason to end.
         """
         with suppress(OSError):
             holder = self.holder()

@@ -1,4 +1,4 @@
-"""The prepare stage: merge the sources, audit the records, tokenise. On a CPU node; a run with the same content reuses it."""
+"""The prepare stage, on a CPU node: merge the sources, audit the records, tokenise. Runs with the same content share it."""
 
 import fcntl
 import json
@@ -24,7 +24,7 @@ LOCK_POLL_SECONDS = 0.5
 
 
 def prepare(attempt: Attempt) -> None:
-    """Make the prepared folder of the run, unless another run with the same content has."""
+    """Make the prepared folder of the run, unless another run with the same content has already made it."""
     files = attempt.spec.prepared_paths
     if files is None:
         tokenise(attempt)
@@ -46,7 +46,7 @@ def tokenise(attempt: Attempt) -> None:
 
 
 def _make(attempt: Attempt, files: PreparedPaths) -> dict[str, Any]:
-    """Merge, audit and tokenise; the facts are written last, as the mark that all is there."""
+    """Merge, audit and tokenise. The facts are written last: if their file exists, the folder is complete."""
     spec = attempt.spec
     merged = {
         "train": _merge(attempt, spec.regrow.prepare.sources, files.train),
@@ -70,7 +70,7 @@ def _audit(spec: RunSpec, files: PreparedPaths, attempt: Attempt) -> dict[str, A
     """The audit's findings.
 
     Raises:
-        StageFailed: an output is no answer as `regrow.target` describes it; training on it would teach nonsense.
+        StageFailed: an output is not an answer as `regrow.target` describes it; training on it would teach nonsense.
     """
     target, validation = spec.regrow.target, files.validation if spec.regrow.prepare.validation else None
     found = audit(
@@ -92,7 +92,7 @@ def _audit(spec: RunSpec, files: PreparedPaths, attempt: Attempt) -> dict[str, A
 
 
 def _headline(facts: dict[str, Any]) -> dict[str, Any]:
-    """The few figures that a reader of the journal wants."""
+    """The few figures that the journal shows."""
     train, validation, leaks = facts["audit"]["train"], facts["audit"]["validation"], facts["audit"]["leaks"]
     return {
         "records": train["records"],
@@ -104,7 +104,7 @@ def _headline(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def progress(attempt: Attempt, what: str, total: int) -> Callable[[int], None]:
-    """A progress callback that writes each further twentieth of `total` into the journal."""
+    """A progress callback that writes into the journal after each further twentieth of `total`."""
     done = written = 0
 
     def advance(amount: int) -> None:
@@ -120,7 +120,7 @@ def progress(attempt: Attempt, what: str, total: int) -> Callable[[int], None]:
 
 @contextmanager
 def _locked(path: Path, attempt: Attempt) -> Iterator[None]:
-    """Only one run at a time makes a prepared folder."""
+    """Wait for the lock: only one run at a time may make a prepared folder."""
     with path.open("w") as file:
         while not _lock(file):
             sleep(LOCK_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""The report stage: the metrics step by step, and the end of the MLflow run. It runs however the stages before it ended."""
+"""The report stage: the report's files, and the end of the MLflow run. It runs even if an earlier stage failed."""
 
 from callbacks.shared import events
 from callbacks.shared.events import newest
@@ -16,10 +16,10 @@ from jobs.spec.run_spec import RunSpec
 
 
 def report(attempt: Attempt) -> None:
-    """Merge and score what was evaluated, say what became of the run, write the report; all of it goes to MLflow.
+    """Merge and score the answers, write how the run ended, and write the report. All of it goes to MLflow.
 
     Raises:
-        StageFailed: every shard is finished, but together they are not the records.
+        StageFailed: every shard is finished, but together they do not make up the records.
     """
     spec, entries = attempt.spec, read_journal(attempt.spec.paths.journal)
     results = results_so_far(spec, entries)
@@ -37,7 +37,7 @@ def report(attempt: Attempt) -> None:
 
 
 def _say_final_metrics(attempt: Attempt, result: ModelResult) -> None:
-    """The scores of the run's last model, among the run's own metrics."""
+    """Write the scores of the run's last model as metrics of the run."""
     scores = prediction_metrics(result.rows, attempt.spec.regrow.target)
     values = {f"evaluate/{name}": value for name, value in scores.items()}
     attempt.journal.write(events.Metrics(step=result.model.step or 0, values=values))
@@ -59,7 +59,7 @@ def _time_metrics(spec: RunSpec, entries: list[Entry]) -> dict[str, float]:
 
 
 def run_end(spec: RunSpec, entries: list[Entry]) -> events.RunEnd:
-    """MLflow's word for how the run has ended."""
+    """How the run has ended, in MLflow's words."""
     if set(spec.stages) - {"report"} <= set(stages_finished(spec, entries)):
         return "FINISHED"
     left = newest(entries, events.Left)

@@ -1,4 +1,4 @@
-"""Who brings a job back, and whether at all: a table. Pure."""
+"""Whether a job is brought back, and by whom: a table. Pure."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from jobs.slurm.commands import JobRecord
 
 OWN_FAULT: frozenset[Cause] = frozenset({"crashed", "timed_out", "expired"})
 FINAL: frozenset[Cause] = frozenset({"cancelled", "requeued", "evicted", "expired"})
-"""What Slurm has decided about the job already: it counts more than what was known before, or how the attempt ended."""
+"""Causes that Slurm has already decided. They count more than an earlier cause, or than how the attempt ended."""
 NEAR_SECONDS = 60
-"""Slurm may send the warning before the time limit so much early (sbatch(1), --signal)."""
+"""Slurm may send the warning before the time limit this much too early (sbatch(1), --signal)."""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What the decision depends on, beside the cause."""
+    """What the decision depends on, besides the cause."""
 
     crashes: int = 1
     """Attempts of this stage that crashed, this one included."""
@@ -23,28 +23,28 @@ class Situation:
     timeouts: int = 1
     max_timeouts: int = 20
     is_stuck: bool = False
-    """The attempt before ended by its own fault too, and no step was saved since."""
+    """The previous attempt also ended by its own fault, and no step was saved since."""
     has_slurm: bool = True
-    """The job is Slurm's, not a process of this machine."""
+    """The job is a Slurm job, not a process on this machine."""
     can_ask: bool = True
     """scontrol is on the node."""
     site_requeues: bool = True
-    """PreemptMode of the partition is REQUEUE."""
+    """The partition's PreemptMode is REQUEUE."""
     requeueable: bool = True
-    """The job's own Requeue flag: `--requeue`, or JobRequeue where a site forbids the option."""
+    """The job's own Requeue flag: set by `--requeue`, or by JobRequeue if a site forbids the option."""
     prefer_successor: bool = False
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is done, and why."""
+    """What the attempt does, and why."""
 
     action: Action
     reason: str
 
 
 def decide(cause: Cause, s: Situation) -> Decision:
-    """What an attempt does that ends for this cause: the first case that fits."""
+    """What an attempt does that ends for this cause. The first case that fits counts."""
     match cause:
         case "finished":
             return Decision("exit", "the work is done")
@@ -57,42 +57,42 @@ def decide(cause: Cause, s: Situation) -> Decision:
         case "config":
             return Decision("fail", "another attempt would fail as well")
         case "unsaved":
-            return Decision("fail", "a checkpoint could not be written; make room, then type: regrow resume")
+            return Decision("fail", "a checkpoint could not be written; hint: make room, then regrow resume RUN")
         case "crashed" if s.crashes > s.max_crashes:
             limit = f"regrow.requeue.max_crashes: {s.max_crashes}"
-            return Decision("fail", f"{limit}, and it has crashed {s.crashes} times")
+            return Decision("fail", f"{limit}, and the stage has crashed {s.crashes} times")
         case "timed_out" | "expired" if s.timeouts > s.max_timeouts:
             limit = f"regrow.requeue.max_timeouts: {s.max_timeouts}"
-            return Decision("fail", f"{limit}, and it has timed out {s.timeouts} times")
+            return Decision("fail", f"{limit}, and the stage has timed out {s.timeouts} times")
         case "crashed" | "timed_out" | "expired" if s.is_stuck:
             return Decision("fail", "two attempts in a row ended without a new step")
         case "crashed" if not s.has_slurm:
             return Decision("fail", "the process on this machine failed")
         case _ if not s.has_slurm:
-            return Decision("fail", "stopped; `regrow resume` goes on from here")
+            return Decision("fail", "the run was stopped; hint: regrow resume RUN")
         case "unknown" if s.site_requeues:
-            return Decision(
-                "stay", "Slurm does not say what the signal means: it requeues the job itself when it kills it"
-            )
+            return Decision("stay", "Slurm does not say what the signal means; Slurm requeues the job when it kills it")
         case "unknown":
-            return Decision("fail", "Slurm does not say what the signal means; type: regrow resume")
+            return Decision("fail", "Slurm does not say what the signal means; hint: regrow resume RUN")
         case _:
             return _brought_back(cause, s)
 
 
 def _brought_back(cause: Cause, s: Situation) -> Decision:
-    """How a job comes back that shall: the first case that fits."""
+    """How a job comes back. The first case that fits counts."""
     match cause:
         case "preempted" if not s.can_ask and s.site_requeues:
-            return Decision("stay", "no scontrol on the node: Slurm requeues the job when it kills it")
+            return Decision("stay", "no scontrol on the node; Slurm requeues the job when it kills it")
         case _ if not s.can_ask:
-            return Decision("fail", "no scontrol on the node to requeue the job with; type: regrow resume")
+            return Decision("fail", "no scontrol on the node to requeue the job; hint: regrow resume RUN")
         case "evicted":
-            return Decision("successor", "preempted without grace, where the site cancels: this job is over")
+            return Decision(
+                "successor", "preempted without grace time, and the site cancels preempted jobs: this job is over"
+            )
         case "expired":
-            return Decision("successor", "its time limit is reached: this job is over")
+            return Decision("successor", "the time limit is reached: this job is over")
         case _ if not s.requeueable:
-            return Decision("successor", "the job may not be requeued")
+            return Decision("successor", "this job cannot be requeued")
         case _ if s.prefer_successor:
             return Decision("successor", "regrow.requeue.prefer: successor")
         case _:
@@ -108,14 +108,14 @@ def stop_cause(
     warning: float,
     is_warning: bool = False,
 ) -> Cause:
-    """What a signal means, by the job's own record.
+    """Why an attempt must stop, by the job's own record.
 
     Args:
-        record: None where nobody can be asked.
-        restart_count: how often this job was requeued before this attempt.
-        ends_at: when the time limit is reached, as far as the stage itself knows, seconds since the epoch.
+        record: Slurm's record of the job; None: Slurm cannot be asked.
+        restart_count: how many times this job was requeued before this attempt.
+        ends_at: when the time limit is reached, seconds since the epoch, by the stage's own clock; None: unknown.
         warning: seconds before the time limit at which Slurm warns.
-        is_warning: the signal can only be that warning: at this site preemptions come with TERM alone.
+        is_warning: the signal can only be this warning, because the site's preemptions send only TERM.
     """
     is_near = (record and record.end_time) or ends_at
     is_last_call = is_near is not None and is_near - now <= warning + NEAR_SECONDS
@@ -127,5 +127,5 @@ def stop_cause(
         return "preempted" if record.preempt_time else "timed_out" if is_last_call else "signalled"
     end, limit = record.end_time or now, record.limit_end
     if record.preempt_time and end - record.preempt_time <= 1:
-        return "evicted"  # scancel within the grace ends it later than that (observed, 22.05)
+        return "evicted"  # scancel within the grace time ends the job later than that (observed, 22.05)
     return "expired" if limit and end >= limit else "cancelled"

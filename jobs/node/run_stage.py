@@ -1,4 +1,4 @@
-"""Runs a stage's work as one attempt of the job that this process is, from its first journal entry to its exit code."""
+"""Runs a stage's work as one attempt of this process's job, from its first journal entry to its exit code."""
 
 import os
 import sys
@@ -18,12 +18,12 @@ from jobs.spec.stages import Stage, StageJob
 from jobs.tracking.sync import start_sync
 
 MLFLOW_SECONDS: dict[Stage, float] = {"prepare": 15, "train": 10, "report": 300}
-"""The stages that keep the MLflow run up to date, and how long each waits for MLflow at its end. An evaluation's jobs are
-many and do not: the report posts what they have found."""
+"""The stages that keep the MLflow run up to date, and how long each waits for MLflow at its end. The many jobs of an
+evaluation do not: the report posts their results."""
 
 
 def work_of(stage: Stage) -> Callable[[Attempt], None]:
-    """What a stage does; of the others nothing is imported, so that a training starts sooner."""
+    """The work of a stage. Only this stage's code is imported, so that a training starts sooner."""
     match stage:
         case "prepare":
             from jobs.node.prepare import prepare
@@ -47,7 +47,7 @@ def run_stage(job: StageJob) -> None:
     """Carry out a stage's work.
 
     Raises:
-        SystemExit: with the exit code of DESIGN; the journal says `stage_finished` or `left`.
+        SystemExit: with the stage's exit code (jobs/spec/errors.py); the journal has `stage_finished` or `left`.
     """
     watch_signals()
     attempt = current_attempt(job, writer="stage")
@@ -90,7 +90,7 @@ def run_stage(job: StageJob) -> None:
 
 
 def _start_sync(attempt: Attempt) -> MlflowProcess | None:
-    """None: this stage has none, or it could not be started, which is no reason not to train."""
+    """Start the process that posts to MLflow; None: this stage has none, or it did not start, which must not stop the stage."""
     seconds = MLFLOW_SECONDS.get(attempt.stage)
     if seconds is None:
         return None
@@ -104,7 +104,7 @@ def _start_sync(attempt: Attempt) -> MlflowProcess | None:
 
 def _close(attempt: Attempt, mlflow: MlflowProcess | None) -> None:
     if mlflow and not mlflow.close(MLFLOW_SECONDS[attempt.stage] + 5):
-        print(f"MLflow has not taken everything; type: regrow sync {typed_name(attempt.spec)}", flush=True)
+        print(f"MLflow does not have everything yet\nhint: regrow sync {typed_name(attempt.spec)}", flush=True)
 
 
 def _leave(attempt: Attempt, mlflow: MlflowProcess | None, cause: Cause, exit_code: int, message: str = "") -> None:

@@ -1,7 +1,7 @@
-"""`python -I -S shield.py COMMAND...`: blocks USR2 and TERM, then becomes COMMAND, which inherits the mask.
+"""`python -I -S shield.py COMMAND...`: blocks USR2 and TERM, then becomes COMMAND, which inherits the signal mask.
 
-A preemption may come while Python still starts up, when the signals' default action would end the job. Nothing but the
-standard library is imported, so that the unguarded moment stays some milliseconds.
+A preemption may come while Python still starts. At that time the signals' default action would end the job. This file
+imports only the standard library, so that the job is unprotected for only a few milliseconds.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The train stage: choose the newest valid checkpoint, start the ranks, believe the journal and no exit code."""
+"""The train stage: choose the newest complete checkpoint, and start the ranks. Only the journal says that they finished."""
 
 import socket
 import sys
@@ -20,8 +20,8 @@ def train(attempt: Attempt) -> None:
     """Train to the target step.
 
     Raises:
-        StageFailed: a rank failed, or all of them ended without having finished.
-        Stopped: they have saved and left, because they had to.
+        StageFailed: a rank failed, or all ranks ended without finishing.
+        Stopped: the stage was told to stop, and the ranks have saved and left.
     """
     spec = attempt.spec
     attempt.lease = Lease(spec.paths.lease, attempt.name)
@@ -47,12 +47,13 @@ def train(attempt: Attempt) -> None:
 
 
 def has_finished(spec: RunSpec) -> bool:
-    """Whether the journal says that the target step was reached and the final adapter is saved."""
+    """Whether the journal says that the target step is reached and the final adapter is saved."""
     return finished_step(read_journal(spec.paths.journal)) is not None
 
 
 def newest_valid_checkpoint(attempt: Attempt) -> Path | None:
-    """The newest whole checkpoint; torn ones above it are renamed `torn-<step>`, out of every rotation's sight."""
+    """The newest complete checkpoint; None: there is none. Newer, torn checkpoints are renamed to `torn-<step>-<attempt>`, so
+    that no rotation of checkpoints counts them."""
     for checkpoint in checkpoints(attempt.spec.paths.checkpoints):
         reason = torn_reason(checkpoint)
         if not reason:

@@ -1,1 +1,1 @@
-"""The report: one page that holds all that is to be known of a run, and a summary for a chat."""
+"""The report: one page with everything about a run, and a summary for a chat."""

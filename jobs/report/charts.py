@@ -1,4 +1,4 @@
-"""What a line chart shows, and the text that says the same. Pure."""
+"""The content of a line chart, also as text. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jobs.report.scale import number
 
 MOST_POINTS = 400
-"""Drawn of a series; of more, the lowest and the highest of each stretch."""
+"""Most points drawn of a series. Of a longer series, the lowest and the highest point of each stretch are drawn."""
 Point = tuple[float, float]
 Band = tuple[float, float, float]
 """x, low, high: an interval around the point of the same x."""
@@ -15,15 +15,15 @@ Band = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Series:
-    """A line, its points in the order of x."""
+    """A line; its points are in order of x."""
 
     name: str
     points: Sequence[Point]
     bands: Sequence[Band] = ()
     is_reference: bool = False
-    """Something to compare the others with: drawn dotted and without dots."""
+    """True: the other lines are compared with this one. It is drawn dotted and without dots."""
     breaks: frozenset[int] = frozenset()
-    """Numbers of points, from 0, before which the line is broken."""
+    """Indices of points before which the line is broken."""
 
     @property
     def finite(self) -> list[Point]:
@@ -40,7 +40,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """Something that happened, as a vertical line."""
+    """An event, drawn as a vertical line."""
 
     x: float
     label: str
@@ -49,17 +49,17 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """What a line chart shows."""
+    """The content of a line chart."""
 
     title: str
     x_label: str
     series: Sequence[Series]
-    """Those without a single number are left out of the drawing and its legend."""
+    """The lines. A line without a single number is left out of the drawing and its legend."""
     marks: Sequence[Mark] = ()
     has_labels: bool = True
-    """Whether the marks are labelled in the drawing."""
+    """Whether the marks have labels in the drawing."""
     y_range: tuple[float, float] | None = None
-    """None: as the values are."""
+    """The ends of the y axis; None: by the values."""
 
     @property
     def drawn(self) -> list[Series]:
@@ -67,14 +67,14 @@ class Chart:
 
     @property
     def legend(self) -> list[tuple[Series, str]]:
-        """Each line with its style; of a single one, the title says what it is."""
+        """Each line with its style. A single line is not listed, because the title names it."""
         styled = [(series, style_of(series, index)) for index, series in enumerate(self.drawn)]
         own = [each for each in styled if not each[0].is_reference]
         return [each for each in styled if each[0].is_reference or len(own) > 1]
 
     @property
     def summary(self) -> str:
-        """For those who do not see the lines."""
+        """The chart as text, for readers who cannot see the drawing."""
         told = "; ".join(series.told for series in self.drawn)
         labels = dict.fromkeys(mark.label for mark in self.marks)
         places = {label: ", ".join(number(mark.x) for mark in self.marks if mark.label == label) for label in labels}
@@ -83,15 +83,15 @@ class Chart:
 
     @property
     def notes(self) -> list[str]:
-        """What the drawing does not show as it is."""
+        """What the drawing leaves out."""
         gaps = sum(len(series.points) - len(series.finite) for series in self.series)
         most = max((len(series.points) for series in self.series), default=0)
-        found = [f"{gaps:,} values are no numbers (NaN or infinite): gaps in the line."] if gaps else []
+        found = [f"{gaps:,} values are not numbers (NaN or infinite): the line has gaps there."] if gaps else []
         return found + (
-            [f"Of {most:,} points, the lowest and highest of each stretch are drawn."] * (most > MOST_POINTS)
+            [f"Of {most:,} points, only the lowest and highest of each stretch are drawn."] * (most > MOST_POINTS)
         )
 
 
 def style_of(series: Series, index: int) -> str:
-    """The class of the line of this number."""
+    """The CSS class of the line with this index."""
     return "reference" if series.is_reference else f"s{index % 6}"

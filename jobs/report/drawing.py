@@ -1,4 +1,4 @@
-"""A chart as SVG: no script, colours by the page's variables, a text that says the same. Pure."""
+"""A chart as SVG: without scripts, with the page's colour variables, and with a text that says the same. Pure."""
 
 import math
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ from jobs.report.charts import MOST_POINTS, Chart, Mark, Point, Series, style_of
 from jobs.report.scale import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Scale, number, ticks
 
 MOST_DOTS = 40
-"""A series of more points is a line without dots."""
+"""A series with more points is drawn without dots."""
 MANY_POINTS = 200
-"""The line of so many is thinner."""
+"""A series with more points is drawn as a thinner line."""
 LABEL_ROWS, ROW_HEIGHT, CHARACTER_WIDTH = 3, 17, 9.8
-"""The labels of marks stand above the plot, in so many rows; a mark that finds no place there has none."""
+"""The rows for labels of marks above the plot, a row's height, a character's width. A mark without room has no label."""
 
 
 def svg(chart: Chart, key: str) -> str:
-    """The drawing. `key`: makes its ids unique on the page."""
+    """The drawing. `key`: a prefix that makes its ids unique on the page."""
     scale, labels = _scale(chart), _labelled(chart)
     top = TOP + ROW_HEIGHT * (max((row for _, row in labels if row is not None), default=-1) + 1)
     scale = Scale(scale.x, scale.y, top)
@@ -41,7 +41,7 @@ def _scale(chart: Chart) -> Scale:
 
 
 def _labelled(chart: Chart) -> list[tuple[Mark, int | None]]:
-    """Each mark with the row of its label, so that no two overlap; None: there is no place for it."""
+    """Each mark with the row of its label, so that no two labels overlap; None: there is no room for the label."""
     scale, free, found = _scale(chart), [0.0] * (LABEL_ROWS if chart.has_labels else 0), []
     for mark in sorted(chart.marks, key=lambda mark: mark.x):
         start, end = _label_span(mark, scale)
@@ -53,7 +53,7 @@ def _labelled(chart: Chart) -> list[tuple[Mark, int | None]]:
 
 
 def _label_span(mark: Mark, scale: Scale) -> Point:
-    """From where to where its label goes: beside the line, to the left of it near the right end."""
+    """The start and the end of a mark's label: to the right of its line, or to the left if there is no room."""
     at, width = scale.across(mark.x), CHARACTER_WIDTH * len(_label(mark))
     return (at - width, at) if at + width > WIDTH - RIGHT else (at, at + width)
 
@@ -83,7 +83,7 @@ def _mark_line(mark: Mark, row: int | None, scale: Scale) -> str:
 
 
 def _mark_label(mark: Mark, row: int, scale: Scale) -> str:
-    """Drawn after all lines: none crosses it."""
+    """The label; drawn after all lines, so that no line crosses it."""
     at = scale.across(mark.x)
     is_left = _label_span(mark, scale)[0] < at
     anchor, beside = ("end", at - 4) if is_left else ("start", at + 4)
@@ -120,7 +120,7 @@ def _dot(series: Series, style: str, point: Point, x_label: str, scale: Scale) -
 
 
 def _bands(series: Series, style: str, scale: Scale) -> Iterator[str]:
-    """Intervals as an area between points that have one, and a bar at each."""
+    """The intervals: an area between neighbouring points with an interval, and a bar at each point."""
     of_x, stretch = {x: (low, high) for x, low, high in series.bands}, []
     for x, _ in [*series.points, (math.inf, 0.0)]:
         if x in of_x:
@@ -136,7 +136,7 @@ def _bands(series: Series, style: str, scale: Scale) -> Iterator[str]:
 
 
 def _stretches(series: Series) -> list[list[Point]]:
-    """The points between two that are no numbers, or between breaks: a gap is a gap."""
+    """The points, split at breaks and at points that are not numbers: the line has gaps there."""
     found: list[list[Point]] = [[]]
     for index, point in enumerate(series.points):
         if not math.isfinite(point[1]) or index in series.breaks:
@@ -147,7 +147,7 @@ def _stretches(series: Series) -> list[list[Point]]:
 
 
 def _thinned(points: list[Point]) -> list[Point]:
-    """Few enough to draw, with every peak: of each stretch its lowest and its highest point, and the very ends."""
+    """Fewer points, but with every peak: the lowest and the highest point of each stretch, and both ends."""
     if len(points) <= MOST_POINTS:
         return points
     size = math.ceil(2 * len(points) / MOST_POINTS)

@@ -1,4 +1,4 @@
-"""How attempts end, in words and in looks. Pure."""
+"""How attempts end: the words and the looks for each ending. Pure."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -6,9 +6,9 @@ from typing import Literal
 from jobs.history.time_spent import AttemptTimes
 
 Look = Literal["finished", "taken", "broken", "open"]
-"""finished: through; taken: stopped from outside, goes on later; broken: by a fault; open: it still runs."""
+"""finished: the work is done; taken: stopped from outside, continued later; broken: ended by a fault; open: still running."""
 PREEMPTED = frozenset({"preempted", "evicted", "requeued"})
-"""Causes by which Slurm gives a node to another job."""
+"""Causes that mean that Slurm gave the node to another job."""
 ENDINGS: dict[str, tuple[Look, str]] = {
     "finished": ("finished", "finished"),
     "preempted": ("taken", "preempted"),
@@ -22,14 +22,14 @@ ENDINGS: dict[str, tuple[Look, str]] = {
     "crashed": ("broken", "crashed"),
     "config": ("broken", "config error"),
     "unsaved": ("broken", "not saved"),
-    "unknown": ("broken", "gone without a word"),
+    "unknown": ("broken", "ended without a message"),
     "running": ("open", "still running"),
 }
-"""Ending as `AttemptTimes` has it, or `running` → look, words."""
+"""Ending as in `AttemptTimes`, or `running` → look, words."""
 
 
 def with_running(attempts: Sequence[AttemptTimes], status: str) -> dict[str, str]:
-    """Name of each attempt → its key in ENDINGS: of a run that goes on, the newest of a part is not gone but at work."""
+    """Name of each attempt → its key in ENDINGS. In a running run, the newest attempt of a part without an end is `running`."""
     newest = {(each.stage, each.part): each.name for each in attempts}
     return {
         each.name: "running"

@@ -15,26 +15,26 @@ from jobs.spec.run_spec import RunSpec
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a run has come to."""
+    """A run's result so far."""
 
     status: str
-    """FINISHED, FAILED, KILLED; RUNNING: it goes on."""
+    """FINISHED, FAILED, KILLED or RUNNING."""
     step: int | None
     target_step: int | None
     loss: float | None
-    """The last that was logged."""
+    """The newest logged loss; None: none yet."""
     goodput: float | None
-    """Productive share of what was allocated to the stage that the run is for; None: nothing was."""
+    """Productive share of the main stage's allocated time; None: no time was allocated. The main stage: train, else evaluate."""
     gpu_hours: float
     attempts: int
-    """Of that stage."""
+    """Number of attempts of the main stage."""
     preemptions: int
-    """Attempts of it whose node Slurm gave to another job."""
+    """Number of these attempts whose node Slurm gave to another job."""
     interruptions: int
-    """Attempts of it that did not get through: preempted, timed out, broken."""
+    """Number of these attempts that did not finish: preempted, timed out or broken."""
     steps_lost: int
     seconds: float
-    """From the submission to the end; as long as it goes on, to the last that was heard."""
+    """From the submission to the end; for a running run, to the newest entry."""
 
 
 def run_facts(spec: RunSpec, entries: Sequence[Entry], attempts: Sequence[AttemptTimes]) -> RunFacts:
@@ -46,7 +46,7 @@ def run_facts(spec: RunSpec, entries: Sequence[Entry], attempts: Sequence[Attemp
     endings = list(with_running(main, projection.status).values())
     finished = finished_step(list(entries))
     heard_at = max((entry.time for entry in entries), default=spec.submitted_at)
-    # A report that is made anew, or a late sync, writes into the journal of a run that has long ended.
+    # A later report or a late sync writes into the journal of a run that has long ended.
     ended_at = heard_at if projection.status == "RUNNING" else projection.ended_at
     return RunFacts(
         status=projection.status,

@@ -1,4 +1,4 @@
-"""What a run's charts show, by its journal. Pure but for `generation_intervals`, which reads predictions."""
+"""A run's charts, by its journal. Pure, except for `generation_intervals`, which reads predictions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from jobs.spec.run_spec import RunSpec
 THROUGHPUT = "tokens/train_per_sec_per_gpu"
 FIELD = "gen_field_match_rate/"
 MOST_INTERVALS = 40
-"""Evaluations whose intervals are computed, the newest; each takes some tenths of a second."""
+"""Intervals are computed for this many newest evaluations; each takes some tenths of a second."""
 RESAMPLES = 1000
 Intervals = Mapping[int, Mapping[str, tuple[float, float]]]
 """Step → metric → low, high (95 %)."""
@@ -26,20 +26,20 @@ Rows = Mapping[int, Mapping[str, float]]
 
 
 def training_charts(entries: list[Entry], marks: Sequence[Mark]) -> list[Chart]:
-    """Loss, learning rate, gradient norm, throughput; those for which there is something to draw."""
+    """Loss, learning rate, gradient norm, throughput. Charts without data are left out."""
     rows = metric_rows(entries)
     losses = [Series("training", _points(rows, "loss")), Series("validation", _points(rows, "eval_loss"))]
     charts = [
         Chart("Loss", "step", losses, marks),
         Chart("Learning rate", "step", [Series("learning rate", _points(rows, "learning_rate"))], marks),
         Chart("Gradient norm", "step", [Series("gradient norm", _points(rows, "grad_norm"))], marks, False),
-        Chart("Tokens a second of a GPU", "step", [Series("tokens a second", _points(rows, THROUGHPUT))], marks, False),
+        Chart("Tokens/s of a GPU", "step", [Series("tokens/s", _points(rows, THROUGHPUT))], marks, False),
     ]
     return [chart for chart in charts if chart.drawn]
 
 
 def generation_charts(entries: list[Entry], found: Intervals, target: Target) -> list[Chart]:
-    """One chart a metric: intervals of several in one drawing hide each other."""
+    """One chart per metric, because the intervals of several metrics in one drawing would hide each other."""
     rows = metric_rows(entries)
     rule = Series("keyword rule", _points(rows, RULE), is_reference=True)
     titles = {name: label[0].upper() + label[1:] for name, label in GENERATION.items()}
@@ -53,7 +53,7 @@ def generation_charts(entries: list[Entry], found: Intervals, target: Target) ->
 
 
 def interruptions(attempts: Sequence[AttemptTimes], status: str) -> list[Mark]:
-    """Where a training was taken away before it was through."""
+    """A mark at each step where a training was stopped or broke before its end."""
     endings = with_running(attempts, status)
     found = []
     for each in attempts:
@@ -64,7 +64,7 @@ def interruptions(attempts: Sequence[AttemptTimes], status: str) -> list[Mark]:
 
 
 def generation_intervals(spec: RunSpec, entries: list[Entry]) -> Intervals:
-    """The 95 % intervals of each evaluation's scores, from the predictions that it left; a step without them has none."""
+    """The 95 % intervals of each evaluation's scores, from its predictions. A step without predictions has none."""
     rows = metric_rows(entries)
     steps = sorted(step for step, values in rows.items() if any(name in values for name in GENERATION))
     paths = {step: spec.paths.checkpoints / f"gen_predictions_step{step}.jsonl" for step in steps}
@@ -85,6 +85,6 @@ def _points(rows: Rows, name: str) -> list[Point]:
 
 
 def _with_bands(rows: Rows, name: str, label: str, found: Intervals) -> Series:
-    """Without the steps at which the metric was 0/0: what is there to compute its interval from says so."""
+    """The metric's line, without the steps at which it was 0/0: at such a step the predictions give no interval."""
     points = [point for point in _points(rows, name) if name in found.get(int(point[0]), {name: None})]
     return Series(label, points, [(step, *found[int(step)][name]) for step, _ in points if int(step) in found])

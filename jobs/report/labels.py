@@ -1,4 +1,4 @@
-"""What the report, its summary and the terminal call the scores of an evaluated step."""
+"""The names of an evaluated step's scores in the report, its summary and on the terminal."""
 
 from jobs.evaluation.scores import RULE
 
@@ -12,4 +12,4 @@ COLUMNS = {
 }
 """Metric → label, in the order of the tables."""
 GENERATION = {name: label for name, label in COLUMNS.items() if name.startswith("gen_") and name != RULE}
-"""Those that the model's answers have earned."""
+"""The scores of the model's answers, without the loss and the keyword rule."""

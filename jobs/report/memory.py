@@ -1,4 +1,4 @@
-"""Memory and use of the machine: over time, as sampled while the run went, and the most that was seen. Pure."""
+"""Memory and use of the machine: over time, as sampled during the run, and the peaks. Pure."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,25 +10,25 @@ from callbacks.shared.journal import Entry
 from jobs.report.charts import Chart, Point, Series
 
 MEGABYTE = 1e6 / 2**30
-"""In GiB. MLflow's system metrics count bytes by the million."""
+"""In GiB. A megabyte in MLflow's system metrics is a million bytes."""
 NODE, CPU = "system/system_memory_usage_megabytes", "system/cpu_utilization_percentage"
 UNITS = (("days", 86400 * 3), ("hours", 3600 * 2), ("minutes", 0))
-"""Of the time axis, and from how many seconds on it is used."""
+"""Units of the time axis, each with the least number of seconds for which it is used."""
 SECONDS = {"days": 86400, "hours": 3600, "minutes": 60}
 
 
 @dataclass(frozen=True)
 class Peak:
-    """The most memory that was in use somewhere."""
+    """A peak of memory in use."""
 
     what: str
     gib: float
     where: str
-    """The attempt, as its log is named."""
+    """The attempt's name, which is also the name of its log."""
 
 
 def system_charts(entries: list[Entry], submitted_at: float) -> list[Chart]:
-    """What the nodes were doing, over the time since submission; those for which there is something to draw."""
+    """The nodes' memory and use over the time since submission. Charts without data are left out."""
     sampled = only(entries, events.System)
     memory = {key: _gpu(key) for key in _gpu_keys(sampled, "_memory_usage_megabytes")}
     use = {CPU: "CPU"} | {key: _gpu(key) for key in _gpu_keys(sampled, "_utilization_percentage")}
@@ -41,7 +41,7 @@ def system_charts(entries: list[Entry], submitted_at: float) -> list[Chart]:
 
 
 def peaks(entries: list[Entry]) -> list[Peak]:
-    """The highest of each kind; what a machine without a GPU reports as 0 is none."""
+    """The highest peak of each kind. A value of 0, as machines without a GPU report it, is no peak."""
     highest: dict[str, Peak] = {}
     for what, gib, entry in _said(entries):
         if gib > highest.get(what, Peak("", 0.0, "")).gib:
@@ -50,7 +50,7 @@ def peaks(entries: list[Entry]) -> list[Peak]:
 
 
 def _said(entries: list[Entry]) -> Iterator[tuple[str, float, Entry]]:
-    """All that was said about memory in use: what, GiB, and by which entry."""
+    """All values of memory in use: what, GiB, and the entry."""
     for entry in entries:
         match entry:
             case events.System():
@@ -77,7 +77,7 @@ def _over_time(
 
 
 def _series(label: str, key: str, sampled: list[events.System], since: float, seconds: int, factor: float) -> Series:
-    """Broken between attempts: nobody has looked there."""
+    """A line with a break between attempts, because there are no samples between them."""
     points: list[Point] = []
     breaks: set[int] = set()
     attempt = ""

@@ -16,7 +16,7 @@ from jobs.spec.run_spec import RunSpec
 
 
 def metric_table(entries: list[Entry]) -> list[list[str]]:
-    """One row per evaluated step under COLUMNS, the step first; the final evaluation over all records comes last."""
+    """One row per evaluated step, with the step and the COLUMNS. The final evaluation on all records comes last."""
     rows = [
         [str(step), *(_number(values.get(name)) for name in COLUMNS)]
         for step, values in sorted(metric_rows(entries).items())
@@ -42,7 +42,7 @@ def markdown(spec: RunSpec, entries: list[Entry], results: Results) -> str:
 
 
 def time_section(spec: RunSpec, entries: list[Entry]) -> list[str]:
-    """Where the time went, attempt by attempt; this report's own is not over yet, and left out."""
+    """Where the time went, attempt by attempt. The report's own attempt is left out, because it has not ended yet."""
     attempts = [each for each in attempt_times(entries) if each.stage != "report"]
     if not attempts:
         return []
@@ -56,7 +56,7 @@ def time_section(spec: RunSpec, entries: list[Entry]) -> list[str]:
     return [
         "\n## Where the time went, in seconds\n",
         *markdown_table(["attempt", *kinds], [*rows, ["all", *_seconds(total(attempts), kinds)]]),
-        f"\nGoodput of {main_stage(attempts)}, the productive share of what was allocated: {goodput}; "
+        f"\nGoodput of {main_stage(attempts)} (the productive share of its allocated time): {goodput}; "
         f"{facts.steps_lost} steps were done again; {facts.gpu_hours:.2f} GPU-hours.",
     ]
 

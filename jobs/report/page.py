@@ -1,4 +1,4 @@
-"""One HTML file that holds a run: it loads nothing, needs no script, and reads on a phone, at night and on paper."""
+"""A run as one HTML file: it loads nothing, needs no script, and can be read on a phone, at night and on paper."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,15 +30,15 @@ from jobs.spec.run_spec import RunSpec, axolotl_document
 
 TEMPLATES = Path(__file__).parent
 MOST_ROWS = 200
-"""Of a chart's data, as a table."""
+"""Most rows in the table of a chart's data."""
 EXCERPT = 1000
-"""Characters of an article or an answer that are shown."""
+"""The number of characters shown of a long article or answer."""
 STATES = {"RUNNING": "Still running", "FINISHED": "✓ Finished", "FAILED": "✕ Failed", "KILLED": "Cancelled"}
 
 
 @dataclass(frozen=True)
 class Versus:
-    """A model beside the baseline."""
+    """A model compared with the baseline."""
 
     name: str
     baseline: str
@@ -53,12 +53,12 @@ class Figure:
     svg: Markup
     count: int
     every: int
-    """Of `count` rows, each so-and-so-manyth is in `rows`."""
+    """Of the `count` rows of data, `rows` has the first of every `every` rows."""
     rows: list[tuple[float, list[str]]]
 
 
 def page(spec: RunSpec, entries: list[Entry], results: Results, intervals: Intervals) -> str:
-    """The page. `intervals`: of the generation at evaluations, see `figures.generation_intervals`."""
+    """The page. `intervals`: of the generation during training, from `figures.generation_intervals`."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -69,11 +69,11 @@ def page(spec: RunSpec, entries: list[Entry], results: Results, intervals: Inter
     environment.filters |= {"duration": duration, "clock": clock, "interval": interval_text, "signed": signed_text,
                             "short": short, "digits": digits, "excerpt": excerpt}  # fmt: skip
     text = environment.get_template("report.html.jinja").render(_context(spec, entries, results, intervals))
-    return text.encode("utf-8", "replace").decode()  # a model may answer with what is no Unicode text
+    return text.encode("utf-8", "replace").decode()  # a model's answer may not be valid Unicode
 
 
 def excerpt(text: str) -> str:
-    """The beginning of a long text, and how long it is."""
+    """The beginning of a long text, and its length."""
     return text if len(text) <= EXCERPT else f"{text[:EXCERPT]}… ({len(text):,} characters)"
 
 
@@ -134,7 +134,7 @@ def _made_with(spec: RunSpec, entries: list[Entry]) -> dict[str, Any]:
 def _sections(
     charts: Mapping[str, Any], results: Results, failures: Sequence[events.StageFailed], unevaluated: Sequence[str]
 ) -> dict[str, str]:
-    """Those that stand on the page: id → title."""
+    """The sections of the page: id → title."""
     bad = ("Failures" if failures else "Not evaluated") if failures or unevaluated else ""
     there = {
         "training": ("Training", charts["training"]),
@@ -150,7 +150,7 @@ def _sections(
 
 
 def _headline(facts: RunFacts) -> list[tuple[str, str]]:
-    """What stands in large figures on top."""
+    """The large figures at the top."""
     others = facts.interruptions - facts.preemptions
     found = {
         "steps": f"{facts.step or 0:,} / {facts.target_step:,}" if facts.target_step else None,
@@ -167,9 +167,9 @@ def _headline(facts: RunFacts) -> list[tuple[str, str]]:
 
 
 def _unevaluated(results: Results, facts: RunFacts) -> list[str]:
-    """Of a run that goes on, without what to type: nothing is to be typed."""
+    """What is not evaluated. For a running run the hint is left out, because there is nothing to type yet."""
     going = facts.status == "RUNNING"
-    return [*(text.partition("; type:")[0] if going else text for text in results.missing), *results.broken]
+    return [*(text.partition("; hint:")[0] if going else text for text in results.missing), *results.broken]
 
 
 def _figures(charts: Sequence[Chart], prefix: str) -> list[Figure]:
@@ -177,7 +177,7 @@ def _figures(charts: Sequence[Chart], prefix: str) -> list[Figure]:
 
 
 def _figure(chart: Chart, key: str) -> Figure:
-    """With its data as a table: x, and each series' value and interval there."""
+    """The chart with its data as a table: x, and each line's value and interval at x."""
     xs = sorted({x for series in chart.drawn for x, _ in series.points})
     every = max(1, -(-len(xs) // MOST_ROWS))
     columns: list[Mapping[float, str]] = []
@@ -199,7 +199,7 @@ def _versus(spec: RunSpec, models: Sequence[ModelResult]) -> list[Versus]:
 
 
 def _environment(entries: list[Entry]) -> dict[str, str]:
-    """What the attempts ran in; where they differ, all that there was, in the order of time."""
+    """The attempts' environments. If attempts differ in a value, all its values in order of time."""
     found: dict[str, list[str]] = {}
     for entry in only(entries, events.Environment):
         for key, value in entry.values.items():

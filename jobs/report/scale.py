@@ -1,4 +1,4 @@
-"""From values to the units of a drawing, and the round numbers along an axis. Pure."""
+"""Converts values to a drawing's units, and finds round numbers for an axis. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ LEFT, RIGHT, TOP, BOTTOM = 62, 14, 16, 50
 """Margins, in the drawing's units."""
 TICKS = 5
 SPARE = 0.04
-"""Share of the values' span that is left free below and above them."""
+"""Free space below and above the values, as a share of their span."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Scale:
     def around(cls, xs: Sequence[float], ys: Sequence[float], y_range: tuple[float, float] | None) -> "Scale":
         low, high = extent(ys)
         spare = SPARE * (high - low)
-        floor = low - spare if low < 0 or low - spare > 0 else 0.0  # what is never negative has no axis below zero
+        floor = low - spare if low < 0 or low - spare > 0 else 0.0  # no axis below zero without negative values
         return cls(extent(xs), y_range or (floor, high + spare))
 
     def across(self, x: float) -> float:
@@ -38,15 +38,15 @@ class Scale:
 
 
 def extent(values: Sequence[float]) -> tuple[float, float]:
-    """From the lowest to the highest, and never of no width."""
+    """The lowest and the highest value; a span of no width is widened."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     margin = (abs(low) or 1.0) / 2
-    # Neighbouring floats have no room for ticks between them.
+    # Between neighbouring floats there is no room for ticks.
     return (low, high) if high - low > 1e-9 * margin else (low - margin, high + margin)
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Round numbers between the two."""
+    """Round numbers between `low` and `high`."""
     rough = (high - low) / TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
@@ -55,7 +55,7 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def number(value: float) -> str:
-    """Short: 12,000, 0.25, 2e-05."""
+    """A number as short text: 12,000, 0.25, 2e-05."""
     if not math.isfinite(value):
         return str(value)
     if value and (abs(value) < 0.001 or abs(value) >= 1e7):

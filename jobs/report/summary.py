@@ -1,4 +1,4 @@
-"""A run in a few lines of Markdown, for a chat or an issue: figures alone, no text of an article or a model. Pure."""
+"""A run in a few lines of Markdown, for a chat or an issue: only figures, no text of an article or a model. Pure."""
 
 from callbacks.shared import events
 from callbacks.shared.events import only
@@ -14,7 +14,7 @@ from jobs.spec.run_spec import RunSpec
 
 
 def summary(spec: RunSpec, entries: list[Entry], results: Results) -> str:
-    """At most a dozen lines."""
+    """The summary, at most a dozen lines."""
     facts = run_facts(spec, entries, [each for each in attempt_times(entries) if each.stage != "report"])
     lines = [f"**{spec.name}**: {facts.status} after {duration(facts.seconds)} on {spec.cluster}", *_progress(facts)]
     if results.models:

@@ -1,4 +1,4 @@
-"""The attempts of a run along time, and where it went: what the page draws as bars. Pure."""
+"""The attempts of a run over time, and where the time went: the data for the page's bars. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,26 +14,26 @@ from jobs.report.endings import ENDINGS, Look, with_running
 from jobs.spec.stages import Stage
 
 KINDS = {
-    "queued": "waiting to be started, not allocated",
-    "starting": "imports, model, data, the checkpoint",
-    "productive": "steps that count, answers, and all that prepare does",
-    "replayed": "steps that a later attempt has done again",
-    "evaluating": "evaluations within the training",
+    "queued": "waiting for the start; not allocated",
+    "starting": "loading imports, model, data and checkpoint",
+    "productive": "steps that count, answers, and all the work of prepare",
+    "replayed": "steps that a later attempt did again",
+    "evaluating": "evaluations during the training",
     "saving": "writing checkpoints",
     "leaving": "from the last step to the end of the attempt",
 }
 MOST_ROWS = 12
-"""Attempts of a stage that have a row of their own: those that did not get through first, then the earliest."""
+"""Most attempts of a stage with a row of their own: first those that did not finish, then the earliest."""
 TIME_STEPS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 4 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400)
 """Seconds between two ticks of the time axis."""
 MOST_TICKS = 6
 LAST_TICK = 81
-"""Percent of the width behind which the label of a tick would be cut off on a phone."""
+"""A tick further right, in percent of the width, has no label: a phone would cut it off."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A piece of a row, in percent of its width."""
+    """A piece of a row; start and width in percent of the row's width."""
 
     kind: str
     start: float
@@ -43,13 +43,13 @@ class Bar:
 
 @dataclass(frozen=True)
 class Row:
-    """One attempt, or the others of a stage together."""
+    """One attempt, or all other attempts of a stage together."""
 
     label: str
     look: Look
     ending: str
     facts: tuple[str, ...]
-    """Job, node, steps, times: in words."""
+    """Job, node, steps and times as text."""
     spent: Spent
     bars: tuple[Bar, ...]
 
@@ -62,21 +62,21 @@ class Timeline:
     ended: str
     rows: tuple[Row, ...]
     ticks: tuple[tuple[float, str], ...]
-    """Percent of the width, and what stands there."""
+    """For each tick its place, in percent of the width, and its label."""
 
 
 def part_names(entries: Sequence[Entry]) -> dict[int, str]:
-    """What each part of an evaluation does, as far as it has begun: `final 1/4`, the first of four shards."""
+    """The name of each part of an evaluation that has begun, for example `final 1/4` for the first of four shards."""
     began = only(entries, events.PartBegan)
     return {entry.part: f"{entry.model} {entry.shard + 1}/{entry.shards}" for entry in began}
 
 
 def timeline(attempts: Sequence[AttemptTimes], status: str, parts: Mapping[int, str]) -> Timeline:
-    """The attempts by stage and part, in the order of their start, each with its wait and its run.
+    """The attempts by stage and part, in order of their start, each with its waiting and its running time.
 
     Args:
         attempts: not empty.
-        parts: what each part of the evaluation does.
+        parts: the names of the evaluation's parts.
     """
     first = min(each.started_at - each.spent.queued for each in attempts)
     span = first, max(first + 1.0, *(each.ended_at for each in attempts))
@@ -90,7 +90,7 @@ def timeline(attempts: Sequence[AttemptTimes], status: str, parts: Mapping[int, 
 def _rows(
     attempts: Sequence[AttemptTimes], endings: Mapping[str, str], parts: Mapping[int, str], span: tuple[float, float]
 ) -> Iterator[Row]:
-    """Of one stage."""
+    """The rows of one stage."""
     labels = _labels(attempts, parts)
     by_interest = sorted(attempts, key=lambda each: endings[each.name] == "finished")  # stable: the earliest first
     shown = {each.name for each in by_interest[:MOST_ROWS]}
@@ -102,7 +102,7 @@ def _rows(
 
 
 def _labels(attempts: Sequence[AttemptTimes], parts: Mapping[int, str]) -> dict[str, str]:
-    """Name of each attempt → what it is called: of a part that was started once, without the number of its attempt."""
+    """Name of each attempt → its label. If a part has only one attempt, the label has no attempt number."""
     goes, labels = Counter(each.part for each in attempts), {}
     gone: Counter[int] = Counter()
     for each in attempts:
@@ -126,13 +126,13 @@ def _row(each: AttemptTimes, label: str, ending: str, span: tuple[float, float])
 
 
 def _others(attempts: Sequence[AttemptTimes], endings: Mapping[str, str], span: tuple[float, float]) -> Row:
-    """Those that have no row of their own."""
+    """One row for all attempts that have no row of their own."""
     counts = Counter(ENDINGS[endings[each.name]][1] for each in attempts)
     spent = sum((each.spent for each in attempts), Spent())
     start, end = min(each.started_at for each in attempts), max(each.ended_at for each in attempts)
     told = ", ".join(f"{count:,} {words}" for words, count in counts.items())
     bar = Bar("others", *_place(start, end, span), f"from {clock(start)} to {clock(end)}")
-    facts = (f"waited {duration(spent.queued)} and ran {duration(spent.allocated)} in sum",)
+    facts = (f"waited {duration(spent.queued)} and ran {duration(spent.allocated)} in total",)
     stage: Stage = attempts[0].stage
     return Row(f"{stage}, {len(attempts):,} more attempts", "finished", told, facts, spent, (bar,))
 
@@ -143,7 +143,7 @@ def _place(start: float, end: float, span: tuple[float, float]) -> tuple[float, 
 
 
 def _ticks(span: tuple[float, float]) -> Iterator[tuple[float, str]]:
-    """Round times of day, in UTC; with the date where days lie between them."""
+    """Round times of day, in UTC; with the date if they are far apart."""
     whole = span[1] - span[0]
     step = next((step for step in TIME_STEPS if whole / step <= MOST_TICKS), int(whole / MOST_TICKS))
     form = "%H:%M:%S" if step < 60 else "%H:%M" if step < 43200 else "%m-%d %H:%M" if step < 86400 else "%m-%d"
@@ -154,7 +154,7 @@ def _ticks(span: tuple[float, float]) -> Iterator[tuple[float, str]]:
 
 
 def shares(spent: Spent) -> Iterator[Bar]:
-    """A bar's pieces by what the time was spent on."""
+    """The pieces of a bar, one for each kind of spent time."""
     whole, start = sum(vars(spent).values()) or 1.0, 0.0
     for each in fields(Spent):
         seconds = getattr(spent, each.name)
@@ -165,5 +165,5 @@ def shares(spent: Spent) -> Iterator[Bar]:
 
 
 def clock(time: float) -> str:
-    """Seconds since the epoch as people read them, in UTC."""
+    """Seconds since the epoch as a date and time in UTC."""
     return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,4 +1,4 @@
-"""Writes the report's files, as far as the run has come."""
+"""Writes the report's files, with everything that the run has done so far."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from jobs.spec.run_spec import RunSpec
 
 
 def write_report(spec: RunSpec, results: Results, journal: Journal) -> Path:
-    """Write the report as the journal has it now; the path of its page. `journal`: where its files are named for MLflow."""
+    """Write the report by the journal as it is now; the path of its page. `journal`: gets the events that name the files."""
     from jobs.report.figures import generation_intervals
-    from jobs.report.page import page  # templates are nothing that a submission should wait for
+    from jobs.report.page import page  # slow to import, so a submission must not wait for it
 
     entries, paths = read_journal(spec.paths.journal), spec.paths
     paths.report.parent.mkdir(exist_ok=True)
@@ -32,10 +32,10 @@ def write_report(spec: RunSpec, results: Results, journal: Journal) -> Path:
 
 
 def results_so_far(spec: RunSpec, entries: list[Entry]) -> Results:
-    """What was evaluated, merged and scored; nothing, as long as there is no model."""
+    """The merged and scored results so far; empty as long as there is no model."""
     return evaluation_results(spec) if can_be_evaluated(spec, entries) else Results([], [], [])
 
 
 def can_be_evaluated(spec: RunSpec, entries: list[Entry]) -> bool:
-    """Whether there is a model: one that was named, or the run's own, once it is trained."""
+    """Whether there is a model: a model that the user named, or the run's own model after its training."""
     return spec.evaluation is not None or finished_step(entries) is not None

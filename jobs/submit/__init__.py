@@ -1,1 +1,1 @@
-"""What a verb sets off: submit, resume, cancel, the chain of jobs, the run in the foreground."""
+"""The work behind the commands: submit, resume, cancel, the chain of jobs, the run in the foreground."""

@@ -1,4 +1,4 @@
-"""What `regrow demo` needs before it can submit: synthetic records, and a toy model with a tokenizer trained on them."""
+"""What `regrow demo` needs before it submits: synthetic records, and a toy model with a tokenizer trained on them."""
 
 import subprocess
 import sys
@@ -13,9 +13,9 @@ POSITIVES, NEGATIVES, VALIDATION = 2000, 6000, 200
 
 
 def prepare_demo(folder: Path, seed: int) -> tuple[Path, list[str]]:
-    """Make the records and the model, and return the config with the `--set` that point it to them.
+    """Make the records and the model, and return the config with the `--set` options that point to them.
 
-    What an earlier demo of the same seed left is used again.
+    Files of an earlier demo with the same seed are used again.
     """
     place = folder.resolve() / f"seed{seed}"
     train, negatives, validation = (place / f"{stem}.json" for stem in ("hawks_train", "person_dummy", "hawks_val"))
@@ -33,14 +33,14 @@ def prepare_demo(folder: Path, seed: int) -> tuple[Path, list[str]]:
 
 
 def _build_model(folder: Path, seed: int, records: list[Path]) -> None:
-    """In a child: the command line itself needs no torch.
+    """Build the model in a child process, because the command line itself does without torch.
 
     Raises:
-        ConfigError: the child failed; most likely the `train` extra is not installed.
+        ConfigError: the child process failed; usually, the `train` extra is not installed.
     """
     command = [sys.executable, "-m", "data_prep.tiny_model", str(folder), str(seed), *map(str, records)]
     environment = child_environment({"HF_HUB_OFFLINE": "1"})
     built = subprocess.run(command, capture_output=True, text=True, cwd=REPO_ROOT, env=environment, check=False)
     if built.returncode:
         last_line = (built.stderr.strip().splitlines() or [f"exit code {built.returncode}"])[-1]
-        raise ConfigError(f"the toy model could not be built: {last_line}\nType: make setup")
+        raise ConfigError(f"the toy model could not be built: {last_line}\nhint: make setup")

@@ -1,4 +1,4 @@
-"""A stage's job on this machine, in the foreground of a terminal: it saves and leaves when what waits for it is cut short."""
+"""A stage's job on this machine, in the foreground of a terminal. If the waiting command is ended, the job saves and leaves."""
 
 import os
 import signal
@@ -27,11 +27,11 @@ def run_job(spec: RunSpec, stage_job: StageJob, show: Callable[[], None], journa
     """Run a job to its end.
 
     Args:
-        show: called now and then.
-        journal: where it says that the job was told to stop.
+        show: called again and again while the job runs.
+        journal: gets an event when the job is told to stop.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; the job has saved what it had done, and has left.
+        KeyboardInterrupt: Ctrl-C; the job has saved its work and has left.
     """
     began = time.time()
     with _signals_kept() as kept:
@@ -42,7 +42,7 @@ def run_job(spec: RunSpec, stage_job: StageJob, show: Callable[[], None], journa
         while not job.done():
             show()
             time.sleep(POLL_SECONDS)
-    except BaseException:  # Ctrl-C, SIGTERM, a terminal that is gone, a fault of ours: the job must not go on by itself
+    except BaseException:  # Ctrl-C, SIGTERM, a closed terminal, a fault of ours: the job must not run on alone
         _stop(_Stage(spec, job, began), journal)
         raise
     show()
@@ -50,8 +50,10 @@ def run_job(spec: RunSpec, stage_job: StageJob, show: Callable[[], None], journa
 
 @contextmanager
 def _signals_kept() -> Iterator[list[signal.Signals]]:
-    """What would end this process is only noted, so that it knows of what it starts here; and that never hears Ctrl-C, which a
-    terminal sends to all of its processes: this one tells the others."""
+    """Only record the signals that would end this process, so that it always knows which job it has started.
+
+    A process started here does not get Ctrl-C, which a terminal sends to all of its processes: this process tells it to stop.
+    """
     kept: list[signal.Signals] = []
 
     def keep(number: int, frame: FrameType | None) -> None:
@@ -68,21 +70,21 @@ def _signals_kept() -> Iterator[list[signal.Signals]]:
 
 
 class _Stage:
-    """The stage's own process: submitit's around it may be a shell, and passes nothing on."""
+    """The stage's own process. submitit's process around it may be a shell, which passes no signal on."""
 
     def __init__(self, spec: RunSpec, job: submitit.Job[None], began: float) -> None:
         self.job_id, self.has_ended = str(job.job_id), job.done
         self._folder, self._began = spec.paths.journal, began
 
     def entries(self) -> list[Entry]:
-        """What it has said: process ids, and so job ids, come again."""
+        """The stage's entries. Older ones are left out, because process ids, and so job ids, come again."""
         own = f"-{self.job_id}-0-stage"
         return [
             entry for entry in read_journal(self._folder) if entry.time >= self._began and entry.writer.endswith(own)
         ]
 
     def pid(self) -> int | None:
-        """Waits until it is there. None: the job has ended."""
+        """The process's id. Waits until it is known. None: the job has ended."""
         while not self.has_ended():
             for entry in only(self.entries(), events.StageStarted):
                 return entry.pid
@@ -91,14 +93,14 @@ class _Stage:
 
 
 def _stop(stage: _Stage, journal: Journal) -> None:
-    """Let it save and leave; interrupted once more, end it at once."""
+    """Let the stage save and leave. If this process is interrupted once more, end the stage at once."""
     try:
         if not any(isinstance(entry, FINISHED) for entry in stage.entries()):
             with suppress(OSError):  # a full disk
                 journal.write(events.CancelRequested(job_ids=[stage.job_id]))
         if pid := stage.pid():
             _signal(pid, signal.SIGTERM)
-        while not stage.has_ended():  # nothing is shown: the terminal may be what is gone
+        while not stage.has_ended():  # show nothing: the terminal may be closed
             time.sleep(POLL_SECONDS)
     except BaseException:
         if pid := stage.pid():
@@ -116,7 +118,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    """Each leads a process group of its own; those would die with their parent, but not what they have started."""
+    """Ids of the children; each leads a process group. They die with their parent, but the processes that they started do not."""
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
     except OSError:
@@ -124,7 +126,7 @@ def _children(pid: int) -> list[int]:
 
 
 def local_executor(spec: RunSpec, stage: Stage, here: str) -> submitit.LocalExecutor:
-    """One stage on this machine."""
+    """The executor that runs one stage on this machine. `here`: this process's Python."""
     executor = submitit.LocalExecutor(spec.paths.slurm, python=python_of(spec, here))
     parameters = {key: value for key, value in spec.profile.parameters(stage).items() if key in SHARED_PARAMETERS}
     setup = {"setup": list(spec.profile.setup)} if spec.profile.setup else {}

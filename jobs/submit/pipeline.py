@@ -1,4 +1,4 @@
-"""The stages of a run in their order: which job waits for which, and the run of all of them on this machine."""
+"""The stages of a run in their order: submit them as jobs that wait for one another, or run them on this machine."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from jobs.submit.local_run import run_job
 
 POLL_SECONDS = 0.2
 QUEUE_SECONDS = 3.0
-"""How often the queue is asked while somebody waits; a controller serves many."""
+"""The time between two looks at the queue with `--wait`; a controller serves many users."""
 
 
 def run_locally(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[Entry]], None]) -> int:
@@ -28,10 +28,10 @@ def run_locally(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[E
         follow: gets the journal's new entries while a stage runs.
 
     Returns:
-        The exit code of the first stage that failed; 0: all of them finished.
+        The exit code of the first stage that failed; 0: all stages finished.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; what was done is saved.
+        KeyboardInterrupt: Ctrl-C; the work so far is saved.
     """
     exit_code, reader = 0, JournalReader(spec.paths.journal)
     for stage in stages:
@@ -45,7 +45,7 @@ def run_locally(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[E
 
 
 def stage_jobs(spec: RunSpec, stage: Stage) -> list[StageJob]:
-    """A stage's parts that are not done; of a stage that is done, all: who asks for it wants it again."""
+    """The jobs for a stage's unfinished parts. If all parts are finished, all of them: the user wants the stage again."""
     left = parts_left(spec, read_journal(spec.paths.journal), stage) or range(spec.parts(stage))
     return [StageJob(str(spec.paths.run_dir), stage, part) for part in left]
 
@@ -54,7 +54,7 @@ def submit_jobs(spec: RunSpec, stages: Sequence[Stage], journal: Journal) -> lis
     """Submit the stages as dependent jobs.
 
     Raises:
-        ConfigError: sbatch refused one; those before it were cancelled.
+        ConfigError: sbatch refused a job; the jobs submitted before it are cancelled.
     """
     submitted, cluster = list[str](), SlurmCluster(spec.profile.slurm_conf)
     try:
@@ -76,10 +76,10 @@ def submit_jobs(spec: RunSpec, stages: Sequence[Stage], journal: Journal) -> lis
 
 
 def wait_for_jobs(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[Entry]], None]) -> int:
-    """Wait until the stages' jobs have ended, their successors too.
+    """Wait until the stages' jobs and their successors have ended.
 
     Returns:
-        0: all have finished; else the exit code of the first that has not.
+        0: all stages have finished; else the exit code of the first stage that has not.
     """
     reader, ask_at = JournalReader(spec.paths.journal), 0.0
     while True:
@@ -94,7 +94,7 @@ def wait_for_jobs(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list
 
 
 def has_active_jobs(spec: RunSpec) -> bool:
-    """Whether a job of the run may still do something; True also where Slurm does not answer."""
+    """Whether a job of the run may still work; also True if Slurm does not answer."""
     jobs = SlurmCluster(spec.profile.slurm_conf).jobs_of_user()
     if jobs is None:
         return True
@@ -103,15 +103,15 @@ def has_active_jobs(spec: RunSpec) -> bool:
 
 
 def login_journal(spec: RunSpec) -> Journal:
-    """The journal of a command that somebody typed."""
+    """A new journal for a command that a person typed."""
     return Journal.of_writer(str(spec.paths.journal / f"login-{time.time_ns()}"), "cli")
 
 
 def stage_exit_code(spec: RunSpec, stage: Stage) -> int:
-    """How a stage ended, by its journal: submitit's own result says only whether an exception was raised.
+    """How a stage ended, by the journal. submitit's own result only says whether an exception was raised.
 
     Returns:
-        0: all its parts are done; else the exit code of the last that failed.
+        0: all its parts are done; else the exit code of the last part that failed.
     """
     entries = read_journal(spec.paths.journal)
     left = parts_left(spec, entries, stage)

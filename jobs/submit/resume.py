@@ -14,13 +14,13 @@ from jobs.submit.pipeline import has_active_jobs, login_journal
 
 
 def cancel_run(spec: RunSpec) -> list[str]:
-    """Cancel the jobs of a run that have not ended; their ids. Nothing brings them back but `regrow resume`.
+    """Cancel the jobs of a run that have not ended; their ids. Only `regrow resume` brings them back.
 
     Raises:
-        ConfigError: it runs on this machine, or Slurm does not answer.
+        ConfigError: the run is on this machine, or Slurm does not answer.
     """
     if spec.profile.executor != "slurm":
-        raise ConfigError(f"{spec.name} runs in the foreground of a terminal; press Ctrl-C there")
+        raise ConfigError(f"{spec.name} runs in the foreground of a terminal\nhint: press Ctrl-C in that terminal")
     active, journal = active_job_ids(spec), login_journal(spec)
     if not active:
         return []
@@ -28,10 +28,9 @@ def cancel_run(spec: RunSpec) -> list[str]:
     cancelled: list[str] = []
     while new := [
         job_id for job_id in active_job_ids(spec) if job_id not in cancelled
-    ]:  # a successor may just have come
-        if error := SlurmCluster(spec.profile.slurm_conf).cancel(
-            reversed(new)
-        ):  # what waits first: nothing starts because of what ends
+    ]:  # a successor may have been submitted meanwhile
+        # Waiting jobs first, so that none starts when another ends.
+        if error := SlurmCluster(spec.profile.slurm_conf).cancel(reversed(new)):
             raise ConfigError(f"scancel: {error}")
         cancelled += new
     return cancelled
@@ -45,16 +44,16 @@ def active_job_ids(spec: RunSpec) -> list[str]:
     """
     jobs = SlurmCluster(spec.profile.slurm_conf).jobs_of_user()
     if jobs is None:
-        raise ConfigError("Slurm does not answer; try again")
+        raise ConfigError("Slurm does not answer\nhint: try again later")
     ids = job_ids(read_journal(spec.paths.journal))
     return [job_id for job_id in ids if job_id in jobs and jobs[job_id].state in slurm.ACTIVE_STATES]
 
 
 def stages_to_resume(spec: RunSpec) -> list[Stage]:
-    """What a run has not done, and may be submitted now.
+    """The unfinished stages of a run that can be submitted now.
 
     Raises:
-        ConfigError: its jobs have not ended, or there is nothing left to do.
+        ConfigError: the run's jobs have not ended, or all its stages have finished.
     """
     stages = stages_left(spec)
     if not stages:
@@ -68,7 +67,7 @@ def stages_to_resume(spec: RunSpec) -> list[Stage]:
 
 
 def stages_left(spec: RunSpec) -> list[Stage]:
-    """What is not done; the report is made anew whenever something else was."""
+    """The stages that are not done. The report is always made again after another stage."""
     done = stages_finished(spec, read_journal(spec.paths.journal))
     left = [stage for stage in spec.stages if stage not in done]
     return [*left, "report"] if left and left[-1] != "report" else left

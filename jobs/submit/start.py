@@ -16,15 +16,15 @@ from jobs.submit.pipeline import login_journal
 
 
 def checked(spec: RunSpec, force: bool) -> list[Finding]:
-    """What the check finds.
+    """Run the check; its findings.
 
     Args:
-        force: go on in spite of errors.
+        force: continue despite errors.
 
     Raises:
-        ConfigError: it found an error.
+        ConfigError: the check found an error.
     """
-    from jobs.check.report import check_run  # what looks into configs and data takes its time to import
+    from jobs.check.report import check_run  # slow to import
 
     found = check_run(spec, absent="error").findings
     if not force and (errors := [str(finding) for finding in found if finding.level == "error"]):
@@ -33,10 +33,10 @@ def checked(spec: RunSpec, force: bool) -> list[Finding]:
 
 
 def create_run(spec: RunSpec) -> RunSpec:
-    """Write the run folder; the spec with the facts of its site.
+    """Write the run folder, and return the spec with the facts of its site.
 
     Raises:
-        ConfigError: the run folder is used already, or Slurm does not answer.
+        ConfigError: the run folder already exists, or Slurm does not answer.
     """
     if spec.profile.executor == "slurm":
         spec = _with_site(spec)
@@ -45,7 +45,7 @@ def create_run(spec: RunSpec) -> RunSpec:
 
 
 def note_check(spec: RunSpec, found: list[Finding] | None) -> None:
-    """Say in the journal what the check found and was overruled in. None: there was no check."""
+    """Write the check's findings into the journal, with the errors that `--force` ignored. None: there was no check."""
     if found is None:
         login_journal(spec).write(events.CheckSkipped())
         return
@@ -63,13 +63,13 @@ def _with_site(spec: RunSpec) -> RunSpec:
 
 
 def from_saved_step(spec: RunSpec) -> str:
-    """` from step N`, where a step is saved; else empty."""
+    """` from step N` if a step is saved; else empty."""
     step = saved_step(read_journal(spec.paths.journal))
     return f" from step {step:,}" if step else ""
 
 
 def interrupted_stages(spec: RunSpec, stages: Sequence[Stage]) -> list[Stage]:
-    """What a run that Ctrl-C ended has not done; the journal says that it was, also where that came between two stages."""
+    """The unfinished stages of a run that Ctrl-C has ended. If Ctrl-C came between two stages, note it in the journal."""
     entries = read_journal(spec.paths.journal)
     left = [stage for stage in stages if parts_left(spec, entries, stage)]
     if left and not is_cancelled(entries):

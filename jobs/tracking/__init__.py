@@ -1,1 +1,1 @@
-"""What MLflow lacks of a run, and how it gets there."""
+"""Posts to MLflow everything of a run that is missing there."""

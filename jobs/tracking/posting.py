@@ -1,4 +1,4 @@
-"""Results in MLflow: a nested run for each model under the run that trained it, and which of them is the best."""
+"""Results in MLflow: a nested run for each model, under the run that trained it; a tag marks the best model."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,21 +17,22 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EVALUATION_TAG = "regrow.evaluation"
-"""What was evaluated where: the evaluation's run_uuid and the model's name. A report that is made anew finds its run by it."""
+"""Identifies a nested run: the evaluation's run_uuid and the model's name. A later report finds the nested run by this tag."""
 BEST_TAG = "regrow.best_checkpoint"
 SCORES_TAG = "regrow.scores"
-"""A hash of the scores file whose content stands there."""
+"""A hash of the posted scores file."""
 TABLE = "predictions.json"
 TABLE_TAG = "mlflow.loggedArtifacts"
 TABLE_ROWS = 10_000
-"""Of more records the worst are shown: a browser loads the whole table. predictions.jsonl beside it has all."""
+"""If there are more records, the table has only the worst ones, because a browser loads the whole table. predictions.jsonl
+beside it has all records."""
 
 
 def post_results(spec: RunSpec, results: list[ModelResult]) -> int:
-    """Post every model's results; of how many MLflow had not got them yet. What stands there already stays as it is.
+    """Post every model's results that MLflow does not have yet; the number of these models.
 
     Raises:
-        Exception: whatever MLflow raises.
+        Exception: any error of MLflow.
     """
     groups: dict[str, list[ModelResult]] = {}
     posted = 0
@@ -54,11 +55,11 @@ class _Posting:
         self.spec, self.result, self.is_best = spec, result, is_best
 
     def post(self, client: "MlflowClient", parent_id: str) -> bool:
-        """False: these very scores stand there already."""
+        """Post the model's results. False: MLflow already has these scores."""
         run_id = self._run_id(client, parent_id)
         tags_there, paths = client.get_run(run_id).data.tags, self.spec.paths.evaluation(self.result.model.name)
         digest = hashlib.sha256(paths.scores.read_bytes()).hexdigest()[:16]
-        if self.is_best is not None:  # of other models it may have become the best since
+        if self.is_best is not None:  # the best model may have changed since the last post
             client.set_tag(run_id, BEST_TAG, str(self.is_best).lower())
         if tags_there.get(SCORES_TAG) == digest:
             return False
@@ -66,7 +67,7 @@ class _Posting:
         MlflowRun(client, run_id, wanted).post(wanted)
         if TABLE_TAG not in tags_there:  # a second one would be appended
             client.log_table(run_id, self._table(), TABLE)
-        client.set_tag(run_id, SCORES_TAG, digest)  # last: all the rest is there
+        client.set_tag(run_id, SCORES_TAG, digest)  # last, when everything else is posted
         return True
 
     def _run_id(self, client: "MlflowClient", parent_id: str) -> str:
@@ -77,7 +78,7 @@ class _Posting:
         return found_or_created(client, experiment_id, EVALUATION_TAG, tags, name, started_ms)
 
     def _projection(self, paths: EvaluationPaths) -> Projection:
-        """What is to stand there; scores that are computed anew, beside the old ones."""
+        """The content of the nested run. Scores that are computed again stand beside the old ones."""
         time, step = self.result.finished_at, self.result.model.step or 0
         return Projection(
             points={
@@ -91,7 +92,7 @@ class _Posting:
         )
 
     def _metrics(self) -> dict[str, float]:
-        """Each metric, and its interval as `<metric>/low` and `/high`; what was invented, wrong, missed; the speed."""
+        """Each metric, its interval as `<metric>/low` and `/high`, the invented, wrong and missed names, and the speed."""
         scores = self.result.scores
         values: dict[str, float | None] = {"gen_records": scores["records"], "cut_off": scores["cut_off"]}
         for name, interval in scores["metrics"].items():

@@ -1,4 +1,4 @@
-"""What of a run stands in MLflow. `python -m jobs.tracking.sync RUN_DIR SECONDS` keeps it up to date."""
+"""Posts a run to MLflow. `python -m jobs.tracking.sync RUN_DIR SECONDS` keeps the MLflow run up to date."""
 
 import os
 import subprocess
@@ -21,9 +21,9 @@ from jobs.spec.run_spec import RunSpec
 from jobs.tracking.posting import post_results
 
 SAMPLED = "train"
-"""The stage whose machine is watched."""
+"""The stage whose machine is sampled: CPU, memory, disk, network, GPUs."""
 MOST_ARRAY_TASKS = 16
-"""Of a larger array, the single attempts are no tags."""
+"""The most attempts of array tasks that get a tag each."""
 
 
 class RunSync:
@@ -37,10 +37,10 @@ class RunSync:
         self._has_results = False
 
     def post(self) -> Counter[str]:
-        """Post what MLflow lacks; how much that was, as `MlflowSync.post`, and how many models' results.
+        """Post everything that is missing in MLflow; the posted numbers of `MlflowSync.post`, and of models' results.
 
         Raises:
-            Exception: whatever MLflow raises.
+            Exception: any error of MLflow.
         """
         posted = self._own.post() if self._own else Counter[str]()
         self._has_results |= bool(only(self._results.new_entries(), events.Evaluated))
@@ -74,16 +74,16 @@ def start_sync(spec: RunSpec, stem: str, output: int | IO[bytes], seconds: float
     """Start the process that keeps a run's MLflow run up to date.
 
     Args:
-        stem: its journal, without the writer.
+        stem: path of its journal, without the writer's name.
         output: where it prints.
-        seconds: how long it may go on once it is let go.
+        seconds: how long it may still post once it is told to end.
     """
     command = [sys.executable, "-m", "jobs.tracking.sync", str(spec.paths.run_dir), str(seconds)]
     return MlflowProcess(command, child_environment({JOURNAL_ENV: stem}), output, REPO_ROOT)
 
 
 def sync_soon(spec: RunSpec, seconds: float) -> bool:
-    """Post what MLflow lacks in so many seconds, from a login node; whether it has everything."""
+    """Post everything that is missing in MLflow, within `seconds`, from a login node; whether MLflow has everything."""
     stem = str(spec.paths.journal / f"login-{time.time_ns()}")
     return start_sync(spec, stem, subprocess.DEVNULL, seconds).close(seconds + 5)
 

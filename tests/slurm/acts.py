@@ -86,7 +86,7 @@ def timed_out_for_good_at(gate: str) -> Act:
         timed_out_at(gate)(run)
         run.wait_for_end()
         (end,) = run.entries("stage_failed", stage="train")
-        assert "type: regrow resume" in end.message, end
+        assert "hint: regrow resume" in end.message, end
         run.resume()
 
     return act

@@ -119,7 +119,7 @@ def test_tutorial_goes_as_it_is_told(clone: Clone) -> None:
     (submitted,) = reader.printed[
         "regrow submit axolotl_configs/tiny_cpu.yml --cluster dev --name mine --set max_steps=200"
     ]
-    assert "to follow: regrow status mine" in submitted
+    assert "hint: `regrow status mine` shows the run" in submitted
     (resumed,) = reader.printed["regrow resume mine --wait"]
     assert "train goes back into the queue" in resumed
     assert "the job was cancelled, and is not brought back" in resumed

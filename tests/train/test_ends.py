@@ -30,4 +30,4 @@ def test_model_card_that_fails_does_not_fail_the_run(world: World) -> None:
     assert [entry.step for entry in named(entries, "finished")] == [2]
     assert [entry.message for entry in named(entries, "failed_after_the_end")] == ["KeyError: 'Gen Json Parse Rate'"]
     assert [entry.status for entry in named(entries, "run_ended")] == ["FINISHED"]
-    assert "training is finished; what came after it failed" in done.stdout
+    assert "training is finished, but a later step of its process failed" in done.stdout

@@ -43,7 +43,8 @@ def test_ctrl_c_loses_no_step_and_resume_goes_on(world: World, run: RunPaths) ->
     paths, code, printed = _interrupted(world, "interrupted", is_read=True)
     assert code == 75, printed
     (stopped,) = [entry for entry in read_journal(paths.journal) if isinstance(entry, events.Stopped)]
-    assert f"train is not finished; to go on from step {stopped['step']}: regrow resume" in printed
+    assert "train is not finished\nhint: `regrow resume" in printed
+    assert f"` goes on from step {stopped.step}\n" in printed
     assert "cancelled" in world.regrow("status", "interrupted", "--set", f"runs_root={world.runs_root}").stdout
     done = world.regrow("resume", "interrupted", "--set", f"runs_root={world.runs_root}")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -57,7 +58,7 @@ def test_ctrl_c_saves_also_where_nobody_reads_what_is_printed(world: World, run:
     )  # as `regrow submit ... | tee log`: Ctrl-C ends tee as well
     (stopped,) = [entry for entry in read_journal(paths.journal) if isinstance(entry, events.Stopped)]
     assert stopped.step == _losses(paths)[-1]
-    assert torn_reason(paths.checkpoints / f"checkpoint-{stopped['step']}") == ""
+    assert torn_reason(paths.checkpoints / f"checkpoint-{stopped.step}") == ""
 
 
 def test_ctrl_c_twice_ends_what_does_not_leave(world: World, run: RunPaths) -> None:
@@ -71,7 +72,8 @@ def test_ctrl_c_twice_ends_what_does_not_leave(world: World, run: RunPaths) -> N
         os.killpg(terminal.pid, signal.SIGINT)
         printed, _ = terminal.communicate(timeout=60)
         assert terminal.returncode == 75, printed
-        assert "train is not finished; to go on: regrow resume" in printed
+        assert "train is not finished\nhint: `regrow resume" in printed
+        assert "` goes on\n" in printed
     assert "cancelled" in world.regrow("status", "stubborn", "--set", f"runs_root={world.runs_root}").stdout
 
 

@@ -147,7 +147,7 @@ def test_data_audit_counts_and_exits_by_what_it_found(world: World, tmp_path: Pa
     good = world.regrow("data", "audit", f"{world.folder}/hawks_train.json", f"{world.folder}/hawks_val.json")
     assert good.returncode == 0, good.stderr
     assert "positive 40, negative 0, invalid 0" in good.stdout
-    assert "validation records that stand in train too: 0" in good.stdout
+    assert "validation records that are also in train: 0" in good.stdout
     bad = tmp_path / "bad.json"
     bad.write_text('[{"instruction": "x", "input": "y", "output": "nobody"}]', encoding="utf-8")
     assert world.regrow("data", "audit", str(bad)).returncode == 1

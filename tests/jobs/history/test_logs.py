@@ -67,7 +67,7 @@ def test_newest_attempt_is_printed_unless_another_is_wanted(run: Writing) -> Non
     text, said = printed(run, Wanted("train", attempt=1))
     assert (text, said.partition(":")[0]) == ("first\n", "train, job 2, attempt 1, on n1")
     assert printed(run, Wanted("evaluate", array_task=0))[0] == "shard 0\n"
-    with pytest.raises(ConfigError, match=r"nothing has started yet of: train, attempt 3; see regrow status /.*/one"):
+    with pytest.raises(ConfigError, match=r"no attempt yet for: train, attempt 3\nhint: `regrow status /.*/one`"):
         printed(run, Wanted("train", attempt=3))
 
 
@@ -187,5 +187,5 @@ def test_watch_needs_a_terminal(run: Writing, clean_environment: dict[str, str])
     done = subprocess.run(command, env=clean_environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,
-        "--watch: this needs a terminal; a script asks for --json now and then\n",
+        "--watch needs a terminal, and no --json\nhint: in a script, call `regrow status --json` repeatedly\n",
     )

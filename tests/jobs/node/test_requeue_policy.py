@@ -87,7 +87,7 @@ def test_every_decision_has_a_reason_and_only_what_may_come_back_does(
 def test_budget_is_named_with_its_figures() -> None:
     assert (
         decide("crashed", replace(GOOD, crashes=4)).reason
-        == "regrow.requeue.max_crashes: 3, and it has crashed 4 times"
+        == "regrow.requeue.max_crashes: 3, and the stage has crashed 4 times"
     )
 
 

@@ -45,7 +45,7 @@ def report(
 ) -> Path:
     """Everything that a page can hold, in a folder that was copied from another."""
     journal.say(61, "stage_failed", "train-2-0-stage", stage="train", part=0, message="the node is gone " + "x" * 300)
-    results = Results(evaluated, ["checkpoint-20: shard-1-of-2.jsonl not finished; type: regrow resume looked-at"], [])
+    results = Results(evaluated, ["checkpoint-20: shard-1-of-2.jsonl not finished; hint: regrow resume looked-at"], [])
     spec = evaluation.model_copy(update={"name": "looked-at-" + "very-long-name-" * 6})
     intervals = {20: {"gen_offender_presence_f1": (0.1, 0.3)}, 40: {"gen_offender_presence_f1": (0.2, 0.5)}}
     made = tmp_path / "made"

@@ -52,7 +52,7 @@ def test_chart_of_nothing_is_drawn_empty() -> None:
 def test_value_that_is_no_number_is_a_gap_with_a_note() -> None:
     chart = line_of([(1, 1.0), (2, 2.0), (3, math.nan), (4, math.inf), (5, 2.0), (6, 1.0)])
     assert len(drawn(chart).findall("polyline")) == 2
-    assert chart.notes == ["2 values are no numbers (NaN or infinite): gaps in the line."]
+    assert chart.notes == ["2 values are not numbers (NaN or infinite): the line has gaps there."]
     assert "nan" not in svg(chart, "k")
     assert line_of([(1, math.nan)]).drawn == []
 
@@ -64,7 +64,7 @@ def test_long_series_is_thinned_keeps_its_peaks_and_says_so() -> None:
     shown = line.attrib["points"].split()
     assert len(shown) <= MOST_POINTS + 4
     assert min(float(point.split(",")[1]) for point in shown) < 30, "the peak is there"
-    assert chart.notes == ["Of 20,000 points, the lowest and highest of each stretch are drawn."]
+    assert chart.notes == ["Of 20,000 points, only the lowest and highest of each stretch are drawn."]
 
 
 def test_marks_are_lines_with_labels_that_do_not_overlap() -> None:

@@ -20,7 +20,7 @@ from jobs.report.page import page
 from jobs.spec.run_spec import RunSpec
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
-RESUME = "final: shard-0-of-2.jsonl not finished; type: regrow resume looked-at"
+RESUME = "final: shard-0-of-2.jsonl not finished; hint: regrow resume looked-at"
 
 
 class Reader(HTMLParser):
@@ -159,8 +159,8 @@ def test_run_that_goes_on_is_not_said_to_have_failed(spec: RunSpec, journal: Any
     journal.train(5, 0, 0, 20, 80)
     text = page(spec, journal.done(), Results([], [RESUME], []), {})
     assert "Still running" in text and "still running" in text
-    assert "Not evaluated yet" in text and "type: regrow resume" not in text
-    assert "gone without a word" not in text and "20 / 80" in text
+    assert "Not evaluated yet" in text and "hint: regrow resume" not in text
+    assert "ended without a message" not in text and "20 / 80" in text
 
 
 def test_failed_run_says_why_on_top_and_what_to_type(spec: RunSpec, journal: Any) -> None:
@@ -172,7 +172,7 @@ def test_failed_run_says_why_on_top_and_what_to_type(spec: RunSpec, journal: Any
     top = text.partition("<section")[0]
     assert "✕ Failed" in top and "no such model" in top
     assert titles(text)[-2] == "Failures"
-    assert "config error" in text and "type: regrow resume looked-at" in text
+    assert "config error" in text and "hint: regrow resume looked-at" in text
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
@@ -183,7 +183,7 @@ def test_loss_that_is_no_number_breaks_nothing(
         if isinstance(entry, events.Metrics) and entry.step > 60:
             entry.values["loss"] = loss
     text = page(spec, preempted, nothing, {})
-    assert "values are no numbers" in text
+    assert "values are not numbers" in text
     assert "nan," not in text and ",nan" not in text
 
 
@@ -216,7 +216,7 @@ def test_chart_of_thousands_of_steps_has_a_short_table(spec: RunSpec, journal: A
     for step in range(1, 20_001):
         journal.say(step, "metrics", "train-2-0-rank0", step=step, values={"loss": 1 / step})
     text = page(spec, journal.done(), nothing, {})
-    assert "of 20,000 rows, each 100th" in text and "Of 20,000 points" in text
+    assert "20,000 rows, one of every 100 is shown" in text and "Of 20,000 points" in text
     assert len(text) < 100_000
 
 

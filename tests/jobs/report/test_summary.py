@@ -45,5 +45,5 @@ def test_summary_of_a_failed_run_says_why_in_one_line(spec: RunSpec, journal: An
 
 
 def test_summary_of_a_run_that_has_just_been_submitted(spec: RunSpec) -> None:
-    text = summary(spec, [], Results([], ["final: shard-0-of-2.jsonl not finished; type: regrow resume looked-at"], []))
+    text = summary(spec, [], Results([], ["final: shard-0-of-2.jsonl not finished; hint: regrow resume looked-at"], []))
     assert text.splitlines()[:2] == ["**looked-at**: RUNNING after 0s on local", "- not evaluated yet: 1 model"]

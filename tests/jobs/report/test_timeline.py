@@ -56,8 +56,8 @@ def test_attempt_at_work_is_not_gone(journal: Any) -> None:
     journal.train(5, 0, 0, 20, 80)
     journal.train(60, 1, 20, 40, 80)
     entries = journal.done()
-    assert [row.ending for row in seen(entries, "RUNNING").rows] == ["gone without a word", "still running"]
-    assert [row.ending for row in seen(entries, "FAILED").rows] == ["gone without a word"] * 2
+    assert [row.ending for row in seen(entries, "RUNNING").rows] == ["ended without a message", "still running"]
+    assert [row.ending for row in seen(entries, "FAILED").rows] == ["ended without a message"] * 2
 
 
 def test_every_cause_has_words() -> None:
