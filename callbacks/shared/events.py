@@ -1,6 +1,6 @@
 """Events: everything that a run can say about itself. Each event has a class; the journal holds events as JSON lines.
 
-Over 250 lines, so that a reader of a journal finds every event on one page, by its name.
+Over 250 lines: a reader of a journal finds every event on one page, by its name.
 """
 
 import re
