@@ -57,7 +57,7 @@ def test_predicted_bytes_are_those_allocated(
         *world.settings,
         f"runs_root={tmp_path}",
         f"train.gpus_per_node={case.ranks}",
-        *(() if "bf16=true" in case.settings else ("accelerate_config=axolotl_configs/accelerate_cpu.yaml",)),
+        f"accelerate_config={accelerate_config(case, tmp_path)}",
         "regrow.prepare.sources=[]",
         "regrow.prepare.validation=[]",
         f"datasets.0.path={world.folder}/hawks_train.json",
@@ -85,6 +85,16 @@ def test_predicted_bytes_are_those_allocated(
                 report.memory.terms,
             )
     assert (deepspeed_file(spec) is not None) == ("zero2" in str(case.settings))
+
+
+def accelerate_config(case: Case, folder: Path) -> Path:
+    """Ranks on the CPU, in the case's precision."""
+    shipped = REPO_ROOT / "axolotl_configs" / "accelerate_cpu.yaml"
+    if "bf16=true" not in case.settings:
+        return shipped
+    path = folder / "accelerate_bf16.yaml"
+    path.write_text(shipped.read_text().replace('mixed_precision: "no"', "mixed_precision: bf16"))
+    return path
 
 
 def train(spec: RunSpec, folder: Path, world: World) -> list[dict[str, int]]:

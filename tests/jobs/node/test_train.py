@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,18 +23,27 @@ SECONDS = 240
 
 @pytest.mark.train
 def test_killed_stage_leaves_no_temporary_folder(world: World, tmp_path: Path) -> None:
-    temporary, python = tmp_path / "temporary", tmp_path / "python"
-    temporary.mkdir()
+    python = tmp_path / "python"
     python.write_text(RANK_THAT_WAITS.format(folder=tmp_path, python=sys.executable))
     python.chmod(0o755)
     values = [*world.settings, f"runs_root={tmp_path / 'runs'}", f"python={python}"]
     typed = [word for value in values for word in ("--set", value)]
     config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
     command = [str(REGROW), "submit", config, "--cluster", "local", "--name", "killed", "--no-check", *typed]
-    environment = world.environment | {"TMPDIR": str(temporary)}
-    with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+    # Short: the tokenising processes have a socket in there, whose path has at most 107 characters.
+    with (
+        tempfile.TemporaryDirectory(prefix="regrow-") as temporary,
+        subprocess.Popen(
+            command,
+            env=world.environment | {"TMPDIR": temporary},
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
         wait_until(lambda: (tmp_path / "stage").exists() or process.poll() is not None, SECONDS, "the rank's start")
+        assert (tmp_path / "stage").exists(), process.communicate()[0]
         os.kill(int((tmp_path / "stage").read_text()), signal.SIGKILL)
         output, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode != 0, output
-    assert [path.name for path in temporary.glob("regrow-*")] == []
+        assert process.returncode != 0, output
+        assert [path.name for path in Path(temporary).glob("regrow-*")] == []
