@@ -173,11 +173,11 @@ def test_elements_that_a_site_cancels_are_succeeded_and_the_report_waits_for_the
     settings = {ONE_A_BATCH: 1, "regrow.evaluate.max_new_tokens": 4}
     run = evaluate("cancelled", trained, cluster=cluster, shards=3, settings=settings)
     arrays = [entry.parts for entry in run.entries("submitted") if entry.stage == "evaluate"]
-    assert arrays == [[0, 1], [2]]  # split at MaxArraySize
+    assert arrays == [(0, 1), (2,)]  # split at MaxArraySize
     wait_until(lambda: len(run.frozen()) == 3, WAIT_SECONDS, "all parts to freeze")
     cluster.preempt()
     wait_until(lambda: bool(run.entries("run_ended")), WAIT_SECONDS, "the report")
-    successors = [entry for entry in run.entries("submitted") if "successor_of" in entry]
+    successors = [entry for entry in run.entries("submitted") if entry.successor_of]
     assert sorted(part for entry in successors for part in entry.parts) == [0, 1, 2]
     (ended,) = run.entries("run_ended")
     assert ended["status"] == "FINISHED"

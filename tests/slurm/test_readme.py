@@ -115,7 +115,7 @@ def test_tutorial_goes_as_it_is_told(clone: Clone) -> None:
                 followed = followers.enter_context(following_log(clone))
     assert not clone.dev_cluster.exists()
     preempted, cancelled, _ = of_train(read_journal(RunPaths(clone.folder / "runs" / "mine").journal), "stage_started")
-    assert followed.read_bytes() == b"".join(Path(attempt["log"]).read_bytes() for attempt in (preempted, cancelled))
+    assert followed.read_bytes() == b"".join(Path(attempt.log).read_bytes() for attempt in (preempted, cancelled))
     (submitted,) = reader.printed[
         "regrow submit axolotl_configs/tiny_cpu.yml --cluster dev --name mine --set max_steps=200"
     ]

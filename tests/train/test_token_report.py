@@ -11,7 +11,7 @@ ASK = """
 import json, sys
 from pathlib import Path
 import yaml
-from callbacks.token_report import token_report
+from callbacks.shared.token_report import token_report
 config, records = yaml.safe_load(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
 print(json.dumps([token_report(config, [(records, None)], processes=count) for count in (1, 2)]))
 """
