@@ -180,5 +180,5 @@ def test_elements_that_a_site_cancels_are_succeeded_and_the_report_waits_for_the
     successors = [entry for entry in run.entries("submitted") if entry.successor_of]
     assert sorted(part for entry in successors for part in entry.parts) == [0, 1, 2]
     (ended,) = run.entries("run_ended")
-    assert ended["status"] == "FINISHED"
+    assert ended.status == "FINISHED"
     assert len(next(iter(run.predictions().values())).splitlines()) == RECORDS
