@@ -28,6 +28,8 @@ BY_PATH = {
     "jobs/check/test_mutations.py": "train",
     "jobs/evaluation/test_engine.py": "train",
     "jobs/evaluation/test_statistics.py": "long",
+    "jobs/history/test_runs.py": "long",
+    "test_package.py": "long",
 }
 """Files below tests/, by pattern. `*` is one name: a folder's own folders are not meant."""
 BY_FIXTURE = {"world": "train", "browser": "browser", "many": "long"}

@@ -50,6 +50,7 @@ def test_an_attempt_finds_the_whole_batches(tmp_path: Path) -> None:
     assert found_in(ShardFile(tmp_path / "none.jsonl")) == []
 
 
+@pytest.mark.long
 def test_what_a_kill_leaves_at_any_byte_is_repaired_to_whole_batches(tmp_path: Path) -> None:
     whole = written(tmp_path / "whole.jsonl").path.read_bytes()
     lines = whole.splitlines(keepends=True)
