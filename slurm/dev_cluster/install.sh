@@ -9,6 +9,7 @@ install=(apt-get install -y --no-install-recommends "${packages[@]}")
 if [ "${CI:-}" = true ]; then not_installed=1; else not_installed=0; fi
 
 if type -P slurmctld slurmd scontrol munged slurmdbd mariadbd >/dev/null; then
+    if [ "${1:-}" != --look ]; then echo "Slurm is installed already"; fi
     exit 0
 fi
 if [ "${1:-}" = --look ]; then
