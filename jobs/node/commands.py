@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callbacks.shared.asked import DEVICE_ENV
+from callbacks.shared.device import DEVICE_ENV
 from callbacks.shared.journal import JOURNAL_ENV
 from callbacks.shared.stop_file import STOP_FILE_ENV, StopFile
 from callbacks.shared.tracking import TRACKED_RUN_ENV
