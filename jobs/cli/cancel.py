@@ -7,12 +7,12 @@ from jobs.cli.options import Cluster, Run, Settings
 
 def cancel(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:  # noqa: B006
     """Cancel a run's jobs. Saved work is kept; `regrow resume` continues from it."""
-    from jobs.spec.find import typed_name, typed_run
+    from jobs.spec.find import name_to_type, named_run
     from jobs.submit.resume import cancel_run
     from jobs.tracking.sync import sync_soon
 
-    spec = typed_run(run, cluster, settings)
+    spec = named_run(run, cluster, settings)
     cancelled = cancel_run(spec)
     typer.echo(f"cancelled jobs {', '.join(cancelled)}" if cancelled else f"{spec.name} has no jobs in the queue")
     if cancelled and not sync_soon(spec, seconds=15):
-        typer.echo(f"MLflow does not show this yet\nhint: regrow sync {typed_name(spec)}", err=True)
+        typer.echo(f"MLflow does not show this yet\nhint: regrow sync {name_to_type(spec)}", err=True)

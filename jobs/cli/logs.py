@@ -26,13 +26,13 @@ def logs(
     """Print the output of a stage's processes."""
     from jobs.history.logs import LogFollower, Wanted, print_log
     from jobs.history.runs import may_go_on
-    from jobs.spec.find import typed_run
+    from jobs.spec.find import named_run
     from jobs.spec.stages import STAGES
 
     known = next((each for each in STAGES if each == stage), None)
     if stage and not known:
         raise ConfigError(f"--stage {stage}: there is no such stage\nhint: the stages are {', '.join(STAGES)}")
-    spec, wanted = typed_run(run, cluster, settings), Wanted(known, attempt, task)
+    spec, wanted = named_run(run, cluster, settings), Wanted(known, attempt, task)
     if not is_followed:
         print_log(spec, wanted, sys.stdout.buffer, _say)
         return

@@ -9,8 +9,8 @@ def report(run: Run, cluster: Cluster = "local", settings: Settings = []) -> Non
     """Write a run's report again. It has everything that the run has done so far."""
     from callbacks.shared.journal import read_journal
     from jobs.report.write import results_so_far, write_report
-    from jobs.spec.find import typed_run
+    from jobs.spec.find import named_run
     from jobs.submit.pipeline import login_journal
 
-    spec = typed_run(run, cluster, settings)
+    spec = named_run(run, cluster, settings)
     typer.echo(write_report(spec, results_so_far(spec, read_journal(spec.paths.journal)), login_journal(spec)))

@@ -8,8 +8,8 @@ from jobs.cli.options import Cluster, Run, Settings, Wait
 def resume(run: Run, cluster: Cluster = "local", settings: Settings = [], wait: Wait = False) -> None:  # noqa: B006
     """Submit the unfinished stages of a run. New jobs continue the same run and the same MLflow run."""
     from jobs.cli.start import start_run
-    from jobs.spec.find import typed_run
+    from jobs.spec.find import named_run
     from jobs.submit.resume import stages_to_resume
 
-    spec = typed_run(run, cluster, settings)
+    spec = named_run(run, cluster, settings)
     raise typer.Exit(start_run(spec, stages_to_resume(spec), wait))

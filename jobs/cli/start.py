@@ -9,7 +9,7 @@ from callbacks.shared import events
 from callbacks.shared.events import newest
 from callbacks.shared.journal import Entry, read_journal
 from jobs.spec.errors import EXIT_TEMPORARY
-from jobs.spec.find import typed_name
+from jobs.spec.find import name_to_type
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
 from jobs.submit.pipeline import login_journal, run_locally, submit_jobs, wait_for_jobs
@@ -58,7 +58,7 @@ def _submit(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
         typer.echo(f"train goes on{saved}")
     if not wait:
         typer.echo(_where_to_look(spec, []))
-        name = typed_name(spec)
+        name = name_to_type(spec)
         typer.echo(f"hint: `regrow status {name}` shows the run, `regrow cancel {name}` ends it")
         return 0
     from jobs.cli.journal_view import following
@@ -89,7 +89,7 @@ def _say_what_is_left(spec: RunSpec, left: Sequence[Stage]) -> int:
     from jobs.tracking.sync import sync_soon
 
     sync_soon(spec, MLFLOW_SECONDS)
-    typer.echo(f"{left[0]} is not finished\nhint: `regrow resume {typed_name(spec)}` goes on{from_saved_step(spec)}")
+    typer.echo(f"{left[0]} is not finished\nhint: `regrow resume {name_to_type(spec)}` goes on{from_saved_step(spec)}")
     return EXIT_TEMPORARY
 
 

@@ -78,7 +78,7 @@ def one_run(status: RunStatus) -> RenderableType:
 
 
 def _jobs(jobs: Sequence[JobStatus]) -> Table:
-    table = Table("stage", "job", "state", "attempts", "why", "expected", box=None, header_style="bold", pad_edge=False)
+    table = Table("stage", "job", "state", "attempts", "why", "starts", box=None, header_style="bold", pad_edge=False)
     for job in jobs:
         state = ", ".join(f"{count} {state}" for state, count in job.array_tasks.items()) or job.state
         table.add_row(job.stage, job.job_id, state, str(job.attempts or ""), job.reason, _start(job))

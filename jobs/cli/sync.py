@@ -9,18 +9,18 @@ def sync(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:
     """Post to MLflow what it lacks of a run, for example after an outage."""
     from rich.console import Console
 
-    from jobs.spec.find import typed_name, typed_run
+    from jobs.spec.find import name_to_type, named_run
     from jobs.submit.pipeline import login_journal
     from jobs.tracking.sync import RunSync
 
-    spec = typed_run(run, cluster, settings)
+    spec = named_run(run, cluster, settings)
     try:
         with Console(stderr=True).status("MLflow"):
             posted = RunSync(spec, login_journal(spec)).post()
     except Exception as error:  # the user needs to see every error of MLflow
         typer.echo(
             f"{spec.profile.tracking_uri}: {type(error).__name__}: {error}; nothing is lost\n"
-            f"hint: `regrow sync {typed_name(spec)}` tries again",
+            f"hint: `regrow sync {name_to_type(spec)}` tries again",
             err=True,
         )
         raise typer.Exit(1) from None

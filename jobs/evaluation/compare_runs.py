@@ -11,7 +11,7 @@ from jobs.evaluation.parts import spec_of_model
 from jobs.evaluation.results import ModelResult, written_results
 from jobs.evaluation.training_facts import TrainingFacts, training_facts
 from jobs.spec.errors import ConfigError
-from jobs.spec.find import find_run, typed_name
+from jobs.spec.find import find_run, name_to_type
 from jobs.spec.run_spec import RunSpec
 
 
@@ -75,7 +75,7 @@ def _side(text: str, runs_root: Path) -> Side:
     results = written_results(spec)
     chosen = [result for result in results if wanted in (None, result.model.name)]
     if not results:
-        raise ConfigError(f"{spec.name} has no finished evaluation\nhint: `regrow status {typed_name(spec)}`")
+        raise ConfigError(f"{spec.name} has no finished evaluation\nhint: `regrow status {name_to_type(spec)}`")
     if len(chosen) != 1:
         known = ", ".join(f"{spec.name}/{model.name}" for model in (result.model for result in results))
         raise ConfigError(f"{text}: the run has several models\nhint: write one of {known}")

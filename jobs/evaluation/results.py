@@ -13,7 +13,7 @@ from callbacks.shared.prompts import load_records
 from jobs.evaluation.parts import Part, evaluation_parts, prompt_format, records_file, spec_of_model
 from jobs.evaluation.scores import score_predictions
 from jobs.evaluation.shard_file import MergeError, ShardFile, merge
-from jobs.spec.find import typed_name
+from jobs.spec.find import name_to_type
 from jobs.spec.run_spec import EvaluatedModel, RunSpec
 
 PRESENCE_F1 = "gen_offender_presence_f1"
@@ -50,7 +50,7 @@ def evaluation_results(spec: RunSpec) -> Results:
         parts = [part for part in all_parts if part.model == model]
         if unfinished := [part.file.name for part in parts if not ShardFile(part.file).is_whole()]:
             results.missing.append(
-                f"{model.name}: {', '.join(unfinished)} not finished; hint: regrow resume {typed_name(spec)}"
+                f"{model.name}: {', '.join(unfinished)} not finished; hint: regrow resume {name_to_type(spec)}"
             )
             continue
         try:

@@ -11,7 +11,7 @@ from callbacks.shared import events
 from callbacks.shared.events import only
 from callbacks.shared.journal import Entry, JournalReader
 from jobs.spec.errors import ConfigError
-from jobs.spec.find import typed_name
+from jobs.spec.find import name_to_type
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
 
@@ -79,7 +79,7 @@ def print_log(spec: RunSpec, wanted: Wanted, output: BinaryIO, say: Callable[[st
     """
     fitting = [log for log in attempt_logs(JournalReader(spec.paths.journal).new_entries()) if wanted.fits(log)]
     if not fitting:
-        raise ConfigError(f"{spec.name}: no attempt yet for: {wanted}\nhint: `regrow status {typed_name(spec)}`")
+        raise ConfigError(f"{spec.name}: no attempt yet for: {wanted}\nhint: `regrow status {name_to_type(spec)}`")
     say(str(fitting[-1]))
     output.write(fitting[-1].path.read_bytes() if fitting[-1].path.exists() else b"")
 

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from callbacks.shared import events
@@ -15,7 +15,7 @@ from jobs.history.status import STOPPED, UNSAID, WAITING, JobStatus, RunStatus, 
 from jobs.history.submissions import current, is_typed
 from jobs.history.time_spent import attempt_times, main_stage, steps_lost, total
 from jobs.slurm import commands as slurm
-from jobs.spec.find import typed_name
+from jobs.spec.find import name_to_type
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
 
@@ -49,7 +49,7 @@ def run_status(spec: RunSpec, entries: list[Entry], job: Callable[[str | None, s
         goodput=total(attempts, main_stage(attempts)).goodput,
         steps_lost=steps_lost(attempts),
         message="" if state == "finished" else _message(entries, jobs, state),
-        to_go_on=f"regrow resume {typed_name(spec)}" if state in STOPPED else "",
+        to_go_on=f"regrow resume {name_to_type(spec)}" if state in STOPPED else "",
         jobs=jobs,
         attempts=tuple(attempts),
     )
@@ -176,14 +176,33 @@ def _waits(job: JobStatus) -> str:
     return f"{job.stage} is pending{reason}{expected}"
 
 
+_WORDS: Mapping[events.Cause, str] = {
+    "finished": "has done its work",
+    "timed_out": "was near its time limit",
+    "expired": "reached its time limit",
+    "crashed": "crashed",
+    "unsaved": "could not write a checkpoint",
+    "config": "met an error in the config",
+    "unknown": "got a signal that Slurm does not explain",
+}
+"""What happened to a stage that left, for the causes that do not read well after `was`."""
+
+
+def _words(cause: events.Cause) -> str:
+    return _WORDS.get(cause, f"was {cause}")
+
+
 def _happened(entries: list[Entry]) -> str:
-    match _last_mark(entries):
+    last = _last_mark(entries)
+    if (told := newest(entries, events.StopRequested)) and last and told.time >= last.time:
+        return f"{last.stage} {_words(told.cause)}: it saves its work and leaves"
+    match last:
         case events.StageFailed() as failed:
             return failed.message
         case events.Left() as left:
             where = {"evaluate": "after {} records", "train": "at step {}"}.get(left.stage, "")
             return " ".join(
-                filter(None, [f"{left.stage} was {left.cause}", where.format(left.step) if left.step else ""])
+                filter(None, [f"{left.stage} {_words(left.cause)}", where.format(left.step) if left.step else ""])
             )
         case _:
             return ""

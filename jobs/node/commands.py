@@ -28,6 +28,7 @@ def stage_environment(spec: RunSpec, stem: str) -> dict[str, str]:
     """The variables of every process of a stage. `stem`: path of its journal, without the writer's name."""
     return {
         "AXOLOTL_DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
         "HF_HUB_OFFLINE": "1" if spec.profile.offline else "0",
         "TOKENIZERS_PARALLELISM": "true",
         JOURNAL_ENV: stem,

@@ -96,7 +96,7 @@ def _brought_back(cause: Cause, s: Situation) -> Decision:
         case _ if s.prefer_successor:
             return Decision("successor", "regrow.requeue.prefer: successor")
         case _:
-            return Decision("requeue", "the work is not done")
+            return Decision("requeue", "its work is saved; the next attempt continues it")
 
 
 def stop_cause(

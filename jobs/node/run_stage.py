@@ -13,7 +13,7 @@ from jobs.node.children import watch_signals
 from jobs.node.handover import leave, prepare_to_leave, rejoin
 from jobs.node.requeue_policy import Cause
 from jobs.spec.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_TEMPORARY, ConfigError
-from jobs.spec.find import typed_name
+from jobs.spec.find import name_to_type
 from jobs.spec.stages import Stage, StageJob
 from jobs.tracking.sync import start_sync
 
@@ -104,7 +104,7 @@ def _start_sync(attempt: Attempt) -> MlflowProcess | None:
 
 def _close(attempt: Attempt, mlflow: MlflowProcess | None) -> None:
     if mlflow and not mlflow.close(MLFLOW_SECONDS[attempt.stage] + 5):
-        print(f"MLflow does not have everything yet\nhint: regrow sync {typed_name(attempt.spec)}", flush=True)
+        print(f"MLflow does not have everything yet\nhint: regrow sync {name_to_type(attempt.spec)}", flush=True)
 
 
 def _leave(attempt: Attempt, mlflow: MlflowProcess | None, cause: Cause, exit_code: int, message: str = "") -> None:

@@ -85,7 +85,7 @@ def read_site(cluster: SlurmCluster) -> SlurmSite:
     """
     answer = cluster.ask("scontrol", "show", "config")
     if answer is None or answer.returncode:
-        raise ConfigError(f"Slurm does not answer: {answer.stderr.strip() if answer else cluster.why_not()}")
+        raise ConfigError(f"Slurm does not answer: {_last_line(answer.stderr) if answer else cluster.why_not()}")
     lines = (line.partition("=") for line in answer.stdout.splitlines())
     config = {key.strip(): value.strip() for key, _, value in lines}
     return SlurmSite(config, _partitions(cluster, config.get("PreemptMode", "OFF")))
@@ -148,3 +148,9 @@ def _seconds(text: str) -> int:
 def _cred_expire(auth_info: str) -> int:
     found = re.search(r"cred_expire=(\d+)", auth_info)
     return int(found[1]) if found else 120  # Slurm's own default
+
+
+def _last_line(text: str) -> str:
+    """The last line, without `scontrol: fatal:`. The lines before it say in Slurm's own words what it tried."""
+    line = (text.strip().splitlines() or ["no reason given"])[-1]
+    return re.sub(r"^(\w+: )?(error|fatal): ", "", line)

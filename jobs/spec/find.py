@@ -30,13 +30,13 @@ def find_run_dir(run: str, runs_root: Path) -> Path:
     raise ConfigError(f"{run}: no such run in {runs_root}\nhint: `regrow status` lists all runs")
 
 
-def typed_name(spec: RunSpec) -> str:
+def name_to_type(spec: RunSpec) -> str:
     """The argument for another command: the run's name, or its folder if the command would look elsewhere."""
     run_dir = spec.paths.run_dir
     return spec.name if run_dir.parent == Path(load_profile("local").runs_root) else str(run_dir)
 
 
-def typed_run(run: str, cluster: str, settings: Sequence[str]) -> RunSpec:
+def named_run(run: str, cluster: str, settings: Sequence[str]) -> RunSpec:
     """The run that a user named in a command, with the command's `--cluster` and `--set`.
 
     Raises:

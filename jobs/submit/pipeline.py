@@ -82,6 +82,7 @@ def wait_for_jobs(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list
         0: all stages have finished; else the exit code of the first stage that has not.
     """
     reader, ask_at = JournalReader(spec.paths.journal), 0.0
+    follow(since_typed(reader.new_entries(), stages[0]))  # what was before a resume is known
     while True:
         follow(reader.new_entries())
         if time.monotonic() >= ask_at:

@@ -7,7 +7,7 @@ from jobs.history.submissions import job_ids
 from jobs.slurm import commands as slurm
 from jobs.slurm.commands import SlurmCluster
 from jobs.spec.errors import ConfigError
-from jobs.spec.find import typed_name
+from jobs.spec.find import name_to_type
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
 from jobs.submit.pipeline import has_active_jobs, login_journal
@@ -59,7 +59,7 @@ def stages_to_resume(spec: RunSpec) -> list[Stage]:
     if not stages:
         raise ConfigError(f"{spec.name} has finished; there is nothing to resume")
     if spec.profile.executor == "slurm" and has_active_jobs(spec):
-        name = typed_name(spec)
+        name = name_to_type(spec)
         raise ConfigError(
             f"{spec.name} has jobs in the queue\nhint: `regrow status {name}`, or `regrow cancel {name}` first"
         )

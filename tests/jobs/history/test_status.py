@@ -12,7 +12,7 @@ from jobs.history.pace import Pace, pace
 from jobs.history.run_state import run_status
 from jobs.history.status import RunStatus, duration
 from jobs.slurm.commands import NO_ANSWER, QueuedJob
-from jobs.spec.find import typed_name
+from jobs.spec.find import name_to_type
 from jobs.spec.resolve import load_run_spec
 from jobs.spec.run_spec import RunSpec
 
@@ -92,6 +92,19 @@ def test_waiting_run_says_what_happened_and_why_and_until_when(spec: RunSpec) ->
     assert [job.start_time for job in status.jobs if job.stage == "train"] == [pending.start_time]
 
 
+def test_run_that_is_just_told_to_stop_says_so(spec: RunSpec) -> None:
+    told = entry(
+        30, "stop_requested", "train-2-0-stage", signal="SIGTERM", came=30, cause="preempted", phase="training"
+    )
+    status = seen(spec, [*submitted(**SUBMITTED), started(10), told], prepare="COMPLETED", train="RUNNING")
+    assert status.message == "train was preempted: it saves its work and leaves"
+    timed_out = entry(
+        42, "left", "train-2-0-stage", stage="train", part=0, cause="timed_out", action="requeue", reason="", step=20
+    )
+    status = seen(spec, [*submitted(**SUBMITTED), started(10), told, timed_out], prepare="COMPLETED", train="RUNNING")
+    assert status.message == "train was near its time limit at step 20"
+
+
 @pytest.mark.parametrize(
     ("entries", "states", "state"),
     [
@@ -142,7 +155,7 @@ def test_finished_stage_is_completed_where_slurm_says_nothing(spec: RunSpec) -> 
 
 def test_run_that_has_ended_unfinished_says_what_to_type(spec: RunSpec) -> None:
     cancelled = seen(spec, [*submitted(**SUBMITTED), entry(1, "cancel_requested")])
-    assert cancelled.to_go_on == f"regrow resume {typed_name(spec)}"
+    assert cancelled.to_go_on == f"regrow resume {name_to_type(spec)}"
     assert not seen(spec, submitted(**SUBMITTED), train="RUNNING").to_go_on
 
 
