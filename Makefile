@@ -12,7 +12,7 @@ TIMED := tests/train/test_mlflow_outage.py
 export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
 
-.PHONY: help setup check test chaos lint demo trial slurm-packages browser-packages slurm-needed stop-and-resume \
+.PHONY: help setup check test test-whole chaos exact lint demo trial slurm-packages browser-packages slurm-needed stop-and-resume \
 	bench-submit bench-status bench-data bench-preempt bench-logging bench-gpu bench-eval docs release mlflow-ui
 help:            ## print this list of targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -46,6 +46,9 @@ test: lint       ## run the second tier, as CI does: lint and all tests; skip te
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=$(TIMED) tests/train tests/slurm
 	$(BIN)/python -m pytest $(TIMED)
 
+test-whole:      ## run all tests without samples: every case of the memory and exactness tests
+	REGROW_SAMPLE=all $(MAKE) test
+
 slurm-packages:  ## install Debian's Slurm, for the dev cluster and its tests
 	slurm/dev_cluster/install.sh
 
@@ -57,6 +60,9 @@ slurm-needed:
 
 chaos: setup slurm-needed  ## run the third tier, in about an hour: everything that can happen to a job, on a real Slurm; continues where it was cut off
 	exec env PYTHONPATH=tests:tests/slurm $(BIN)/python -m chaos $(ARGS)
+
+exact: setup     ## run the third tier, in about two hours: trainings of every shape, stopped and resumed; continues where it was cut off
+	exec env PYTHONPATH=tests:tests/exact:tests/slurm:slurm $(BIN)/python -m exact $(ARGS)
 
 stop-and-resume: setup slurm-needed  ## measure how fast a run stops and resumes, beside a resume by hand
 	$(BENCH) benchmarks/stop_and_resume.py $(ARGS)

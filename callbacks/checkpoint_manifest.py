@@ -1,76 +1,161 @@
-"""CheckpointManifest: makes a checkpoint valid by writing its manifest, after every rank has saved its part."""
+"""CheckpointManifest: makes checkpoints that are whole or do not exist, and removes old ones by step."""
 
 import errno
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch.distributed as dist
 from safetensors import SafetensorError
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.shared import events
+from callbacks.shared.interpreter import leave_now
 from callbacks.shared.journal import Journal
-from callbacks.shared.manifest import write_manifest
+from callbacks.shared.lease_file import attempt_name, has_lost_lease
+from callbacks.shared.manifest import (
+    Owed,
+    checkpoint_step,
+    checkpoints,
+    fsync,
+    superfluous,
+    torn_reason,
+    write_manifest,
+)
+from callbacks.shared.stop_file import EXIT_STOPPED
 
 SAVE_ERRORS = (OSError, RuntimeError, SafetensorError)
 """The errors that Python, torch and safetensors raise if the disk is full."""
-
-
 LITTLE_ROOM_BYTES = 16 * 2**20
+MAKING = ".making-"
+"""How the folder begins in which an attempt makes its checkpoints, below `output_dir`."""
+TAKEN_OVER_SECONDS = 60.0
+"""The time that the stage has to end the ranks of an attempt that has lost the lease."""
 
 
 class SaveFailed(RuntimeError):
     """A checkpoint could not be written. Its incomplete folder is renamed; earlier checkpoints are unchanged."""
 
 
+class Part(Protocol):
+    """What regrow adds to a checkpoint. Each rank saves and loads its own."""
+
+    def save(self, checkpoint: Path) -> None:
+        """Write into a checkpoint that is being made."""
+
+    def load(self, checkpoint: Path) -> None:
+        """Take over what was saved. HF has loaded its own parts; no step is done yet."""
+
+
 class CheckpointManifest(TrainerCallback):
-    """Writes the manifest after HF's save. It needs a barrier first, because HF's save ends without one."""
+    """Lets HF save into a folder of this attempt, and renames the checkpoint once every rank's files are on disk.
+
+    So an attempt that was killed in a save leaves no checkpoint, and one that wakes up after its successor has begun changes
+    none. Old checkpoints go by their step; HF would go by modification time, and before the new one is whole.
+    """
 
     def __init__(
-        self, trainer: Trainer, journal: Journal | None, is_evaluating: Callable[[], bool] = lambda: False
+        self,
+        trainer: Trainer,
+        journal: Journal | None,
+        is_evaluating: Callable[[], bool] = lambda: False,
+        parts: Sequence[Part] = (),
+        resumed: Path | None = None,
+        keep: int = 0,
     ) -> None:
+        """`resumed`: the checkpoint that the training resumes from. `keep`: at least so many of the newest stay."""
         self.journal = journal
         """Rank 0's journal; None on the other ranks."""
         self.is_evaluating = is_evaluating
         """Whether an evaluation is being cut short by this save."""
-        self._trainer, self._save = trainer, trainer._save_checkpoint
-        self._began = 0.0
-        trainer._save_checkpoint = self._save_or_set_aside
+        self._trainer, self._save, self._parts, self._resumed = trainer, trainer._save_checkpoint, parts, resumed
+        self._output = Path(str(trainer.args.output_dir))
+        self._limit = max(trainer.args.save_total_limit, keep) if trainer.args.save_total_limit else None
+        trainer.args.save_total_limit = None  # removing is ours
+        trainer._save_checkpoint = self._save_whole
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if dist.is_available() and dist.is_initialized():
-            dist.barrier()
-        if self.journal is None:
-            return
-        checkpoint = _checkpoint(args, state)
-        try:
-            write_manifest(
-                checkpoint, step=state.global_step, world_size=args.world_size, evaluation_owed=self.is_evaluating()
-            )
-        except OSError as error:
-            raise self._set_aside(checkpoint, error) from error
-        seconds = time.monotonic() - self._began
-        self.journal.write(events.Saved(step=state.global_step, checkpoint=checkpoint.name, seconds=seconds))
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self._resumed:
+            for part in self._parts:
+                part.load(self._resumed)
+        if self.journal is not None:
+            for left in self._output.glob(f"{MAKING}*"):  # of attempts that were killed in a save
+                shutil.rmtree(left, ignore_errors=True)
 
-    def _save_or_set_aside(self, model: Any, trial: Any) -> None:
-        self._began = time.monotonic()
+    def _save_whole(self, model: Any, trial: Any) -> None:
+        """HF's `_save_checkpoint`; every rank calls it."""
+        began, trainer, step = time.monotonic(), self._trainer, self._trainer.state.global_step
+        final = self._output / f"checkpoint-{step}"
+        best = self._output / f"checkpoint-{trainer.state.best_global_step}"
+        if best == final or best.exists():
+            trainer.state.best_model_checkpoint = str(best)
+        if self._resumed == final and not torn_reason(final):
+            return  # this step's state is on disk: an owed evaluation was made up
+        making = self._output / f"{MAKING}{attempt_name()}"
+        checkpoint, where = making / final.name, trainer._get_output_dir
+        trainer._get_output_dir = lambda trial: str(making)
         try:
             self._save(model, trial)
+            self._name_best(best, checkpoint)
+            for part in self._parts:
+                part.save(checkpoint)
+            if dist.is_available() and dist.is_initialized():
+                dist.barrier()
+            if self.journal is not None:
+                owed = Owed(self.is_evaluating(), self.is_evaluating() and trainer.control.should_save)
+                write_manifest(checkpoint, step=step, world_size=trainer.args.world_size, owed=owed)
+                self._take_place(checkpoint, final)
         except SAVE_ERRORS as error:
-            raise self._set_aside(_checkpoint(self._trainer.args, self._trainer.state), error) from error
+            raise self._set_aside(checkpoint, error) from error
+        finally:
+            trainer._get_output_dir = where
+        if self.journal is not None:
+            seconds = time.monotonic() - began
+            self.journal.write(events.Saved(step=step, checkpoint=final.name, seconds=seconds))
+            self._remove_old()
+
+    def _name_best(self, best: Path, checkpoint: Path) -> None:
+        """Give the best checkpoint its final name; HF has found it in the folder where it is made."""
+        if best.name == checkpoint.name and self._trainer.args.should_save:
+            self._trainer.state.best_model_checkpoint = str(best)
+            self._trainer.state.save_to_json(str(checkpoint / "trainer_state.json"))
+
+    def _take_place(self, checkpoint: Path, final: Path) -> None:
+        """Rename a whole checkpoint to its name, on rank 0. A whole one of another attempt stays."""
+        if has_lost_lease():
+            print("another attempt works on this run; this one saves nothing more", flush=True)
+            time.sleep(TAKEN_OVER_SECONDS)  # the stage ends its ranks when it sees this
+            leave_now(EXIT_STOPPED)
+        old = checkpoint.with_name(f"old-{final.name}")
+        if final.exists():
+            final.rename(old)
+        checkpoint.rename(final)
+        fsync(final.parent)
+        shutil.rmtree(checkpoint.parent, ignore_errors=True)
+
+    def _remove_old(self) -> None:
+        """Remove the checkpoints that the limit does not allow for, on rank 0."""
+        whole = {checkpoint_step(path) or 0: path for path in checkpoints(self._output) if not torn_reason(path)}
+        for step in superfluous(whole, self._limit, self._trainer.state.best_global_step):
+            going = self._output / f"{MAKING}{attempt_name()}" / f"old-{whole[step].name}"
+            going.parent.mkdir(exist_ok=True)
+            whole[step].rename(going)  # half a checkpoint must not have a checkpoint's name
+            shutil.rmtree(going.parent, ignore_errors=True)
 
     def _set_aside(self, checkpoint: Path, error: Exception) -> SaveFailed:
         if self.journal is not None:
-            aside = checkpoint.with_name(f"torn-{checkpoint.name.partition('-')[2]}-{self.journal.path.stem}")
+            step, output = checkpoint.name.partition("-")[2], self._output
+            aside = output / f"torn-{step}-{self.journal.path.stem}"
             if checkpoint.exists():
                 checkpoint.rename(aside)
-            full = is_full(error, aside.parent)
+            full = is_full(error, output)
             said = events.SaveFailed(checkpoint=checkpoint.name, renamed=aside.name, error=str(error), is_full=full)
             self.journal.write(said)
-        return SaveFailed(f"{checkpoint} could not be written: {error}")
+        return SaveFailed(f"{self._output / checkpoint.name} could not be written: {error}")
 
 
 def is_full(error: Exception, folder: Path) -> bool:
@@ -78,7 +163,3 @@ def is_full(error: Exception, folder: Path) -> bool:
     no_room = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
     said = isinstance(error, OSError) and error.errno in no_room
     return said or "No space left" in str(error) or shutil.disk_usage(folder).free < LITTLE_ROOM_BYTES
-
-
-def _checkpoint(args: TrainingArguments, state: TrainerState) -> Path:
-    return Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"

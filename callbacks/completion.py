@@ -10,12 +10,14 @@ from callbacks.shared.journal import Journal
 
 
 class Completion(TrainerCallback):
-    """Runs on rank 0 only. Writes `finished` once the target step is reached and the final adapter is saved."""
+    """Runs on rank 0 only. Writes `finished` once the training has ended and the final adapter is saved."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.step = -1
         self.target_step = 0
+        self._has_ended = False
+        """Whether the Trainer has ended the training: at the target step, or because a callback says so (early stopping)."""
         self._has_said = False
 
     def on_train_begin(
@@ -27,7 +29,7 @@ class Completion(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self.step = state.global_step
+        self.step, self._has_ended = state.global_step, control.should_training_stop
         self.journal.write(events.TrainingEnded(step=state.global_step, target_step=state.max_steps))
 
     def adapter_saved(self, output_dir: Path) -> None:
@@ -35,7 +37,7 @@ class Completion(TrainerCallback):
         adapters = sorted(output_dir.glob("adapter_model*.safetensors")) or sorted(
             output_dir.glob("model*.safetensors")
         )
-        if self.step == self.target_step and adapters and not self._has_said:
+        if (self._has_ended or self.step == self.target_step) and adapters and not self._has_said:
             self._has_said = True
             files = [path.name for path in adapters]
             self.journal.write(events.Finished(step=self.step, target_step=self.target_step, files=files))

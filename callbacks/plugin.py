@@ -15,16 +15,22 @@ from axolotl.utils.dict import DictDefault
 from transformers import Trainer, TrainerCallback
 
 from callbacks.asked_for import AskedFor
+from callbacks.callback_states import CallbackStates
+from callbacks.checkpoint_load import load_whole
 from callbacks.checkpoint_manifest import CheckpointManifest
 from callbacks.completion import Completion
 from callbacks.cpu_ranks import are_on_cpu, prepare_ddp_resume, prepare_deepspeed
 from callbacks.decoration import guard_decoration
+from callbacks.digests import Digests
 from callbacks.generation_eval import GenerationEval
+from callbacks.ledger import Ledger
 from callbacks.mlflow_logger import MLflowLogger
+from callbacks.position import Position
+from callbacks.record_order import own_order
 from callbacks.shared import events
 from callbacks.shared.args import Regrow
 from callbacks.shared.journal import JOURNAL_ENV, Journal
-from callbacks.shared.manifest import owes_evaluation
+from callbacks.shared.manifest import NOTHING, owed_at
 from callbacks.shared.mlflow_process import MlflowProcess
 from callbacks.shared.prompts import PromptFormat
 from callbacks.shared.stop_file import stop_file
@@ -40,6 +46,7 @@ class RegrowPlugin(BasePlugin):
 
     def __init__(self) -> None:
         super().__init__()
+        self.regrow = Regrow()
         self.completion: Completion | None = None
         self.mlflow: MlflowProcess | None = None
         """The process of a training that was started by hand. In a job, the stage has this process."""
@@ -48,12 +55,14 @@ class RegrowPlugin(BasePlugin):
         return "callbacks.shared.args.RegrowArgs"
 
     def get_training_args(self, cfg: DictDefault) -> dict[str, Any]:
-        """Set `eval_on_start`, which Axolotl always sets: a resumed training evaluates first only if it was stopped in an
-        evaluation."""
-        checkpoint = cfg.resume_from_checkpoint
-        return {"eval_on_start": owes_evaluation(Path(checkpoint))} if checkpoint else {}
+        """Unset `eval_on_start`, which Axolotl always sets: an evaluation that was cut short is made up by GracefulStop. And say
+        that a CPU is meant, which HF wants to be told for bf16, and Axolotl has no key for."""
+        resumed = {"eval_on_start": False} if cfg.resume_from_checkpoint else {}
+        return resumed | ({"use_cpu": True} if os.environ.get("ACCELERATE_USE_CPU") == "true" else {})
 
     def register(self, cfg: dict[str, Any]) -> None:
+        """Take the section as it is written: after its own validation, Axolotl drops what is `null`."""
+        self.regrow = Regrow.model_validate(cfg.get("regrow") or {})
         if are_on_cpu() and cfg.get("deepspeed"):
             prepare_deepspeed()
 
@@ -68,30 +77,40 @@ class RegrowPlugin(BasePlugin):
         """Seed before Axolotl builds the adapter: the adapter's weights are drawn before the trainer seeds."""
         if cfg.seed is not None:
             transformers.set_seed(int(cfg.seed))
-        if regrow_section(cfg).deterministic:
+        if self.regrow.deterministic:
             torch.use_deterministic_algorithms(True)
 
     def add_callbacks_post_trainer(self, cfg: DictDefault, trainer: Trainer) -> list[TrainerCallback]:
-        regrow = regrow_section(cfg)
-        request = StopRequest(stop_file())
-        asked_for = AskedFor(cfg, trainer)
-        if not trainer.is_world_process_zero():
-            guard_decoration(None, Path(cfg.output_dir))
-            stop = GracefulStop(trainer, request, None)
-            return [asked_for, *generation_eval(cfg, regrow, trainer, stop), CheckpointManifest(trainer, None), stop]
+        regrow = self.regrow
+        resumed = Path(cfg.resume_from_checkpoint) if cfg.resume_from_checkpoint else None
+        is_first = trainer.is_world_process_zero()
         stem = os.environ.get(JOURNAL_ENV) or stem_by_hand(cfg)
-        journal = Journal.of_writer(stem, "rank0")
-        self.completion = Completion(journal)
+        journal = Journal.of_writer(stem, "rank0") if is_first else None
+        position, ledger = Position(trainer), Ledger(trainer)
+        own_order(trainer, lambda: position.epoch)
+        load_whole(trainer)
+        stop = GracefulStop(trainer, StopRequest(stop_file()), journal, owed_at(resumed) if resumed else NOTHING)
+        manifest = CheckpointManifest(
+            trainer,
+            journal,
+            is_evaluating=lambda: stop.is_evaluating,
+            parts=(position, ledger, CallbackStates(trainer), Digests(trainer)),
+            resumed=resumed,
+            keep=regrow.evaluate.checkpoints if isinstance(regrow.evaluate.checkpoints, int) else 1,
+        )
+        self.completion = Completion(journal) if journal else None
         guard_decoration(self.completion, Path(cfg.output_dir))
-        if TrackedRun.from_environment() is None:
+        if is_first and TrackedRun.from_environment() is None:
             self.mlflow = mlflow_by_hand(cfg, regrow, stem)
-        stop = GracefulStop(trainer, request, journal)
+        first_only = [self.completion, MLflowLogger(journal, Path(cfg.axolotl_config_path))] if journal else []
         return [
-            asked_for,  # first: before anything is written
-            self.completion,
+            AskedFor(cfg, trainer),  # before anything is written
+            manifest,  # what was loaded is compared before the training begins
+            position,
+            ledger,
+            *first_only[:1],
             *generation_eval(cfg, regrow, trainer, stop),
-            MLflowLogger(journal, Path(cfg.axolotl_config_path)),
-            CheckpointManifest(trainer, journal, lambda: stop.is_evaluating),
+            *first_only[1:],
             stop,  # last: at each hook the other callbacks have done their work before it leaves
         ]
 
@@ -102,11 +121,6 @@ class RegrowPlugin(BasePlugin):
         if self.mlflow is not None and self.completion is not None:
             self.completion.journal.write(events.RunEnded(status="FINISHED"))
             self.mlflow.close(MLFLOW_SECONDS + 5)
-
-
-def regrow_section(cfg: DictDefault) -> Regrow:
-    """The section, validated again: after its own validation Axolotl passes a dict without the defaults."""
-    return Regrow.model_validate(cfg.to_dict().get("regrow") or {})
 
 
 def generation_eval(cfg: DictDefault, regrow: Regrow, trainer: Trainer, stop: GracefulStop) -> list[GenerationEval]:

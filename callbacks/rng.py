@@ -18,8 +18,9 @@ class RngState:
     cuda: torch.Tensor | None
 
     @classmethod
-    def now(cls) -> Self:
-        cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+    def now(cls, with_cuda: bool = True) -> Self:
+        """`with_cuda=False` also works in a worker of a data loader, which must not touch the GPU."""
+        cuda = torch.cuda.get_rng_state() if with_cuda and torch.cuda.is_available() else None
         return cls(random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda)
 
     def restore(self) -> None:

@@ -7,11 +7,12 @@ import torch
 import torch.distributed as dist
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from callbacks.callback_states import CallbackStates
 from callbacks.rng import RngState
 from callbacks.shared import events
 from callbacks.shared.interpreter import leave_now
 from callbacks.shared.journal import Journal
-from callbacks.shared.manifest import set_owes_evaluation, torn_reason
+from callbacks.shared.manifest import NOTHING, Owed
 from callbacks.shared.stop_file import EXIT_STOPPED, is_asked_to_stop
 
 
@@ -48,15 +49,18 @@ class GracefulStop(TrainerCallback):
     evaluates, or on evaluations that were done again.
     """
 
-    def __init__(self, trainer: Trainer, request: StopRequest, journal: Journal | None) -> None:
+    def __init__(self, trainer: Trainer, request: StopRequest, journal: Journal | None, owed: Owed = NOTHING) -> None:
+        """`owed`: what was cut short at the step that the training resumes from."""
         self.trainer, self.request = trainer, request
         self.journal = journal
         """Rank 0's journal; None on the other ranks."""
         self.is_evaluating = False
+        self._owed = owed
         self._saved_step = 0
-        self._learning_rate = 0.0
-        """The learning rate of the last step; the Trainer already has the next step's."""
         self._rng = RngState.now()
+        self._states = CallbackStates(trainer)
+        self._states_then = self._states.now()
+        """The other callbacks' states at the end of the last step, before its evaluation."""
         self._sums = _Sums(0.0, 0, torch.tensor(0.0))
 
     def on_train_begin(
@@ -68,8 +72,14 @@ class GracefulStop(TrainerCallback):
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Only finalise a run whose target step is saved: HF would train one more step (transformers 5.16)."""
-        if state.global_step >= state.max_steps:
+        """Make up an evaluation that is owed. Then only finalise a run whose target step is saved, or whose early stopping
+        ends it: HF would train one more step (transformers 5.16)."""
+        if self._owed.evaluation:
+            control.should_evaluate, control.should_save = True, self._owed.save
+            self._owed = NOTHING
+            trainer = self.trainer  # as after the step itself: best metric, schedulers that wait for a metric
+            trainer._maybe_log_save_evaluate(trainer._tr_loss, None, trainer.model_wrapped, None, 0.0, None, 0.0)
+        if state.global_step >= state.max_steps or control.should_training_stop:
             assert callable(self.trainer._run_epoch)
             self.trainer._run_epoch = lambda **arguments: None
             control.should_training_stop = True
@@ -85,13 +95,8 @@ class GracefulStop(TrainerCallback):
     ) -> None:
         self._leave_if_agreed("accumulation")
 
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self._learning_rate = self.trainer._get_learning_rate()
-
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._rng = RngState.now()
+        self._rng, self._states_then = RngState.now(), self._states.now()
 
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -102,8 +107,6 @@ class GracefulStop(TrainerCallback):
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self.is_evaluating = False
         self._rng.restore()
-        if state.global_step == self._saved_step:
-            self._note_evaluation(owed=False)  # the evaluation that a stop cut short is done now
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._saved_step = state.global_step
@@ -115,33 +118,30 @@ class GracefulStop(TrainerCallback):
             self._sums.restore(trainer)
         if state.global_step > self._saved_step:
             self._rng.restore()
-            self._log_loss()
+            if self.is_evaluating:
+                self._forget_evaluation()
             trainer._save_checkpoint(trainer.model_wrapped, trial=None)
-            trainer.callback_handler.on_save(trainer.args, state, trainer.control)
-        elif self.is_evaluating:
-            self._note_evaluation(owed=True)
+            if not (self.is_evaluating and trainer.control.should_save):  # else the save is owed with the evaluation
+                trainer.callback_handler.on_save(trainer.args, state, trainer.control)
         if self.journal:
             owed = self.is_evaluating
             self.journal.write(events.Stopped(step=state.global_step, phase=phase, evaluation_owed=owed))
         self.request.wait_for_all()
         leave_now(EXIT_STOPPED)
 
-    def _note_evaluation(self, owed: bool) -> None:
-        checkpoint = Path(str(self.trainer.args.output_dir)) / f"checkpoint-{self.trainer.state.global_step}"
-        if self.journal and not torn_reason(checkpoint):
-            set_owes_evaluation(checkpoint, owed)
+    def _forget_evaluation(self) -> None:
+        """What a part of an evaluation has changed: counters of other callbacks, and its rows in the Trainer's log."""
+        self._states.restore(self._states_then)
+        state = self.trainer.state
+        state.log_history = [
+            row
+            for row in state.log_history
+            if row["step"] < state.global_step or not any(name.startswith("eval_") for name in row)
+        ]
 
     def _leave_if_agreed(self, phase: str) -> None:
         if self.request.is_agreed():
             self.leave(phase)
-
-    def _log_loss(self) -> None:
-        """Log the mean loss since the last log: the Trainer does not save its running sum."""
-        trainer = self.trainer
-        steps = trainer.state.global_step - trainer._globalstep_last_logged
-        if steps > 0:
-            loss = trainer.accelerator.gather(trainer._tr_loss).mean().item() / steps
-            trainer.log({"loss": loss, "learning_rate": self._learning_rate})
 
 
 class _Sums:

@@ -19,6 +19,7 @@ MARKERS = {
 BY_PATH = {
     "slurm/*": "slurm",
     "train/*": "train",
+    "exact/*": "train",
     "docs/*": "docs",
     "callbacks/*": "train",
     "callbacks/shared/test_projection.py": "mlflow",

@@ -6,35 +6,42 @@ Light, because the jobs check manifests without torch.
 import json
 import os
 import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 MANIFEST = "regrow_manifest.json"
 
 
-def write_manifest(checkpoint: Path, *, step: int, world_size: int, evaluation_owed: bool = False) -> None:
-    """Sync every file of `checkpoint` to disk, then list them with their sizes (bytes) in its manifest.
+@dataclass(frozen=True)
+class Owed:
+    """What was still to do at the step of a checkpoint when it was made; the next attempt does it first."""
 
-    Args:
-        evaluation_owed: the evaluation at this step was cut short; the next attempt will evaluate first.
-    """
+    evaluation: bool = False
+    """An evaluation was cut short."""
+    save: bool = False
+    """The Trainer would have saved after this evaluation: its result may make this checkpoint the best one."""
+
+
+NOTHING = Owed()
+
+
+def write_manifest(checkpoint: Path, *, step: int, world_size: int, owed: Owed = NOTHING) -> None:
+    """Sync every file of `checkpoint` to disk, then list them with their sizes (bytes) in its manifest."""
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MANIFEST)
     for path in [*files, checkpoint]:
-        _fsync(path)
+        fsync(path)
     sizes = {str(path.relative_to(checkpoint)): path.stat().st_size for path in files}
-    facts = {"step": step, "world_size": world_size, "evaluation_owed": evaluation_owed, "files": sizes}
+    facts = {"step": step, "world_size": world_size, "owed": asdict(owed), "files": sizes}
     write_atomically(checkpoint / MANIFEST, json.dumps(facts, indent=1))
 
 
-def set_owes_evaluation(checkpoint: Path, owed: bool) -> None:
-    """Set `evaluation_owed` in the manifest of a complete checkpoint."""
-    facts = json.loads((checkpoint / MANIFEST).read_bytes())
-    write_atomically(checkpoint / MANIFEST, json.dumps(facts | {"evaluation_owed": owed}, indent=1))
-
-
-def owes_evaluation(checkpoint: Path) -> bool:
-    """Whether the evaluation at the checkpoint's step was cut short; False for a checkpoint without a manifest."""
-    path = checkpoint / MANIFEST
-    return path.exists() and bool(json.loads(path.read_bytes()).get("evaluation_owed"))
+def owed_at(checkpoint: Path) -> Owed:
+    """What is owed at a checkpoint; nothing for one without a manifest."""
+    try:
+        return Owed(**json.loads((checkpoint / MANIFEST).read_bytes()).get("owed", {}))
+    except FileNotFoundError:
+        return NOTHING
 
 
 def torn_reason(checkpoint: Path) -> str:
@@ -69,12 +76,29 @@ def write_atomically(path: Path, text: str) -> None:
     """Replace `path` by a file that is complete and on disk, or leave it as it was."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
-    _fsync(temporary)
+    fsync(temporary)
     os.replace(temporary, path)
-    _fsync(path.parent)
+    fsync(path.parent)
 
 
-def _fsync(path: Path) -> None:
+def superfluous(steps: Iterable[int], limit: int | None, best: int | None) -> list[int]:
+    """The steps of the checkpoints to remove: all but the newest, the best, and as many newer ones as the limit allows for.
+
+    Args:
+        steps: of the complete checkpoints.
+        limit: how many may stay; None: all. The newest and the best stay also if it is 1.
+        best: step of the best checkpoint; None: there is none.
+    """
+    if limit is None:
+        return []
+    newest_first = sorted(steps, reverse=True)
+    kept = {*newest_first[:1], *({best} & set(newest_first))}
+    kept |= set([step for step in newest_first if step not in kept][: max(0, limit - len(kept))])
+    return [step for step in newest_first if step not in kept]
+
+
+def fsync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Settings that would keep a run from resuming, or from ever finishing."""
+"""Settings with which a stopped run would not continue as if nobody had stopped it."""
 
 from collections.abc import Iterator
 
@@ -6,32 +6,34 @@ from jobs.check.shared.finding import Finding
 from jobs.check.shared.places import Places
 from jobs.spec.run_spec import RunSpec
 
+UNTRIED = ("relora", "lisa_n_layers", "pretraining_dataset", "streaming")
+"""Keys of trainings whose resume was never compared with an undisturbed training."""
+
 
 def checkpoint_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
-    """Findings about saving and early stopping."""
-    limit = spec.axolotl.get("save_total_limit")
-    if isinstance(limit, int) and limit < 2:
+    """Findings about what a checkpoint has, and about resuming from it."""
+    if spec.axolotl.get("save_only_model"):
         yield Finding.error(
-            "checkpoints.too-few",
-            places.config("save_total_limit"),
-            found=f"found {limit}",
-            cost="while a checkpoint is written, there would be no complete one",
-            fix="write 2 or more",
+            "checkpoints.model-only",
+            places.config("save_only_model"),
+            found="checkpoints without the optimizer's state",
+            cost="a stopped run could not resume",
+            fix="remove the key; `save_total_limit` keeps checkpoints from filling the disk",
         )
-    wanted = spec.regrow.evaluate.checkpoints
-    if isinstance(wanted, int) and isinstance(limit, int) and wanted > limit:
+    if spec.axolotl.get("auto_find_batch_size"):
         yield Finding.warning(
-            "checkpoints.evaluated",
-            places.config("regrow.evaluate.checkpoints"),
-            found=f"{wanted} checkpoints, but save_total_limit keeps {limit}",
-            cost=f"{(wanted - limit) * spec.regrow.evaluate.shards} jobs would have nothing to evaluate",
-            fix=f"write {limit} or less, or a larger save_total_limit",
+            "checkpoints.batch-size",
+            places.config("auto_find_batch_size"),
+            found="the batch size is searched for at each start",
+            cost="a resumed attempt may find another batch size, and train on other batches",
+            fix="remove the key, and write the `micro_batch_size` that fits",
         )
-    if spec.axolotl.get("early_stopping_patience"):
-        yield Finding.error(
-            "checkpoints.early-stopping",
-            places.config("early_stopping_patience"),
-            found="early stopping: but a run has finished only when it has reached its target step",
-            cost="the run would be requeued again and again",
-            fix="remove it; select the best checkpoint with metric_for_best_model",
-        )
+    for key in UNTRIED:
+        if spec.axolotl.get(key):
+            yield Finding.warning(
+                "checkpoints.untried",
+                places.config(key),
+                found="nobody has compared a resumed training of this kind with an undisturbed one",
+                cost="after a stop, the weights may differ from those of an undisturbed run",
+                fix="compare a short run that you stop with one that you do not stop, or train in one attempt",
+            )

@@ -6,6 +6,7 @@ from typing import Any
 
 from callbacks.shared.device import DEVICE_ENV
 from callbacks.shared.journal import JOURNAL_ENV
+from callbacks.shared.lease_file import LEASE_ENV
 from callbacks.shared.stop_file import STOP_FILE_ENV, StopFile
 from callbacks.shared.tracking import TRACKED_RUN_ENV
 from jobs.spec.paths import from_root
@@ -64,7 +65,7 @@ def rank_commands(
     if checkpoint:
         arguments.append(str(checkpoint))
     threads = str(max(1, cpus // spec.world_size))
-    shared = stage_environment(spec, stem) | {"OMP_NUM_THREADS": threads}
+    shared = stage_environment(spec, stem) | {"OMP_NUM_THREADS": threads, LEASE_ENV: str(spec.paths.lease)}
     shared |= _thread_environment(spec, "train") | ({STOP_FILE_ENV: str(stop_file.path)} if stop_file else {})
     is_cpu = bool(_accelerate(spec).get("use_cpu"))
     if is_cpu and not spec.axolotl.get("deepspeed"):

@@ -11,38 +11,21 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.utils.data import Dataset
+from line import Line, Numbers
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from callbacks.callback_states import CallbackStates
 from callbacks.checkpoint_manifest import CheckpointManifest
+from callbacks.digests import Digests
+from callbacks.position import Position
+from callbacks.record_order import own_order
 from callbacks.shared.journal import Journal
+from callbacks.shared.manifest import Owed, checkpoints, owed_at
 from callbacks.stop import GracefulStop, StopRequest
 
 FOLDER, PHASE = Path(sys.argv[1]), sys.argv[2]
 STOP = FOLDER / "stop"
 IS_ASKING = os.environ.get("RANK", "0") == os.environ.get("REGROW_TEST_ASKS", "0")
-
-
-class Numbers(Dataset[dict[str, torch.Tensor]]):
-    """Sixteen points of a line."""
-
-    def __len__(self) -> int:
-        return 16
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        return {"x": torch.tensor([index / 16]), "labels": torch.tensor([index / 8])}
-
-
-class Line(torch.nn.Module):
-    """y = w x, with noise from torch's generator: what it draws shows in the weight."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.w = torch.nn.Parameter(torch.tensor([0.5]))
-
-    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        noise = torch.rand(1) / 8 if self.training else torch.zeros(1)
-        return {"loss": ((self.w * x + noise - labels) ** 2).mean(), "logits": self.w * x}
 
 
 class Asks(TrainerCallback):
@@ -76,11 +59,15 @@ def main() -> None:
     trainer = Trainer(Line(), arguments, train_dataset=Numbers(), eval_dataset=Numbers())
     rank = dist.get_rank() if dist.is_initialized() else 0
     journal = Journal(FOLDER / "journal" / "train-1-0-rank0.jsonl") if rank == 0 else None
-    stop = GracefulStop(trainer, StopRequest(STOP), journal)
-    for callback in (Asks(), CheckpointManifest(trainer, journal, lambda: stop.is_evaluating), stop):
+    newest = next(iter(checkpoints(FOLDER / "checkpoints")), None)
+    stop = GracefulStop(trainer, StopRequest(STOP), journal, owed_at(newest) if newest else Owed())
+    position = Position(trainer)
+    own_order(trainer, lambda: position.epoch)
+    parts = (position, CallbackStates(trainer), Digests(trainer))
+    manifest = CheckpointManifest(trainer, journal, lambda: stop.is_evaluating, parts, newest)
+    for callback in (Asks(), manifest, position, stop):
         trainer.add_callback(callback)
-    newest = sorted((FOLDER / "checkpoints").glob("checkpoint-*"))[-1:]
-    trainer.train(resume_from_checkpoint=str(newest[0]) if newest else None)
+    trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     if rank == 0:
         (FOLDER / "weight").write_text(trainer.model.w.item().hex())
 

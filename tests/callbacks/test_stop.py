@@ -10,7 +10,7 @@ from entries import named
 from world import REPO_ROOT
 
 from callbacks.shared.journal import read_journal
-from callbacks.shared.manifest import owes_evaluation, torn_reason
+from callbacks.shared.manifest import owed_at, torn_reason
 from callbacks.shared.stop_file import EXIT_STOPPED
 
 SCRIPT = str(Path(__file__).parent / "stopped_training.py")
@@ -52,7 +52,7 @@ def test_last_completed_step_is_saved_and_the_resumed_training_has_the_same_weig
     entries = read_journal(folder / "journal")
     (stopped,) = named(entries, "stopped")
     assert (stopped.step, stopped.phase, stopped.evaluation_owed) == (step, phase, phase == "evaluation")
-    assert owes_evaluation(checkpoint) == (phase == "evaluation")
+    assert owed_at(checkpoint).evaluation == (phase == "evaluation")
     assert [type(entry).__name__ for entry in entries] == ["Saved", "Stopped"]
     (folder / "stop").unlink()
     assert train(folder, "none", clean_environment) == [0]

@@ -1,6 +1,7 @@
 """`make chaos`: every row of the table on the dev cluster, one after the other; goes on where it was cut off."""
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -8,8 +9,10 @@ import platform
 import re
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -140,14 +143,15 @@ class Table:
         run, started = Run(row.slug, self.world, self.cluster, self.world.folder / "gates" / row.slug), time.monotonic()
         try:
             reference = self.reference(row.reference)
-            started = time.monotonic()
-            self.bring_up(row.site)
-            if row.prepares:
-                shutil.rmtree(self.world.runs_root / "prepared", ignore_errors=True)
-            submit(run, row.gates, row.settings + row.reference, row.setup)
-            with row.around(run):
-                row.acts(run)
-                run.wait_for_end()
+            with alone(row.site):
+                started = time.monotonic()
+                self.bring_up(row.site)
+                if row.prepares:
+                    shutil.rmtree(self.world.runs_root / "prepared", ignore_errors=True)
+                submit(run, row.gates, row.settings + row.reference, row.setup)
+                with row.around(run):
+                    row.acts(run)
+                    run.wait_for_end()
             found = problems(run, row, reference)
         except (AssertionError, TimeoutError, DevClusterError) as error:
             found = [f"{type(error).__name__}: {error}"]
@@ -169,6 +173,18 @@ class Table:
             run.wait_for_end()
             assert run.adapter(), f"the reference run failed: {run.paths.run_dir}"
         return run
+
+
+@contextmanager
+def alone(site: Site) -> Iterator[None]:
+    """Wait until no other row uses cgroups. The nodes of all dev clusters have the same names, and so the same cgroups: at the
+    end of a job, Slurm would kill the processes of another cluster's job that has the same id."""
+    if site.proctrack != "cgroup":
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / "regrow-cgroup-rows").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def chaos_world(folder: Path) -> World:

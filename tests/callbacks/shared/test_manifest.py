@@ -7,9 +7,10 @@ import pytest
 
 from callbacks.shared.manifest import (
     MANIFEST,
+    Owed,
     checkpoints,
-    owes_evaluation,
-    set_owes_evaluation,
+    owed_at,
+    superfluous,
     torn_reason,
     write_atomically,
     write_manifest,
@@ -50,13 +51,27 @@ def test_checkpoint_with_a_cut_manifest_is_torn(checkpoint: Path) -> None:
     assert "not JSON" in torn_reason(checkpoint)
 
 
-def test_checkpoint_says_whether_an_evaluation_is_owed(checkpoint: Path, tmp_path: Path) -> None:
-    assert not owes_evaluation(checkpoint)
-    for owed in (True, False):
-        set_owes_evaluation(checkpoint, owed)
-        assert owes_evaluation(checkpoint) is owed
-        assert torn_reason(checkpoint) == ""
-    assert not owes_evaluation(tmp_path / "by-hand")
+@pytest.mark.parametrize("owed", [Owed(), Owed(evaluation=True), Owed(evaluation=True, save=True)])
+def test_checkpoint_says_what_is_owed(tmp_path: Path, owed: Owed) -> None:
+    write_manifest(tmp_path, step=7, world_size=2, owed=owed)
+    assert owed_at(tmp_path) == owed
+    assert owed_at(tmp_path / "by-hand") == Owed()
+
+
+@pytest.mark.parametrize(
+    ("limit", "best", "removed"),
+    [
+        (None, None, []),
+        (2, None, [8]),
+        (1, None, [16, 8]),
+        (1, 8, [16]),
+        (2, 8, [16]),
+        (3, 8, []),
+        (2, 99, [8]),
+    ],
+)
+def test_newest_and_best_checkpoint_always_stay(limit: int | None, best: int | None, removed: list[int]) -> None:
+    assert superfluous([16, 24, 8], limit, best) == removed
 
 
 def test_checkpoints_are_found_newest_first_and_torn_names_are_none(tmp_path: Path) -> None:

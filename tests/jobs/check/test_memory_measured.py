@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sampling import sampled
 from world import REPO_ROOT, World
 
 from jobs.check.report import check_run
@@ -47,7 +48,7 @@ CASES = [
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*sampled(CASES[:-2], 2), *sampled(CASES[-2:], 1)], ids=lambda case: case.name)
 def test_predicted_bytes_are_those_allocated(
     case: Case, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,56 @@
+"""Loads a checkpoint's weights where transformers would leave out some of them, without an error."""
+
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from safetensors import safe_open
+from transformers import PreTrainedModel, Trainer
+
+
+def load_whole(trainer: Trainer) -> None:
+    """Let the trainer load every weight of a full model, when it resumes and when it takes the best model at the end.
+
+    A mixture of experts is saved with a tensor for each expert, and has them fused in memory. `from_pretrained` converts
+    them; the Trainer does not, and keeps the weights that the model had before (transformers 5.16).
+    """
+    load, load_best = trainer._load_from_checkpoint, trainer._load_best_model
+
+    def load_from_checkpoint(checkpoint: str, model: Any = None) -> None:
+        load(checkpoint, model)
+        _load_missing(trainer, Path(checkpoint))
+
+    def load_best_model() -> None:
+        load_best()
+        _load_missing(trainer, Path(trainer.state.best_model_checkpoint))
+
+    trainer._load_from_checkpoint = load_from_checkpoint
+    trainer._load_best_model = load_best_model
+
+
+def _load_missing(trainer: Trainer, checkpoint: Path) -> None:
+    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    if isinstance(model, PeftModel) or trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+        return  # they save and load the names that they have in memory
+    files = sorted(checkpoint.glob("model*.safetensors"))
+    if not isinstance(model, PreTrainedModel) or not files or not _misses(model, files):
+        return
+    types = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
+    fresh = type(model).from_pretrained(checkpoint, dtype=reduce(torch.promote_types, types), device_map={"": "cpu"})
+    model.load_state_dict(fresh.state_dict())
+
+
+def _misses(model: PreTrainedModel, files: list[Path]) -> bool:
+    """Whether the model has weights that the files do not have under the same name. Tied weights are saved once."""
+    tied: Any = getattr(model, "all_tied_weights_keys", None) or {}
+    return bool(model.state_dict().keys() - _names(files) - set(tied))
+
+
+def _names(files: list[Path]) -> set[str]:
+    names: set[str] = set()
+    for file in files:
+        with safe_open(file, "pt") as weights:
+            names |= set(weights.keys())
+    return names

@@ -1,0 +1,42 @@
+"""A digest changes with every bit and every place."""
+
+import pytest
+import torch
+
+from callbacks.digests import SHARE_WORDS, digests_of
+
+
+def digest(tensor: torch.Tensor) -> str:
+    return digests_of({"x": tensor})["x"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.uint8, torch.int64, torch.bool])
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (33, 5), (64, 64)])
+def test_equal_tensors_have_one_digest_and_a_changed_value_another(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    tensor = (torch.rand(shape, generator=torch.Generator().manual_seed(1)) * 100).to(dtype)
+    assert digest(tensor) == digest(tensor.clone())
+    changed = tensor.clone().reshape(-1)
+    changed[-1] = 0 if changed[-1] else 1
+    assert digest(changed.reshape(shape)) != digest(tensor)
+
+
+def test_order_counts_also_across_the_shares_of_a_large_tensor() -> None:
+    tensor = torch.arange(4 * SHARE_WORDS + 10, dtype=torch.float32)
+    swapped = tensor.clone()
+    swapped[0], swapped[2 * SHARE_WORDS] = tensor[2 * SHARE_WORDS], tensor[0]
+    assert digest(swapped) != digest(tensor)
+    assert digest(tensor.flip(0)) != digest(tensor)
+
+
+def test_a_view_has_the_digest_of_its_copy() -> None:
+    tensor = torch.rand(9, 7)
+    assert digest(tensor[1:, 2:]) == digest(tensor[1:, 2:].clone())
+    assert digest(tensor.t()) == digest(tensor.t().contiguous())
+    assert digest(tensor[3]) == digest(tensor[3].clone())
+
+
+def test_shape_and_type_count_and_the_meta_device_is_not_read() -> None:
+    tensor = torch.zeros(4, 4)
+    assert digest(tensor) != digest(tensor.reshape(2, 8))
+    assert digest(tensor) != digest(tensor.to(torch.int32))
+    assert digest(tensor.to("meta")).endswith("unread")

@@ -1,0 +1,44 @@
+"""What a case has shown: the stopped training ends as the undisturbed one, or how it differs."""
+
+from collections.abc import Callable
+from typing import Any
+
+from matrix import Case
+from trainings import Outcome, Trainings
+
+
+def differences(trainings: Trainings, case: Case, name: str) -> list[str]:
+    """What differs between the training and the same one stopped and resumed; empty: nothing.
+
+    Raises:
+        AssertionError: a training failed, or a stop did not come.
+    """
+    whole = trainings.train(f"{name}-whole", case.settings, ranks=case.ranks)
+    stops = [whole.moment(stop) for stop in case.stops]
+    stopped = trainings.train(f"{name}-stopped", case.settings, stops, ranks=case.ranks)
+    return [
+        f"{what}: {_first_difference(get(whole), get(stopped))}"
+        for what, get in COMPARED.items()
+        if get(whole) != get(stopped)
+    ]
+
+
+def _best(outcome: Outcome) -> Any:
+    state = outcome.state
+    return [state["best_metric"], state["best_global_step"], str(state["best_model_checkpoint"]).rpartition("/")[2]]
+
+
+COMPARED: dict[str, Callable[[Outcome], Any]] = {
+    "weights": lambda outcome: outcome.weights,
+    "records": lambda outcome: outcome.ledger,
+    "logged values": lambda outcome: outcome.logged,
+    "best checkpoint": _best,
+    "steps": lambda outcome: outcome.state["global_step"],
+}
+
+
+def _first_difference(one: Any, other: Any) -> str:
+    if isinstance(one, list) and isinstance(other, list):
+        pairs = [(a, b) for a, b in zip(one, other, strict=False) if a != b]
+        return f"{pairs[0][0]} and {pairs[0][1]}" if pairs else f"{len(one)} and {len(other)} values"
+    return f"{one} and {other}"

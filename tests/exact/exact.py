@@ -1,0 +1,130 @@
+"""`make exact`: trainings of every shape, stopped and resumed, beside undisturbed ones; goes on where it was cut off."""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Generator, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from comparison import differences
+from dev_cluster.ownership import exit_on_signals
+from matrix import PROPERTIES, Case, cases
+from side_by_side import side_by_side
+from trainings import Trainings
+from world import REPO_ROOT, build_world
+
+INTRODUCTION = """\
+# Which trainings end as if nobody had stopped them
+
+Made by `make exact ARGS='--write docs/exact.md'`: the real Axolotl on a toy mixture of experts, 24 optimizer steps on a
+CPU. Each training runs twice: undisturbed, and stopped by regrow at the places of its row and resumed in a new process.
+`exact` means: the same weights bit for bit, every logged loss, gradient norm, learning rate and evaluation, the same best
+checkpoint. Every pair of values of two properties occurs in at least one training."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=REPO_ROOT / "runs" / "exact")
+    parser.add_argument("--fresh", action="store_true", help="forget what earlier calls have shown")
+    parser.add_argument("--only", default="", help="cases whose name fits this regular expression")
+    parser.add_argument("--count", type=int, default=200, help="how many cases")
+    parser.add_argument("--workers", type=int, default=2, help="trainings that run side by side; each needs a CPU")
+    parser.add_argument("--write", type=Path, help="write the table as Markdown")
+    options = parser.parse_args()
+    results = Results(options.folder / "results.jsonl")
+    if options.fresh:
+        results.path.unlink(missing_ok=True)
+    chosen = [case for case in cases(options.count) if re.search(options.only, case.name)]
+
+    def work(number: int, items: Iterator[int]) -> Generator[tuple[int, dict], None, None]:
+        """Train, in this worker's own folder."""
+        folder = options.folder.resolve() / f"worker{number}"
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1"}
+        trainings = Trainings(build_world(folder / "world", environment), folder)
+        for item in items:
+            yield item, results.of(chosen[item]) or results.add(chosen[item], trainings)
+
+    exit_on_signals()
+    shown: dict[int, dict] = {}
+    for item, result in side_by_side(work, len(chosen), options.workers):
+        shown[item] = result
+        print(f"{len(shown)}/{len(chosen)}  {line(result)}", flush=True)
+    in_order = [shown[item] for item in range(len(chosen))]
+    exact = sum(result["held"] for result in in_order)
+    if options.write:
+        options.write.write_text(markdown(in_order), encoding="utf-8")
+    print(f"{exact} of {len(chosen)} trainings are exact")
+    return 0 if exact == len(chosen) else 1
+
+
+class Results:
+    """What was shown for the code as it stands."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, digest = path, hashlib.sha256()
+        for file in sorted((REPO_ROOT / "callbacks").rglob("*.py")):
+            digest.update(file.read_bytes())
+        self.code = digest.hexdigest()[:16]
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def of(self, case: Case) -> dict | None:
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        found = [r for r in map(json.loads, lines) if (r["name"], r["code"]) == (case.name, self.code) and r["held"]]
+        return found[-1] if found else None
+
+    def add(self, case: Case, trainings: Trainings) -> dict:
+        began, name = time.monotonic(), hashlib.sha256(case.name.encode()).hexdigest()[:8]
+        try:
+            problems = differences(trainings, case, name)
+        except AssertionError as error:
+            problems = [str(error)]
+        result = {
+            "name": case.name,
+            "chosen": dict(case.chosen),
+            "code": self.code,
+            "held": not problems,
+            "problems": problems,
+            "folder": name,
+            "seconds": time.monotonic() - began,
+        }
+        with self.path.open("ab", buffering=0) as file:  # one write: workers append side by side
+            file.write(json.dumps(result).encode() + b"\n")
+        return result
+
+
+def line(result: dict) -> str:
+    text = f"{'exact' if result['held'] else 'DIFFERS'} {result['seconds']:4.0f} s  {result['name']}"
+    return "\n    ".join([text, *(f"{result['folder']}: {problem}" for problem in result["problems"])])
+
+
+def markdown(results: list[dict]) -> str:
+    """The table by property, as it stands in docs/."""
+    lines = [
+        *INTRODUCTION.splitlines(),
+        "",
+        f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, torch {version('torch')}, "
+        f"transformers {version('transformers')}, axolotl {version('axolotl')}; "
+        f"{sum(r['held'] for r in results)} of {len(results)} trainings are exact.",
+        "",
+        "| property | value | exact | trainings |",
+        "|---|---|---:|---:|",
+    ]
+    for key, values in PROPERTIES.items():
+        counts = Counter((r["chosen"][key], r["held"]) for r in results)
+        lines += [
+            f"| {key} | {value} | {counts[value, True]} | {counts[value, True] + counts[value, False]} |"
+            for value in values
+        ]
+    failed = [f"- {r['name']}: {'; '.join(r['problems'])}" for r in results if not r["held"]]
+    return "\n".join([*lines, *(["", "What differed:", "", *failed] if failed else [])]) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

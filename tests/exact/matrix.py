@@ -1,0 +1,142 @@
+"""The trainings that are stopped and compared: every pair of properties at least once."""
+
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from allpairspy import AllPairs
+
+STEPS = 24
+BASE: dict[str, Any] = {
+    "max_steps": STEPS,
+    "micro_batch_size": 4,
+    "eval_batch_size": 12,
+    "eval_steps": 6,
+    "save_steps": 6,
+    "logging_steps": 5,
+    "save_total_limit": 2,
+    "warmup_steps": 3,
+    "warmup_ratio": None,
+    "cosine_min_lr_ratio": None,
+    "learning_rate": 0.002,
+    "regrow": {"generation_eval": None},
+}
+Values = Mapping[str, Mapping[str, Any]]
+"""Of one property: each value's name, and the settings that it means."""
+PACKED = {"sample_packing": True, "pad_to_sequence_len": True, "sequence_len": 512, "micro_batch_size": 1}
+BEST = {"load_best_model_at_end": True, "metric_for_best_model": "eval_loss", "greater_is_better": False}
+PROPERTIES: Mapping[str, Values] = {
+    "order": {
+        "random": {},
+        "packed": PACKED,
+        "packed in sequence": PACKED | {"curriculum_sampling": True, "sample_packing_sequentially": True},
+        "packed, real batches": PACKED | {"multipack_real_batches": True, "micro_batch_size": 2, "sequence_len": 256},
+        "grouped by length": {"group_by_length": True},
+        "as in the file": {"curriculum_sampling": True},
+    },
+    "method": {
+        "LoRA": {},
+        "LoRA, dropout": {"lora_dropout": 0.1, "lora_target_parameters": None},
+        "DoRA": {"peft_use_dora": True, "lora_target_parameters": None},
+        "rsLoRA": {"peft_use_rslora": True},
+        "LoRA+": {"loraplus_lr_ratio": 8.0},
+        "full": {"adapter": None, "learning_rate": 0.0002},
+        "full, NEFTune": {"adapter": None, "neftune_noise_alpha": 5, "learning_rate": 0.0002},
+    },
+    "optimizer": {
+        name: {"optimizer": name} for name in ("adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "rmsprop")
+    },
+    "scheduler": {
+        name: {"lr_scheduler": name}
+        for name in ("cosine", "linear", "constant_with_warmup", "cosine_with_restarts", "one_cycle")
+    }
+    | {"reduce_lr_on_plateau": {"lr_scheduler": "reduce_lr_on_plateau", "lr_scheduler_kwargs": {"patience": 0}}},
+    "best": {
+        "none": {},
+        "loaded at the end": BEST,
+        "early stopping": BEST | {"early_stopping_patience": 2},
+    },
+    "saves": {
+        "every 6 steps": {},
+        "every epoch": {"save_strategy": "epoch", "save_steps": None, "eval_strategy": "epoch", "eval_steps": None},
+        "one kept": {"save_total_limit": 1},
+    },
+    "accumulation": {str(count): {"gradient_accumulation_steps": count} for count in (1, 2, 3)},
+    "workers": {"0": {}, "2": {"dataloader_num_workers": 2, "dataloader_prefetch_factor": 2}},
+    "precision": {"float32": {}, "bfloat16": {"bf16": True}},
+    "checkpointing": {"off": {}, "on": {"gradient_checkpointing": True}},
+    "ranks": {"1": {}, "2, DDP": {"ranks": 2}, "2, ZeRO-2": {"ranks": 2, "deepspeed": "deepspeed_configs/zero2.json"}},
+    "stopped": {
+        "in the first epoch": {"stops": ["step@3"]},
+        "at an epoch's border": {"stops": ["step@border"]},
+        "after an epoch's border": {"stops": ["step@border+1"]},
+        "in a later epoch": {"stops": ["step@17"]},
+        "in an accumulation": {"stops": ["accumulation@9"]},
+        "in an evaluation": {"stops": ["evaluation@first"]},
+        "in the last evaluation": {"stops": ["evaluation@last"]},
+        "at the last step": {"stops": ["step@23", "step@24"]},
+        "three times": {"stops": ["step@2", "evaluation@first", "step@19"]},
+        "three steps in a row": {"stops": ["step@9", "step@10", "step@11"]},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training."""
+
+    chosen: Mapping[str, str]
+    """The value of each property."""
+
+    @property
+    def name(self) -> str:
+        return ", ".join(f"{key}: {value}" for key, value in self.chosen.items())
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """For Axolotl's config."""
+        merged = dict(BASE)
+        for key, value in self.chosen.items():
+            merged |= PROPERTIES[key][value]
+        return {key: value for key, value in merged.items() if key not in ("ranks", "stops")}
+
+    @property
+    def ranks(self) -> int:
+        return int(PROPERTIES["ranks"][self.chosen["ranks"]].get("ranks", 1))
+
+    @property
+    def stops(self) -> Sequence[str]:
+        stops: Sequence[str] = PROPERTIES["stopped"][self.chosen["stopped"]]["stops"]
+        return stops
+
+
+def fits(values: Sequence[str]) -> bool:
+    """Whether these values, of the first properties, can be put together."""
+    chosen = dict(zip(PROPERTIES, values, strict=False))
+    return not any(rule(chosen) for rule in IMPOSSIBLE)
+
+
+IMPOSSIBLE: tuple[Callable[[dict[str, str]], bool], ...] = (
+    lambda c: c.get("stopped") == "in an accumulation" and c.get("accumulation") == "1",
+    lambda c: "ZeRO" in c.get("ranks", "") and (c.get("optimizer") == "adafactor" or c.get("precision") == "bfloat16"),
+    lambda c: c.get("method") == "LoRA+" and c.get("optimizer", "adamw_torch") != "adamw_torch",
+    lambda c: (
+        c.get("scheduler") == "reduce_lr_on_plateau" and (c.get("best") == "none" or "ZeRO" in c.get("ranks", ""))
+    ),
+)
+"""What Axolotl, DeepSpeed or torch refuse, or what has no such moment."""
+
+
+def cases(count: int = 200) -> list[Case]:
+    """Cases in a fixed order: first those that cover every pair of values, then others that are drawn at random."""
+    rows = AllPairs(OrderedDict((key, list(values)) for key, values in PROPERTIES.items()), filter_func=fits)
+    found = [row._asdict() for row in islice(rows, count)]
+    draw = random.Random(18)
+    while len(found) < count:
+        row = {key: draw.choice(list(values)) for key, values in PROPERTIES.items()}
+        if fits(list(row.values())) and row not in found:
+            found.append(row)
+    return [Case(row) for row in found]
