@@ -1,5 +1,6 @@
 """Pure: the command and the environment of each process that a stage starts."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from jobs.spec.paths import from_root
 from jobs.spec.profile import load_yaml
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
+
+EXTENSIONS_ENV = "TORCH_EXTENSIONS_DIR"
+"""torch's variable for the folder of compiled extensions; by default one in the home, which all runs share."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ def rank_commands(
     is_cpu = bool(_accelerate(spec).get("use_cpu"))
     if is_cpu and not spec.axolotl.get("deepspeed"):
         shared["ACCELERATE_USE_CPU"] = "true"  # with DeepSpeed this would mean DDP, without a message
+    if EXTENSIONS_ENV not in os.environ:
+        shared[EXTENSIONS_ENV] = str(spec.paths.torch_extensions)
     if is_cpu or spec.gpus("train"):
         shared[DEVICE_ENV] = "cpu" if is_cpu else "cuda"
     if spec.profile.accelerate_config and spec.axolotl.get("bf16"):

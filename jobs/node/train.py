@@ -1,5 +1,6 @@
 """The train stage: choose the newest complete checkpoint, and start the ranks. Only the journal says that they finished."""
 
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ def train(attempt: Attempt) -> None:
     attempt.lease.take(meanwhile=attempt.check_stop)
     if has_finished(spec):
         return  # never train a finished run further: one step more would overwrite its adapter
+    remove_half_compiled(spec.paths.torch_extensions)
     checkpoint = newest_valid_checkpoint(attempt)
     name = checkpoint.name if checkpoint else None
     attempt.journal.write(events.RanksStarted(world_size=spec.world_size, checkpoint=name))
@@ -63,6 +65,15 @@ def newest_valid_checkpoint(attempt: Attempt) -> Path | None:
         torn = events.CheckpointTorn(checkpoint=checkpoint.name, renamed=aside.name, reason=reason)
         attempt.journal.write(torn)
     return None
+
+
+def remove_half_compiled(extensions: Path) -> None:
+    """Remove what an earlier attempt was compiling when it was killed: its lock would stay, and all ranks would wait forever.
+
+    Nobody else compiles here: the folder is the run's own, and this attempt has the lease.
+    """
+    for lock in list(extensions.rglob("lock")):
+        shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def _free_port() -> int:

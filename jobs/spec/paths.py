@@ -19,6 +19,7 @@ class RunPaths:
         slurm/              pickles, sbatch files, <stage>-<job id>-<attempt>.log
         status.json         the final status of a run that has ended, so that `regrow status` does not read its journal again
         train.lease         names the attempt that trains; removed when the attempt ends
+        torch_extensions/   what DeepSpeed compiles at the first attempt, if it has to
         checkpoints/        Axolotl's output_dir: checkpoint-<step>/, the final adapter, gen_metrics_step<N>.json
         eval/<model>/       shard-<k>-of-<n>.jsonl, predictions.jsonl, scores.json
         report/             index.html, metrics.md, summary.md
@@ -57,6 +58,11 @@ class RunPaths:
     @property
     def evaluations(self) -> Path:
         return self.run_dir / "eval"
+
+    @property
+    def torch_extensions(self) -> Path:
+        """What torch and DeepSpeed compile for the training."""
+        return self.run_dir / "torch_extensions"
 
     def evaluation(self, model: str) -> "EvaluationPaths":
         return EvaluationPaths(self.evaluations / model)

@@ -122,6 +122,7 @@ def fits(values: Sequence[str]) -> bool:
 IMPOSSIBLE: tuple[Callable[[dict[str, str]], bool], ...] = (
     lambda c: c.get("stopped") == "in an accumulation" and c.get("accumulation") == "1",
     lambda c: "ZeRO" in c.get("ranks", "") and (c.get("optimizer") == "adafactor" or c.get("precision") == "bfloat16"),
+    lambda c: c.get("best") == "early stopping" and c.get("saves") == "every epoch",
     lambda c: c.get("method") == "LoRA+" and c.get("optimizer", "adamw_torch") != "adamw_torch",
     lambda c: (
         c.get("scheduler") == "reduce_lr_on_plateau" and (c.get("best") == "none" or "ZeRO" in c.get("ranks", ""))

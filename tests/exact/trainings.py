@@ -145,6 +145,7 @@ class Trainings:
         environment = {
             STOP_FILE_ENV: str(stop_file),
             STOP_ENV: stop,
+            "TORCH_EXTENSIONS_DIR": str(self._folder / "torch_extensions"),
             JOURNAL_ENV: str(config.parent / "journal" / f"train-1-{time.time_ns()}"),
             TRACKED_RUN_ENV: TrackedRun(None, "exact", "0", config.parent.name, submitted_at=time.time()).to_json(),
         }

@@ -11,6 +11,8 @@ import pytest
 from dev_cluster.processes import wait_until
 from world import REGROW, REPO_ROOT, World
 
+from jobs.node.train import remove_half_compiled
+
 RANK_THAT_WAITS = """#!/bin/sh
 case "$*" in
 *callbacks.rank*train*) echo $PPID > {folder}/stage.new; mv {folder}/stage.new {folder}/stage; exec sleep 1000 ;;
@@ -19,6 +21,17 @@ esac
 """
 """In place of Python: the rank notes the process id of its stage, and waits for its end."""
 SECONDS = 240
+
+
+def test_what_a_killed_attempt_was_compiling_is_removed(tmp_path: Path) -> None:
+    """torch waits for the end of a compilation whose lock is there, forever."""
+    for name, files in {"whole": ("x.so",), "half": ("x.so", "lock")}.items():
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).touch()
+    remove_half_compiled(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+    remove_half_compiled(tmp_path / "nothing was compiled")
 
 
 @pytest.mark.train
