@@ -79,6 +79,8 @@ class CheckpointManifest(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        if self._resumed is None and state.global_step:  # Axolotl itself has chosen the checkpoint
+            self._resumed = self._output / f"checkpoint-{state.global_step}"
         if self._resumed:
             for part in self._parts:
                 part.load(self._resumed)

@@ -199,7 +199,11 @@ def submit(run: Run, gates: tuple[str, ...], settings: tuple[str, ...], setup: s
     folder.mkdir(parents=True)
     for gate in gates:
         run.add_gate(gate)
-    exports = f"export REGROW_TEST_GATES={folder} PYTHONPATH={Path(__file__).parent}:$PYTHONPATH"
+    compiled = world.folder / "torch_extensions"  # once for all rows: DeepSpeed compiles for a minute
+    exports = (
+        f"export REGROW_TEST_GATES={folder} TORCH_EXTENSIONS_DIR={compiled} "
+        f"PYTHONPATH={Path(__file__).parent}:$PYTHONPATH"
+    )
     done = world.submit(
         run.name,
         *(f"{key}={value}" for key, value in SETTINGS.items()),
