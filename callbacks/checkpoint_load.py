@@ -1,4 +1,4 @@
-"""Loads a checkpoint's weights where transformers would leave out some of them, without an error."""
+"""Loads what transformers and torch would leave out of a checkpoint, or change, without an error."""
 
 from functools import reduce
 from pathlib import Path
@@ -11,12 +11,17 @@ from transformers import PreTrainedModel, Trainer
 
 
 def load_whole(trainer: Trainer) -> None:
-    """Let the trainer load every weight of a full model, when it resumes and when it takes the best model at the end.
+    """Let the trainer load every weight of a full model, when it resumes and when it takes the best model at the end; and the
+    optimizer's state without a loss of bits.
 
     A mixture of experts is saved with a tensor for each expert, and has them fused in memory. `from_pretrained` converts
     them; the Trainer does not, and keeps the weights that the model had before (transformers 5.16).
     """
-    load, load_best = trainer._load_from_checkpoint, trainer._load_best_model
+    load, load_best, load_optimizer = (
+        trainer._load_from_checkpoint,
+        trainer._load_best_model,
+        trainer._load_optimizer_and_scheduler,
+    )
 
     def load_from_checkpoint(checkpoint: str, model: Any = None) -> None:
         load(checkpoint, model)
@@ -26,7 +31,13 @@ def load_whole(trainer: Trainer) -> None:
         load_best()
         _load_missing(trainer, Path(trainer.state.best_model_checkpoint))
 
+    def load_optimizer_and_scheduler(checkpoint: str | None) -> None:
+        load_optimizer(checkpoint)
+        if checkpoint is not None:
+            _keep_types(trainer, Path(checkpoint) / "optimizer.pt")
+
     trainer._load_from_checkpoint = load_from_checkpoint
+    trainer._load_optimizer_and_scheduler = load_optimizer_and_scheduler
     trainer._load_best_model = load_best_model
 
 
@@ -40,6 +51,23 @@ def _load_missing(trainer: Trainer, checkpoint: Path) -> None:
     types = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
     fresh = type(model).from_pretrained(checkpoint, dtype=reduce(torch.promote_types, types), device_map={"": "cpu"})
     model.load_state_dict(fresh.state_dict())
+
+
+def _keep_types(trainer: Trainer, file: Path) -> None:
+    """Take the optimizer's numbers as they were saved. torch converts them to the type of their parameter, so that for a model
+    in bfloat16 an Adafactor would go on with a part of their bits (torch 2.13)."""
+    if not file.exists() or trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+        return
+    saved = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["state"]
+    optimizer: Any = trainer.optimizer
+    while hasattr(optimizer, "optimizer"):  # accelerate's wrapper
+        optimizer = optimizer.optimizer
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for number, values in saved.items():
+        state = optimizer.state[parameters[number]]
+        for name, value in values.items():
+            if isinstance(value, torch.Tensor) and value.dtype != state[name].dtype:
+                state[name] = value.to(state[name].device, copy=True)
 
 
 def _misses(model: PreTrainedModel, files: list[Path]) -> bool:

@@ -66,19 +66,19 @@ class GracefulStop(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Make up an evaluation that is owed, as it comes after a step: best metric, schedulers that wait for a metric."""
         self._saved_step = state.global_step
         self._rng = RngState.now()
+        if self._owed.evaluation:
+            control.should_evaluate, control.should_save = True, self._owed.save
+            trainer = self.trainer
+            trainer._maybe_log_save_evaluate(trainer._tr_loss, None, trainer.model_wrapped, None, 0.0, None, 0.0)
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Make up an evaluation that is owed. Then only finalise a run whose target step is saved, or whose early stopping
-        ends it: HF would train one more step (transformers 5.16)."""
-        if self._owed.evaluation:
-            control.should_evaluate, control.should_save = True, self._owed.save
-            self._owed = NOTHING
-            trainer = self.trainer  # as after the step itself: best metric, schedulers that wait for a metric
-            trainer._maybe_log_save_evaluate(trainer._tr_loss, None, trainer.model_wrapped, None, 0.0, None, 0.0)
+        """Only finalise a run whose target step is saved, or that early stopping ends: HF would train one more step
+        (transformers 5.16)."""
         if state.global_step >= state.max_steps or control.should_training_stop:
             assert callable(self.trainer._run_epoch)
             self.trainer._run_epoch = lambda **arguments: None

@@ -92,6 +92,12 @@ class World:
         return self.regrow("submit", config, *flags, *values, environment=environment)
 
 
+def commit() -> str:
+    """The checkout's commit, with a `+` if files differ from it."""
+    described = ["git", "describe", "--always", "--abbrev=7", "--exclude=*", "--dirty=+"]
+    return subprocess.run(described, cwd=REPO_ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def build_world(folder: Path, environment: dict[str, str]) -> World:
     """40 positive, 130 negative and 12 validation records, and the toy model; once."""
     from data_prep.synthetic import write_synthetic

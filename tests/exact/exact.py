@@ -18,7 +18,7 @@ from dev_cluster.ownership import exit_on_signals
 from matrix import PROPERTIES, Case, cases
 from side_by_side import side_by_side
 from trainings import Trainings
-from world import REPO_ROOT, build_world
+from world import REPO_ROOT, build_world, commit
 
 INTRODUCTION = """\
 # Which trainings end as if nobody had stopped them
@@ -110,7 +110,7 @@ def markdown(results: list[dict]) -> str:
         *INTRODUCTION.splitlines(),
         "",
         f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, torch {version('torch')}, "
-        f"transformers {version('transformers')}, axolotl {version('axolotl')}; "
+        f"transformers {version('transformers')}, axolotl {version('axolotl')}, commit {commit()}; "
         f"{sum(r['held'] for r in results)} of {len(results)} trainings are exact.",
         "",
         "| property | value | exact | trainings |",

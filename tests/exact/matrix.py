@@ -127,6 +127,7 @@ IMPOSSIBLE: tuple[Callable[[dict[str, str]], bool], ...] = (
     lambda c: (
         c.get("scheduler") == "reduce_lr_on_plateau" and (c.get("best") == "none" or "ZeRO" in c.get("ranks", ""))
     ),
+    lambda c: c.get("scheduler") == "one_cycle" and "ZeRO" in c.get("ranks", ""),
 )
 """What Axolotl, DeepSpeed or torch refuse, or what has no such moment."""
 

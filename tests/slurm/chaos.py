@@ -24,7 +24,7 @@ from rows import ROWS
 from scenario import Run, Scenario, submit
 from side_by_side import side_by_side
 from verdict import problems
-from world import REPO_ROOT, World, build_world
+from world import REPO_ROOT, World, build_world, commit
 
 INTRODUCTION = """\
 # What was done to a run, and what it cost
@@ -75,7 +75,7 @@ def markdown(results: list[dict]) -> str:
         *INTRODUCTION.splitlines(),
         "",
         f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, torch {version('torch')}, "
-        f"axolotl {version('axolotl')}, deepspeed {version('deepspeed')}; "
+        f"axolotl {version('axolotl')}, deepspeed {version('deepspeed')}, commit {commit()}; "
         f"{sum(r['held'] for r in results)} of {len(results)} rows held.",
         "",
         "| scenario | lost | attempts | brought back by | seconds | |",
