@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.journal import read_journal
 from callbacks.shared.manifest import checkpoint_step, checkpoints, torn_reason
 from callbacks.shared.stop_file import StopFile
@@ -56,7 +57,7 @@ def has_finished(spec: RunSpec) -> bool:
 def newest_valid_checkpoint(attempt: Attempt) -> Path | None:
     """The newest complete checkpoint; None: there is none. Newer, torn checkpoints are renamed to `torn-<step>-<attempt>`, so
     that no rotation of checkpoints counts them."""
-    for checkpoint in checkpoints(attempt.spec.paths.checkpoints):
+    for checkpoint in _listed_or_saved(attempt.spec):
         reason = torn_reason(checkpoint)
         if not reason:
             return checkpoint
@@ -65,6 +66,14 @@ def newest_valid_checkpoint(attempt: Attempt) -> Path | None:
         torn = events.CheckpointTorn(checkpoint=checkpoint.name, renamed=aside.name, reason=reason)
         attempt.journal.write(torn)
     return None
+
+
+def _listed_or_saved(spec: RunSpec) -> list[Path]:
+    """The checkpoint folders, newest first. The journal names those that a shared file system does not list on this node yet."""
+    folder = spec.paths.checkpoints
+    saved = {folder / entry.checkpoint for entry in only(read_journal(spec.paths.journal), events.Saved)}
+    found = {*checkpoints(folder), *(path for path in saved if path.is_dir())}
+    return sorted(found, key=lambda path: checkpoint_step(path) or 0, reverse=True)
 
 
 def remove_half_compiled(extensions: Path) -> None:

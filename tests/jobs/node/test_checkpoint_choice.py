@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from entries import named
 
 from callbacks.shared.manifest import write_manifest
+from jobs.node import train as chosen
 from jobs.node.train import newest_valid_checkpoint, train
 
 
@@ -32,6 +34,18 @@ def test_newest_whole_checkpoint_is_taken_and_torn_ones_above_it_are_renamed(her
     assert "expected 7" in torn[0].reason and "no manifest" in torn[1].reason
     there = {path.name for path in here.attempt.spec.paths.checkpoints.iterdir()}
     assert there == {"checkpoint-4", "checkpoint-8", "torn-12-train-2-0", "torn-16-train-2-0"}
+
+
+def test_checkpoint_that_this_node_does_not_list_yet_is_known_by_the_journal(
+    here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shared file system may show a folder's old list for some seconds; the folder itself can be opened."""
+    older, newest = saved(here, 4), saved(here, 8)
+    monkeypatch.setattr(chosen, "checkpoints", lambda output_dir: [older])
+    here.says("saved", "train-1-0-rank0", step=4, checkpoint="checkpoint-4")
+    here.says("saved", "train-1-0-rank0", step=8, checkpoint="checkpoint-8")
+    here.says("saved", "train-1-0-rank0", step=6, checkpoint="checkpoint-6")  # removed since
+    assert newest_valid_checkpoint(here.attempt) == newest
 
 
 def test_without_a_whole_checkpoint_training_begins_at_the_base_model(here: Any) -> None:
