@@ -1,10 +1,46 @@
 """Position: where a training stands in its records and in its logged sums. HF only knows the optimizer step."""
 
 import json
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+STORED = ("_metrics", "_stored_metrics", "_total_train_tokens")
+"""Where TRL's and Axolotl's trainers keep the values of the steps since the last log, and a counter of tokens."""
+
+
+def stored_metrics(trainer: Trainer) -> dict[str, Any]:
+    """A copy of the values that the trainer has stored and not yet logged, without those of an evaluation: it is done again."""
+    found = {name: getattr(trainer, name) for name in STORED if getattr(trainer, name, None)}
+    try:
+        copied: dict[str, Any] = json.loads(json.dumps(found, default=lambda value: value.item())) if found else {}
+    except (TypeError, AttributeError, RuntimeError):  # values of another kind: the next logged means lack these steps
+        return {}
+    for values in copied.values():
+        if isinstance(values, dict):
+            values.pop("eval", None)
+    return copied
+
+
+def restore_metrics(trainer: Trainer, metrics: dict[str, Any]) -> None:
+    """Let the trainer go on with stored values, in its own dicts."""
+    for name in STORED:
+        if isinstance(has := getattr(trainer, name, None), dict):
+            _replace(has, metrics.get(name, {}))
+        elif name in metrics:
+            setattr(trainer, name, metrics[name])
+
+
+def _replace(has: dict[str, Any], values: dict[str, Any]) -> None:
+    for key in [key for key in has if key not in values and not isinstance(has[key], dict)]:
+        del has[key]
+    for key in has.keys() | values.keys():
+        if not isinstance(values.get(key, {}), dict):
+            has[key] = values[key]
+        elif key in has or isinstance(has, defaultdict):  # which makes an inner dict of its own kind
+            _replace(has[key], values.get(key, {}))
 
 
 class Position(TrainerCallback):
@@ -41,6 +77,7 @@ class Position(TrainerCallback):
             "loss": trainer._tr_loss.item(),
             "loss_logged": trainer._total_loss_scalar,
             "last_logged": trainer._globalstep_last_logged,
+            "metrics": stored_metrics(trainer),
         }
         self._file(checkpoint).write_text(json.dumps(position), encoding="utf-8")
 
@@ -51,6 +88,7 @@ class Position(TrainerCallback):
             self._trainer._tr_loss.fill_(position["loss"])
             self._trainer._total_loss_scalar = position["loss_logged"]
             self._trainer._globalstep_last_logged = position["last_logged"]
+            restore_metrics(self._trainer, position["metrics"])
 
     def _file(self, checkpoint: Path) -> Path:
         """Of this rank: each sums up its own loss."""

@@ -8,6 +8,7 @@ import torch.distributed as dist
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.callback_states import CallbackStates
+from callbacks.position import restore_metrics, stored_metrics
 from callbacks.rng import RngState
 from callbacks.shared import events
 from callbacks.shared.interpreter import leave_now
@@ -61,7 +62,7 @@ class GracefulStop(TrainerCallback):
         self._states = CallbackStates(trainer)
         self._states_then = self._states.now()
         """The other callbacks' states at the end of the last step, before its evaluation."""
-        self._sums = _Sums(0.0, 0, torch.tensor(0.0))
+        self._sums = _Sums(0.0, 0, torch.tensor(0.0), {})
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -147,13 +148,16 @@ class GracefulStop(TrainerCallback):
 class _Sums:
     """The sums that the Trainer updates at every micro-batch."""
 
-    def __init__(self, flos: float, tokens: int, loss: torch.Tensor) -> None:
-        self._flos, self._tokens, self._loss = flos, tokens, loss
+    def __init__(self, flos: float, tokens: int, loss: torch.Tensor, metrics: dict[str, Any]) -> None:
+        self._flos, self._tokens, self._loss, self._metrics = flos, tokens, loss, metrics
 
     @classmethod
     def of(cls, trainer: Trainer) -> "_Sums":
-        return cls(trainer.current_flos, trainer.state.num_input_tokens_seen, trainer._tr_loss.clone())
+        return cls(
+            trainer.current_flos, trainer.state.num_input_tokens_seen, trainer._tr_loss.clone(), stored_metrics(trainer)
+        )
 
     def restore(self, trainer: Trainer) -> None:
         trainer.current_flos, trainer.state.num_input_tokens_seen = self._flos, self._tokens
         trainer._tr_loss = self._loss
+        restore_metrics(trainer, self._metrics)

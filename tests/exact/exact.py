@@ -23,10 +23,12 @@ from world import REPO_ROOT, build_world, commit
 INTRODUCTION = """\
 # Which trainings end as if nobody had stopped them
 
-Made by `make exact ARGS='--write docs/exact.md'`: the real Axolotl on a toy mixture of experts, 24 optimizer steps on a
-CPU. Each training runs twice: undisturbed, and stopped by regrow at the places of its row and resumed in a new process.
-`exact` means: the same weights bit for bit, every logged loss, gradient norm, learning rate and evaluation, the same best
-checkpoint. Every pair of values of two properties occurs in at least one training."""
+`make exact ARGS='--write docs/exact.md'` made this page. The real Axolotl trains a toy mixture of
+experts for 24 optimizer steps on a CPU. Each training runs twice: undisturbed, and stopped by
+regrow at the places of its row and resumed in a new process. A training is exact if all of these
+are the same, bit for bit: the weights, the records of each step, every logged loss, gradient norm,
+learning rate and evaluation, and the best checkpoint. Every pair of values of two properties
+occurs in at least one training."""
 
 
 def main() -> int:

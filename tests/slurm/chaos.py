@@ -29,11 +29,13 @@ from world import REPO_ROOT, World, build_world, commit
 INTRODUCTION = """\
 # What was done to a run, and what it cost
 
-Made by `make chaos ARGS='--write docs/chaos.md'`: the real Axolotl on a toy mixture of experts, 24 optimizer steps, a
-save every 8, on the real Slurm of `regrow dev-cluster`. A row holds if no more steps were done again than allowed, the
-adapter and every logged loss are those of a run that nobody disturbed, bit for bit, and each dependent job started
-once, after the end of the training. Lost: completed optimizer steps that were done again, and how many may be. An
-announced stop may lose none; an unannounced kill, or a damaged checkpoint, those since the last save."""
+`make chaos ARGS='--write docs/chaos.md'` made this page. The real Axolotl trains a toy mixture of
+experts for 24 optimizer steps, with a save every 8 steps, on the real Slurm of
+`regrow dev-cluster`. A row holds if three things are true. No more steps were done again than
+allowed. The adapter and every logged loss are those of an undisturbed run, bit for bit. Each
+dependent job started once, after the end of the training. The column "lost" says how many completed
+optimizer steps were done again, and how many may be. An announced stop may lose none. An
+unannounced kill or a damaged checkpoint may lose the steps since the last save."""
 
 
 def main() -> int:
