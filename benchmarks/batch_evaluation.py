@@ -1,4 +1,4 @@
-"""`make bench-eval`: the batched engine beside the loop over single records that most scripts have; the toy model, one run."""
+"""`make bench-eval`: compares the batched engine with the loop over single records that most scripts have, on the toy model."""
 
 import argparse
 import statistics
@@ -36,8 +36,8 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--max-new-tokens", type=int, default=64)
     options = parser.parse_args()
-    exit_on_signals()  # the temporary folder goes with this process
-    torch.set_num_threads(1)  # both alike; the toy model is too small to share out
+    exit_on_signals()  # a signal then also removes the temporary folder
+    torch.set_num_threads(1)  # for both ways; the toy model is too small for more threads
     with tempfile.TemporaryDirectory() as folder:
         spec, adapter, prompts = world(Path(folder), options.records, options.max_new_tokens)
         ways = {LOOP: loop(spec, adapter), OURS: engine(spec, adapter)}
@@ -70,7 +70,7 @@ def world(folder: Path, records: int, max_new_tokens: int) -> tuple[RunSpec, Pat
 
 
 def engine(spec: RunSpec, adapter: Path) -> Callable[[Sequence[str]], list[Generated]]:
-    """What an array task does."""
+    """The engine, used as in an array task."""
     ours = TransformersEngine(spec, adapter)
 
     def run(prompts: Sequence[str]) -> list[Generated]:
@@ -83,7 +83,7 @@ def engine(spec: RunSpec, adapter: Path) -> Callable[[Sequence[str]], list[Gener
 
 
 def loop(spec: RunSpec, adapter: Path) -> Callable[[Sequence[str]], list[Generated]]:
-    """`generate` with its cache, record by record, in inference mode."""
+    """A loop that calls `generate`, with its cache, for each record, in inference mode."""
     ours = TransformersEngine(spec, adapter)
     model, tokenizer = ours._model.eval(), ours._tokenizer
 
@@ -105,7 +105,7 @@ def loop(spec: RunSpec, adapter: Path) -> Callable[[Sequence[str]], list[Generat
 def measured(
     ways: dict[str, Callable[[Sequence[str]], list[Generated]]], prompts: Sequence[str], repeats: int
 ) -> tuple[dict[str, list[float]], int]:
-    """The tokens/s of each way, and how many answers are the same. The ways take turns."""
+    """The tokens per second of each way, and the number of equal answers. The ways take turns."""
     rates: dict[str, list[float]] = {name: [] for name in ways}
     answers: dict[str, list[Generated]] = {}
     for run in ways.values():

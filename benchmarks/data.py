@@ -1,7 +1,7 @@
-"""`make bench-data`: the document's merge beside the same by other tools and beside copying alone; then tokenising by Axolotl.
+"""`make bench-data`: the migration document's merge by regrow, by other tools and as a plain copy; then tokenising by Axolotl.
 
-Every tool looks at the three fields of each record and writes the same records as one JSON array. Ours also decodes each
-`output`, hashes what it writes, and returns when it is on disk.
+Every tool checks the three fields of each record and writes the same records as one JSON array. regrow also decodes each
+`output`, hashes what it writes, and returns only when the file is on disk.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument("--tokenised", type=int, default=TOKENISED, help="records; 0: the merge alone")
     parser.add_argument("--folder", type=Path, help="where to write, 2 GB; default: the temporary folder")
     options = parser.parse_args()
-    exit_on_signals()  # the temporary folder goes with this process
+    exit_on_signals()  # a signal then also removes the temporary folder
     with tempfile.TemporaryDirectory(prefix="regrow-bench-", dir=options.folder) as name:
         sources = generated(Path(name), options.records / DOCUMENT)
         merged = take_turns(merges(sources), options.repeats, ContentCheck(sources))
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def merges(sources: Sources) -> list[Way]:
-    """The merge by each tool, what shows ours in parts, and the floor."""
+    """The merge by each tool, regrow's merge of fewer records, and the floor: copies."""
     floor = [*[str(sources.positive_file)] * REPEAT, str(sources.taken_file)]
     copied = sources.folder / "ways" / "cp"
     return [
@@ -76,7 +76,7 @@ def merges(sources: Sources) -> list[Way]:
 
 
 def our_merge(name: str, sources: Sources, positives: int, take: int | None) -> Way:
-    """As a user types it: the first `positives`, three times over, and the first `take` negatives."""
+    """Merge as a user types it: the first `positives` records three times, and the first `take` negatives; None: no negatives."""
     folder = sources.folder / "ways" / name
     taken = [f"{sources.positive_file}:repeat={REPEAT}:take={positives}"]
     taken += [f"{sources.negative_file}:take={take}"] if take else []
@@ -85,7 +85,7 @@ def our_merge(name: str, sources: Sources, positives: int, take: int | None) -> 
 
 
 def peer_merge(name: str, peer: str, sources: Sources) -> Way:
-    """By the peer's script; HF datasets without what it may have cached before."""
+    """The merge by the peer's script. HF datasets gets an empty cache."""
     folder = sources.folder / "ways" / name
     python = sys.executable if peer == "json" else str(python_of(peer))
     numbers = [str(sources.positive_file), str(REPEAT), str(sources.negative_file), str(sources.take)]
@@ -94,7 +94,7 @@ def peer_merge(name: str, peer: str, sources: Sources) -> Way:
 
 
 class ContentCheck:
-    """Refuses a tool whose output does not hold the expected records, by the standard library's reading of it."""
+    """Rejects a tool whose output, as the standard library reads it, does not hold the expected records."""
 
     def __init__(self, sources: Sources) -> None:
         self._expected = content(sources.expected_file)
@@ -106,13 +106,13 @@ class ContentCheck:
 
 
 def content(path: Path) -> str:
-    """Number and digest of the records of a file; in a process of its own, for the memory it takes."""
+    """Number and digest of the records of a file. A separate process computes them, because it needs much memory."""
     command = [sys.executable, str(SCRIPTS / "content.py"), str(path)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def versions() -> str:
-    """Of all that was measured, and which commit of ours."""
+    """The versions of everything that was measured."""
     ours = {"regrow": version("regrow"), "Python": platform.python_version()}
     ours["msgspec"] = version("msgspec")
     theirs = {name: version_in(name, name) for name in ("datasets", "pandas", "polars")}
@@ -123,7 +123,7 @@ def versions() -> str:
 
 
 def preprocessings(sources: Sources, count: int) -> list[Way]:
-    """As the prepare stage tokenises, without and with its look at every record's tokens, and with next to nothing to do."""
+    """Tokenising as in the prepare stage: without and with the check of every record's tokens, and with very few records."""
     cores = len(os.sched_getaffinity(0))
     train, few = sources.folder / "tokenised.json", sources.folder / "few.json"
     merge([Source(sources.expected_file, take=count)], train)
@@ -142,7 +142,7 @@ def preprocessings(sources: Sources, count: int) -> list[Way]:
 def preprocessing(
     name: str, model: Path, train: Path, validation: Path, cores: int, *, is_checked: bool = False
 ) -> Way:
-    """The prepare stage's own process on tiny_cpu.yml, with nothing cached; the check needs a journal to write to."""
+    """The prepare stage's own process on tiny_cpu.yml, with an empty cache. The check needs a journal to write to."""
     written = model.parent / "ways" / f"preprocess-{train.stem}-{cores}-{is_checked}"
     settings = {
         "runs_root": model.parent / "runs",
@@ -166,7 +166,7 @@ def preprocessing(
 
 
 def beyond_start_up(tokenised: Results) -> str:
-    """The same without what a process needs anyway: its imports, its model's config, a hundred records."""
+    """The times without the start-up that every process needs: its imports, its model's config, a hundred records."""
     one, all_cores = (
         median_seconds(tokenised, name) - median_seconds(tokenised, FEW_RECORDS) for name in (ONE_CORE, ALL_CORES)
     )
@@ -174,7 +174,7 @@ def beyond_start_up(tokenised: Results) -> str:
 
 
 def missed_goals(merged: Results) -> list[str]:
-    """What was promised of the merge and does not hold."""
+    """The promises about the merge that do not hold."""
     ours, cat, synced = (median_seconds(merged, name) for name in (OURS, CAT, SYNCED_CAT))
     faster = median_seconds(merged, DATASETS) / ours
     growth = peak_mib(merged, OURS) / peak_mib(merged, QUARTER)

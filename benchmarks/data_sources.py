@@ -1,4 +1,4 @@
-"""The records of `make bench-data`: as many and as long as those of the migration document, written anew each time."""
+"""The records of `make bench-data`: as many and as long as those of the migration document. They are written anew each time."""
 
 import json
 import sys
@@ -12,13 +12,13 @@ from data_prep.synthetic import records
 
 POSITIVES, REPEAT, TAKE = 26_221, 3, 96_000
 UNTAKEN = 24_000
-"""Negatives that stand behind those that are taken."""
+"""Negatives in the file after those that are taken."""
 DOCUMENT = POSITIVES * REPEAT + TAKE
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The document's two files, and what they are to become."""
+    """The document's two files, and the expected result of the merge."""
 
     folder: Path
     positives: int
@@ -26,7 +26,7 @@ class Sources:
 
     @property
     def records(self) -> int:
-        """That the merge writes."""
+        """The number of records that the merge writes."""
         return self.positives * REPEAT + self.take
 
     @property
@@ -39,12 +39,12 @@ class Sources:
 
     @property
     def taken_file(self) -> Path:
-        """The taken negatives alone, for `cat`."""
+        """Only the negatives that are taken, for `cat`."""
         return self.folder / "taken.json"
 
     @property
     def expected_file(self) -> Path:
-        """What the tools have to write, and `cp` copies."""
+        """The file that the tools must write, and that `cp` copies."""
         return self.folder / "expected.json"
 
     @property
@@ -54,7 +54,7 @@ class Sources:
 
 
 def generated(folder: Path, scale: float) -> Sources:
-    """Write the files; a scale gives the same ones every time."""
+    """Write the files. The same scale gives the same files every time."""
     print("writing the records ...", file=sys.stderr)
     sources = Sources(folder, max(4, round(POSITIVES * scale)), max(4, round(TAKE * scale)))
     positives = list(encoded(sources.positives, offender=True))
@@ -68,7 +68,7 @@ def generated(folder: Path, scale: float) -> Sources:
 
 
 def encoded(count: int, *, offender: bool) -> Iterator[str]:
-    """Records as JSON with articles of a newspaper's length: synthetic ones strung together, 2.3 KB in the mean."""
+    """Records as JSON, with articles as long as in a newspaper: several synthetic articles joined, 2.3 KB on average."""
     rng = Random(str(offender))  # noqa: S311
     articles = [record["input"] for record in records(5000, seed=1, split="train", offender=False)]
     for record in islice(cycle(records(5000, seed=2, split="train", offender=offender)), count):

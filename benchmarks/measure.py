@@ -1,4 +1,4 @@
-"""What the benchmarks share: whole processes that take turns, their wall seconds and peak memory, one table."""
+"""Code that the benchmarks share: it runs processes in turn, measures their wall seconds and peak memory, and prints a table."""
 
 import json
 import os
@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 Results = Mapping[str, Sequence["Measured"]]
-"""What each way took, by its name."""
+"""Name of a way → its measurements."""
 
-# A child's ru_maxrss starts at the peak of the process that forked it. So a bare Python stands between: its own few MiB are
-# the least that is ever shown, however large this process is.
+# A child's ru_maxrss starts at the peak of the process that forked it. So a bare Python starts the command: only its own
+# few MiB are the least value that can be shown, however large this process is.
 _LAUNCHER = """
 import json, os, sys, time
 folder, *command = sys.argv[1:]
@@ -38,7 +38,7 @@ print(json.dumps([seconds, cpu_seconds, usage.ru_maxrss / 1024, os.waitstatus_to
 _STDERR_LINES = 20
 _CAPTION = "peak: of the process itself; less than 10 MiB is shown as 10"
 _WIDTH = 160
-"""Of a table in a file or a pipe."""
+"""Width of a table in a file or a pipe, characters."""
 
 
 @dataclass(frozen=True)
@@ -48,30 +48,31 @@ class Way:
     name: str
     command: Sequence[str]
     folder: Path
-    """Where it writes, its `stdout` and `stderr` too; empty before each go, and emptied after it."""
+    """Where the command writes, including its `stdout` and `stderr`. It is empty before each measurement and removed after it."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What it gets beside this process's own."""
+    """Variables in addition to those of this process."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One go of a way."""
+    """One measurement of a way."""
 
     seconds: float
-    """Wall clock, from its start to its end."""
+    """Wall clock time, from the start of the process to its end."""
     cpu_seconds: float
-    """User and system; unlike `seconds` it hardly suffers from what else is running."""
+    """User and system time. Unlike `seconds`, it hardly depends on what else is running."""
     peak_mib: float
-    """Of the process itself, or of the largest of its children that it waited for."""
+    """Peak memory of the process itself, or of the largest child that it waited for."""
 
 
 def take_turns(
     ways: Sequence[Way], repeats: int, check: Callable[[Way], None] = lambda way: None, check_each: bool = False
 ) -> Results:
-    """Run the ways in turn, `repeats` times, after a warm-up of each that is not measured but looked at by `check`.
+    """Run the ways in turn, `repeats` times. Before that, run each way once as a warm-up, which does not count but is checked.
 
     Args:
-        check_each: it looks at every go.
+        check: looks at the warm-up of each way.
+        check_each: `check` looks at every measurement too.
     """
     for way in ways:
         _go(way, "warm-up", check)
@@ -98,16 +99,16 @@ def measure(way: Way) -> Measured:
     """Run a way once.
 
     Raises:
-        RuntimeError: it failed; with the end of its stderr.
+        RuntimeError: the way failed. The message has the end of its stderr.
     """
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(way.folder), *way.command]
-    own = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}  # ours: each import would look there
+    own = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}  # imports must not search our code
     with subprocess.Popen(
         launcher, stdout=subprocess.PIPE, env=own | way.environment, start_new_session=True
     ) as process:
         try:
             answer, _ = process.communicate()
-        except BaseException:  # a signal: the command, and what it has started, end with us
+        except BaseException:  # e.g. a signal: the command and its children end too
             os.killpg(process.pid, signal.SIGKILL)
             raise
     seconds, cpu_seconds, peak_mib, code = json.loads(answer)
@@ -126,7 +127,7 @@ def peak_mib(results: Results, name: str) -> float:
 
 
 def print_table(title: str, results: Results, against: Sequence[str]) -> None:
-    """A row for each way; its median beside that of each of `against`, as a ratio."""
+    """Print a row for each way, with the ratio of its median to that of each way in `against`."""
     heading = f"{title} (medians of {min(map(len, results.values()))})"
     table = Table(title=heading, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
                   caption=_CAPTION, caption_justify="left")  # fmt: skip
@@ -143,12 +144,12 @@ def print_table(title: str, results: Results, against: Sequence[str]) -> None:
 
 
 def print_wide(table: Table) -> None:
-    """Whole, also where there is no terminal."""
+    """Print the table in full width, even without a terminal."""
     Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
 
 
 def machine() -> str:
-    """The machine, the moment and our commit; the load tells whether something else was running."""
+    """The machine, the time and our commit. The load shows whether something else was running."""
     cpu = next((line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), "unknown CPU")
     cores = len(os.sched_getaffinity(0))
     gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30

@@ -1,13 +1,15 @@
-"""`make bench-logging`: what logging every step to MLflow adds to a training's step.
+"""`make bench-logging`: how much time logging every step to MLflow adds to a training's step.
 
-To a server that is healthy, one that takes half a second for each request, one that never answers, and one that is not there; it
-has one CPU of this machine, where the training may be as well. By regrow's journal and uploader, and by HF's MLflowCallback as
-Axolotl sets it up. All trainings are Axolotl's own module on the same toy config, with a micro-batch so small that a step takes
-20 ms, and every record padded to the same length. A training takes turns: second by second it logs, or logs nothing and its
-uploader stands still; a block's mean step is compared with that of its neighbours. The uploader, which posts every three
-seconds, so gets to post after half as many steps as it would. MLflowCallback's thread cannot be stopped, and is behind: its
-blocks are longer, each is compared with the one before it, and the steps in which it catches up do not count. Two trainings
-that do the same differ by more than logging costs.
+The server is healthy, takes half a second for each request, never answers, or does not exist. It has one CPU of this machine,
+which the training may use too. Two ways to log are compared: regrow's journal and uploader, and HF's MLflowCallback as Axolotl
+sets it up. All trainings run Axolotl's own module on the same toy config. The micro-batch is so small that a step takes 20 ms,
+and every record is padded to the same length.
+
+A training takes turns: for one second it logs, for the next it logs nothing and its uploader stands still. The mean step of a
+block is compared with that of its neighbours. The uploader posts every three seconds, so each post has half as many steps as
+usual. MLflowCallback's thread cannot be stopped, and falls behind. So its blocks are longer, each is compared with the block
+before it, and the steps in which the thread catches up do not count. Two separate trainings are not compared: they differ by
+more than logging costs, even if they do the same.
 """
 
 import argparse
@@ -38,20 +40,20 @@ from world import REPO_ROOT, World, build_world
 
 MOST_OVERHEAD = 0.01
 SETTLING_SECONDS = 10.0
-"""From the first step on: the uploader imports MLflow meanwhile, which in a job it does beside the ranks' own imports."""
+"""Time after the first step that does not count: the uploader imports MLflow. In a job it does so while the ranks import."""
 BLOCK, LONG_BLOCK = 50, 400
-"""Steps: a second; and of MLflowCallback. A machine's pace drifts within seconds as much as within minutes: many short blocks
-say the most."""
+"""Steps of a block: about a second; and of MLflowCallback's blocks. A machine's speed changes within seconds as much as within
+minutes, so many short blocks give the best comparison."""
 LONG_BLOCKS = 10
 DELAYS = {"slow": 0.5, "hanging": None}
-"""Seconds before a request gets through; None: it never does."""
+"""Seconds before a request is forwarded; None: it never is."""
 MOST_SECONDS = 900
-"""A training that has not begun by then never will."""
+"""Seconds after which a training that has not begun counts as failed."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """One way to log, and how the server is."""
+    """One way to log, and the state of the server."""
 
     logger: str
     """`regrow` or `MLflowCallback`."""
@@ -63,13 +65,13 @@ class Training:
 
     @property
     def turn(self) -> list[tuple[str, int]]:
-        """What is the case for how many steps."""
+        """The states of one turn, each with its number of steps."""
         if self.logger == "regrow":
             return [("none", BLOCK), ("logging", BLOCK)]
         return [("none", LONG_BLOCK), ("logging", LONG_BLOCK), ("catching up", LONG_BLOCK)]
 
     def changes(self, uri: str) -> dict[str, Any]:
-        """Of the config."""
+        """The changes of the config."""
         if self.logger == "regrow":
             return {"plugins": ["callbacks.plugin.RegrowPlugin", "quiet_logging.QuietPlugin"]}
         tracking = {"use_mlflow": True, "mlflow_tracking_uri": uri, "mlflow_experiment_name": "bench"}
@@ -84,13 +86,13 @@ TRAININGS = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """One training."""
+    """The result of one training."""
 
     without: float = 0.0
     logging: float = 0.0
-    """Milliseconds a step."""
+    """Milliseconds a step, as in `without`."""
     ratios: tuple[float, ...] = ()
-    """Of each block that logs, beside its neighbours."""
+    """For each block that logs: its mean step divided by that of its neighbours."""
     failure: str = ""
 
 
@@ -105,7 +107,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="regrow-"))
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
     server = TrackingServer(folder, environment)
-    exit_on_signals()  # by way of `finally`: the server goes down
+    exit_on_signals()  # a signal then runs `finally`, which stops the server
     try:
         with on_one_cpu():
             server.start()
@@ -121,14 +123,14 @@ def main() -> int:
 
 
 class Bench:
-    """The trainings of one world beside one server."""
+    """Runs the trainings of one world with one server."""
 
     def __init__(self, world: World, server: TrackingServer, blocks: int) -> None:
         self._world, self._blocks = world, blocks
         self._way = Way(server.port)
 
     def run(self, training: Training) -> Outcome:
-        """Train once, in a folder of its own, for as long as the turns take."""
+        """Train once, in a separate folder, until all turns are taken."""
         print(f"{training.name} ...", file=sys.stderr, flush=True)
         folder = self._world.folder / training.name.replace(" ", "-")
         folder.mkdir()
@@ -176,8 +178,8 @@ class Bench:
 
 @contextmanager
 def on_one_cpu() -> Iterator[None]:
-    """What is started in this block stays on the last CPU: the server's work is not the training's, and elsewhere it is not
-    on the training's machine."""
+    """Keep the processes that are started in this block on the last CPU: the server's work is not part of the training, and
+    usually the server runs on another machine."""
     cpus = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(cpus)})
     try:
@@ -187,7 +189,7 @@ def on_one_cpu() -> Iterator[None]:
 
 
 def uploaders(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """The process that posts regrow's journal; none beside MLflowCallback, which posts by a thread."""
+    """The process that posts regrow's journal; empty with MLflowCallback, which posts in a thread."""
     if process.poll() is not None:
         return []
     children = psutil.Process(process.pid).children()
@@ -195,7 +197,7 @@ def uploaders(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 
 def show(outcomes: dict[Training, Outcome]) -> str:
-    """Print the table; the goals that were missed, empty: none."""
+    """Print the table, and return the missed goals; empty: none was missed."""
     title = "A step with and without logging (medians of blocks' means)"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for header in ("", "ms without", "ms with", "ratio", "99 % interval", "blocks"):
@@ -218,7 +220,7 @@ def show(outcomes: dict[Training, Outcome]) -> str:
 
 
 def interval(ratios: tuple[float, ...]) -> tuple[float, float]:
-    """Of the median (bootstrap)."""
+    """The 99 % interval of the median (bootstrap)."""
     medians = np.median(np.random.default_rng(1).choice(ratios, (4000, len(ratios))), axis=1)
     low, high = np.quantile(medians, (0.005, 0.995))
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""Whom we measure ourselves against: each in a throw-away virtual environment under ~/.cache/regrow/bench."""
+"""The tools that we compare regrow with, each in its own virtual environment under ~/.cache/regrow/bench."""
 
 import shutil
 import subprocess
@@ -11,11 +11,11 @@ PEERS: dict[str, tuple[str, ...]] = {
     "polars": ("polars==2.1.0",),
     "submitit": ("submitit==1.5.4",),
     "simple_slurm": ("simple-slurm==0.3.6",),
-    "nemo_run": ("nemo-run==0.11.1", "leptonai==0.27.3"),  # a newer leptonai has not what it imports
+    "nemo_run": ("nemo-run==0.11.1", "leptonai==0.27.3"),  # NeMo-Run cannot be imported with a newer leptonai
     "torchx": ("torchx==0.7.0",),
     "hydra": ("hydra-core==1.3.8",),
 }
-"""What pip installs for each."""
+"""The packages that pip installs for each tool."""
 _FOLDER = Path.home() / ".cache" / "regrow" / "bench"
 
 

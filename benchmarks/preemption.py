@@ -1,9 +1,9 @@
-"""`make bench-preempt`: trainings that lose their node by one schedule on the dev cluster, and what becomes of them.
+"""`make bench-preempt`: compares trainings that lose their node on the dev cluster, all by the same schedule.
 
-Axolotl's own training with the means that are at hand: `sbatch --requeue` and auto-resume; Transformers' checkpoint at SIGTERM,
-with a script that requeues; submitit's requeue; and regrow. The schedule is one for all: how many seconds after its first
-step each attempt is preempted. Each way is compared with the same way undisturbed. What is not told to stop trains on through
-the grace: the training is long enough for all of them to be hit by the whole schedule.
+All run Axolotl's own training. They come back by `sbatch --requeue` and auto-resume; by Transformers' checkpoint at SIGTERM and a
+script that requeues; by submitit's requeue; and by regrow. The schedule says how many seconds after its first step each attempt
+is preempted. Each way is compared with the same way undisturbed. A training that gets no stop signal goes on until the end of the
+grace time. The training is long enough for every way to be hit by the whole schedule.
 """
 
 import argparse
@@ -29,13 +29,13 @@ from step_log import logged_attempts
 from world import World, build_world
 
 SEED, PREEMPTIONS, BETWEEN = 7, 3, (6.0, 16.0)
-"""The schedule: so many preemptions, each within these seconds after the attempt's first step."""
+"""The schedule: the number of preemptions, and the range of seconds after the attempt's first step for each of them."""
 GOAL_SECONDS_OVER_FLOOR = 2.0
 ACTIVE = {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "SIGNALING"}
 ASK_AGAIN = 5
-"""So many seconds long a job must be over to be believed."""
+"""For how many seconds a job must be over before it counts as ended."""
 MOST_SECONDS = 600
-"""A training that is not through by then is given up."""
+"""Seconds after which a training that has not ended is given up."""
 
 
 def main() -> int:
@@ -59,7 +59,7 @@ def main() -> int:
 def take_turns(
     world: World, cluster: DevCluster, schedule: Sequence[float], repeats: int
 ) -> tuple[dict[str, Outcome], dict[str, list[Outcome]]]:
-    """Each way undisturbed, then all of them in turn by the schedule."""
+    """Run each way undisturbed, then all ways in turn by the schedule."""
     calm = {}
     disturbed: dict[str, list[Outcome]] = {name: [] for name in WAYS}
     for round_number in range(repeats + 1):
@@ -77,7 +77,7 @@ def take_turns(
 
 
 def run(place: Place, start: Callable[[Place], Started], schedule: Sequence[float]) -> Outcome:
-    """One training from its submission to its end, preempted by the schedule."""
+    """Run one training from its submission to its end, preempted by the schedule."""
     started, until = start(place), time.monotonic() + MOST_SECONDS
     faults = []
     for number, seconds in enumerate(schedule):
@@ -98,7 +98,7 @@ def run(place: Place, start: Callable[[Place], Started], schedule: Sequence[floa
 
 
 def first_step(place: Place, number: int, job_id: str, until: float) -> float | None:
-    """When the attempt began its first step, seconds since the epoch; None: it did not come to that."""
+    """When the attempt began its first step, seconds since the epoch; None: the attempt did not begin one."""
     while len(attempts := logged_attempts(place.folder / "steps")) <= number:
         if not is_active(place, job_id) or time.monotonic() > until:
             return None
@@ -107,7 +107,7 @@ def first_step(place: Place, number: int, job_id: str, until: float) -> float | 
 
 
 def is_active(place: Place, job_id: str) -> bool:
-    """Whether it may go on; a job that Slurm requeues has ended for a moment."""
+    """Whether the job may go on. A job that Slurm requeues looks ended for a moment."""
     question = ("squeue", "--noheader", "--me", "--states=all", f"--jobs={job_id}", "--format=%T")
     for _ in range(ASK_AGAIN):
         if place.run(*question).strip() in ACTIVE:
@@ -117,7 +117,7 @@ def is_active(place: Place, job_id: str) -> bool:
 
 
 def show(calm: dict[str, Outcome], disturbed: dict[str, list[Outcome]], repeats: int) -> str:
-    """Print the table; the goals that were missed, empty: none."""
+    """Print the table, and return the missed goals; empty: none was missed."""
     title = (
         f"{STEPS} steps, a checkpoint every {SAVE_STEPS}, {PREEMPTIONS} preemptions (medians of {repeats} trainings)"
     )
@@ -157,12 +157,12 @@ def show(calm: dict[str, Outcome], disturbed: dict[str, list[Outcome]], repeats:
 
 
 def seconds_back(outcomes: Sequence[Outcome]) -> float:
-    """From a preemption to the next attempt's first step, the median of all; NaN: none came back."""
+    """Seconds from a preemption to the next attempt's first step, the median of all; NaN: no training came back."""
     return median_of(seconds for each in outcomes for seconds in each.back)
 
 
 def median_of(values: Iterable[float]) -> float:
-    """NaN: there is none."""
+    """The median; NaN: there are no values."""
     return statistics.median([*values] or [math.nan])
 
 
@@ -170,7 +170,7 @@ def missed_goals(ours: Sequence[Outcome], calm: Outcome, floor: float) -> str:
     missed = []
     if not all(each.completed and not each.steps_lost and each.adapter == calm.adapter for each in ours):
         missed.append("regrow is to complete, to lose no step, and to end with the same weights")
-    if not seconds_back(ours) <= floor + GOAL_SECONDS_OVER_FLOOR:  # NaN too
+    if not seconds_back(ours) <= floor + GOAL_SECONDS_OVER_FLOOR:  # also true for NaN
         missed.append(f"regrow is to be back {GOAL_SECONDS_OVER_FLOOR:.0f} s after the floor at most")
     return f"goals missed: {'; '.join(missed)}" if missed else ""
 

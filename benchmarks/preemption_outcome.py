@@ -1,4 +1,4 @@
-"""What became of a training of `make bench-preempt`, by its step log, the accounting and its adapter."""
+"""The outcome of a training of `make bench-preempt`, from its step log, Slurm's accounting and its adapter."""
 
 import hashlib
 import statistics
@@ -15,13 +15,13 @@ from step_log import LoggedAttempt, logged_attempts
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one training."""
+    """The outcome of one training."""
 
     completed: bool
     steps_lost: int
     """Completed steps that were done again, or that were missing at the end."""
     wall: float
-    """Seconds from its first start to its end."""
+    """Seconds from the first start of the job to its end."""
     allocated: float
     """Seconds with a node, over all attempts."""
     productive: float
@@ -29,9 +29,9 @@ class Outcome:
     adapter: str
     """The adapter's sha256; empty: there is none."""
     back: list[float]
-    """Of each preemption, seconds until the next attempt's first step; in it, Slurm's own wait."""
+    """For each preemption: seconds until the next attempt's first step, including Slurm's own wait."""
     idle: list[float]
-    """Between two attempts, seconds from the one's last step to the other's first."""
+    """For each pair of successive attempts: seconds from the last step of the first to the first step of the second."""
 
 
 def outcome_of(place: Place, started: Started, faults: Sequence[float]) -> Outcome:
@@ -57,7 +57,7 @@ def outcome_of(place: Place, started: Started, faults: Sequence[float]) -> Outco
 
 
 def last_words(folder: Path) -> str:
-    """The ends of its logs."""
+    """The ends of the logs in the folder."""
     logs = [
         path for path in folder.rglob("*") if path.is_file() and (path.name == "log" or path.suffix in (".log", ".out"))
     ]
@@ -65,7 +65,7 @@ def last_words(folder: Path) -> str:
 
 
 def lost_steps(attempts: Sequence[LoggedAttempt]) -> int:
-    """Completed steps that a later attempt has begun again."""
+    """The number of completed steps that a later attempt did again."""
     return sum(max(0, max(before.steps) - after.steps[0]) for before, after in pairwise(attempts))
 
 

@@ -25,12 +25,12 @@ trap : TERM
 wait $! || wait $!
 [ -e {out}/checkpoint-{steps} ] || scontrol requeue $SLURM_JOB_ID
 """
-"""The shell must outlive the signal that its child gets too; the first `wait` ends with it."""
+"""The signal reaches the shell and its child. The shell must survive it; the first `wait` returns when it comes."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one training happens."""
+    """The place where one training runs."""
 
     world: World
     cluster: DevCluster
@@ -41,7 +41,7 @@ class Place:
         return self.folder / "out"
 
     def config(self, *plugins: str, **changed: Any) -> Path:
-        """The toy config, with dropout, so that the random state matters; peft has none on experts. Nothing is evaluated."""
+        """The toy config with dropout, so that the random state matters. peft has no dropout for experts. No evaluation."""
         changed |= {"plugins": [*plugins, "training_plugins.StepLogPlugin"], "max_steps": STEPS}
         changed |= {
             "save_steps": SAVE_STEPS,
@@ -62,10 +62,10 @@ class Place:
         }  # fmt: skip
 
     def run(self, *command: object) -> str:
-        """What a command prints.
+        """Run a command; its output.
 
         Raises:
-            CalledProcessError: it failed.
+            CalledProcessError: the command failed.
         """
         words = [str(word) for word in command]
         return subprocess.run(
@@ -122,7 +122,7 @@ def regrow(place: Place) -> Started:
         "slurm_conf": place.cluster.conf,
         "runs_root": runs_root,
         "tracking_uri": f"sqlite:///{place.folder}/mlflow.db",
-        "train.cpus_per_task": 1,  # so many threads have the ranks: as many as OMP_NUM_THREADS gives the others
+        "train.cpus_per_task": 1,  # the ranks get as many threads as OMP_NUM_THREADS gives the others
     }
     typed = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     printed = place.run(REGROW, "submit", config, "--cluster", "dev", "--name", "run", "--no-check", *typed)

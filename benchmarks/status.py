@@ -1,6 +1,7 @@
-"""`make bench-status`: `regrow status` of many runs beside that of one, and beside reading what they have written.
+"""`make bench-status`: compares `regrow status` of many runs with that of one run, and with reading all their journals.
 
-All runs but five have ended, and were looked at before: the usual case. Goals are ratios of CPU seconds within one run.
+All runs except five have ended and were shown before, which is the usual case. The goals are ratios of CPU seconds within one
+call of the benchmark.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from measure import Results, Way, machine, print_table, take_turns
 MANY = 200
 MOST_TIMES_ONE = 2.5
 MOST_TIMES_HALF = 2.0
-"""Twice the runs take at most twice as long."""
+"""Twice as many runs may take at most twice as long."""
 ONE, HALF, ALL, JOURNALS = "one run", f"{MANY // 2} runs", f"{MANY} runs", f"cat {MANY} journals"
 
 
@@ -24,7 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
     repeats = parser.parse_args().repeats
-    exit_on_signals()  # the temporary folder goes with this process
+    exit_on_signals()  # a signal then also removes the temporary folder
     with tempfile.TemporaryDirectory(prefix="regrow-bench-") as name:
         folder = Path(name)
         counts = {ONE: 1, HALF: MANY // 2, ALL: MANY}

@@ -1,7 +1,8 @@
-"""How fast a run stops and comes back, on the dev cluster: `make stop-and-resume`.
+"""`make stop-and-resume`: measures how fast a run stops and comes back, on the dev cluster.
 
-Side by side, in one run: from the signal to the end of the job's last process, beside the micro-batch and the save that lie
-in between; from the start of the job's first process to the first new step, beside the same resume typed by hand.
+Two times are measured in one run. The time from the signal to the end of the job's last process is compared with the micro-batch
+and the save in between. The time from the start of the job's first process to the first new step is compared with the same resume
+typed by hand.
 """
 
 import argparse
@@ -32,12 +33,12 @@ from callbacks.shared.manifest import checkpoints
 
 ENDLESS = ("max_steps=100000", "eval_steps=100000", "save_steps=100000")
 HOLD_SECONDS = 45
-"""How long the nodes stay taken: the resume by hand runs meanwhile, alone on the machine."""
+"""Seconds for which the nodes stay taken. In this time, the resume by hand runs alone on the machine."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """One preemption, seconds."""
+    """The times of one preemption, seconds."""
 
     exit: float
     micro_batch: float
@@ -80,12 +81,12 @@ def measure(run: Run, number: int, folder: Path) -> Times:
     by_hand = resume_by_hand(run, folder / f"by_hand-{number}")
     first = steps_of(run, number + 1)[0]
     started = min(psutil.Process(pid).create_time() for pid in tasks(run.cluster.folder))
-    micro_batch = statistics.median(b.time - a.time for a, b in pairwise(losses)) / 2  # two to a step
+    micro_batch = statistics.median(b.time - a.time for a, b in pairwise(losses)) / 2  # a step has two
     return Times(ended - stopped.came, micro_batch, saved.seconds, first.time - started, by_hand)
 
 
 def resume_by_hand(run: Run, folder: Path) -> float:
-    """Start Axolotl's own module on the run's newest checkpoint, in the ranks' own environment, until its first new step."""
+    """Seconds from the start of Axolotl's own module on the newest checkpoint, with the ranks' environment, to its first step."""
     folder.mkdir()
     config = yaml.safe_load(run.paths.axolotl_yml.read_text()) | {"output_dir": str(folder / "out")}
     (folder / "axolotl.yml").write_text(yaml.safe_dump(config, allow_unicode=True))
@@ -118,7 +119,7 @@ def resume_by_hand(run: Run, folder: Path) -> float:
 
 
 def steps_of(run: Run, number: int) -> list[Entry]:
-    """The logged steps of an attempt, once there are some."""
+    """The logged steps of an attempt, once there are more than ten."""
     run.wait(lambda: len(losses_in(attempt_entries(run, number))) > 10, f"steps of attempt {number}")
     return losses_in(attempt_entries(run, number))
 
@@ -136,7 +137,7 @@ def is_alive(pid: int) -> bool:
 
 
 def show(rows: list[Times]) -> int:
-    """Print the medians and the two differences; 1 if one is larger than what is promised."""
+    """Print the medians and the two differences. The exit code: 1 if a difference is larger than promised."""
     medians = Times(*(statistics.median(column) for column in zip(*map(astuple, rows), strict=True)))
     extra_exit = statistics.median(row.exit - row.micro_batch - row.save for row in rows)
     extra_resume = statistics.median(row.resume - row.by_hand for row in rows)

@@ -1,7 +1,7 @@
-"""`make bench-submit`: four dependent jobs, an array of 100 tasks and `--help`, by regrow, its peers and the floor; and `status`.
+"""`make bench-submit`: times four dependent jobs, a 100-task array and `--help` by regrow, its peers and the floor; and `status`.
 
-Each way is one process, from Enter to its exit. All submit to a dev cluster whose partitions are down, so that nothing runs;
-after each go the queue must hold just what was asked for, and is emptied.
+Each way is one process, measured from Enter to its exit. All submit to a dev cluster whose partitions are down, so that no job
+runs. After each measurement the queue must hold exactly the expected jobs, and is emptied.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def main() -> int:
 def held_cluster() -> Iterator[Bench]:
     """A dev cluster that starts no job.
 
-    Its partitions are down. On drained nodes sbatch --test-only, which the check asks, would refuse what sbatch takes.
+    Its partitions are down. On drained nodes, `sbatch --test-only`, which the check runs, would refuse jobs that sbatch accepts.
     """
     with temporary_cluster() as cluster:
         folder = cluster.folder.parent
@@ -78,7 +78,7 @@ def held_cluster() -> Iterator[Bench]:
 
 
 def show_all(bench: Bench, repeats: int) -> list[str]:
-    """Measure and print everything; the goals that were missed."""
+    """Measure and print everything, and return the missed goals."""
     chain = submitted(bench, chains(bench), repeats)
     print_table(f"{CHAIN_JOBS} dependent jobs queued", chain, (FLOOR, UNCHECKED))
     array = submitted(bench, arrays(bench), repeats)
@@ -90,7 +90,7 @@ def show_all(bench: Bench, repeats: int) -> list[str]:
 
 
 def submitted(bench: Bench, submissions: Sequence[Submission], repeats: int) -> Results:
-    """What each took; RuntimeError if one has not queued what it should."""
+    """The measurements of each way; RuntimeError if one has not queued the expected jobs."""
     expected = {submission.way.name: submission.expected for submission in submissions}
 
     def check(way: Way) -> None:
@@ -125,7 +125,7 @@ def require_help(way: Way) -> None:
 
 
 def looked_up(bench: Bench, repeats: int) -> Results:
-    """`regrow status` of one run beside what Slurm itself takes to tell of its jobs."""
+    """The measurements of `regrow status` for one run, and of Slurm's own commands for the run's jobs."""
     run = our_submit(bench, "run to look up", "--no-check")
     subprocess.run(run.command, check=True, stdout=subprocess.DEVNULL)
     job_ids = ",".join(bench.answer("squeue", "--noheader", "--format=%i").split())
@@ -148,14 +148,14 @@ def require_listed(way: Way) -> None:
 
 
 def status_text(results: Results) -> str:
-    """One line, in milliseconds."""
+    """The medians in one line, milliseconds."""
     repeats = min(map(len, results.values()))
     shown = (f"{name} {1000 * median_seconds(results, name):.0f} ms" for name in results)
     return f"Status of one run: {', '.join(shown)} (medians of {repeats})"
 
 
 def versions(bench: Bench) -> str:
-    """Of all that was measured, and which commit of ours."""
+    """The versions of everything that was measured."""
     ours = [f"regrow {version('regrow')}", f"Python {platform.python_version()}"]
     theirs = [f"{name} {version_in(peer, name)}" for peer, name in DISTRIBUTIONS.items()]
     installed = [f"{name} {version(name)}" for name in ("axolotl", "mlflow")]
@@ -163,7 +163,7 @@ def versions(bench: Bench) -> str:
 
 
 def missed_goals(chain: Results, helped: Results) -> list[str]:
-    """What was promised and does not hold."""
+    """The promises that do not hold."""
     goals = {
         f"{CHAIN_JOBS} jobs queued": (median_seconds(chain, UNCHECKED), MOST_CHAIN_SECONDS),
         "regrow --help": (median_seconds(helped, OUR_HELP), MOST_HELP_SECONDS),

@@ -27,17 +27,17 @@ class Job:
 
     tasks: int = 1
     after: str = ""
-    """How it depends on the job before: afterok or afterany; empty: it does not."""
+    """How the job depends on the job before it: afterok or afterany; empty: it does not."""
 
 
 CHAIN = (Job(), *[Job(after="afterok")] * (CHAIN_JOBS - 1))
 REPORT = Job(after="afterany")
-"""regrow's last job runs however the others end."""
+"""regrow's last job, which runs however the other jobs end."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A way to submit, and what must then be in the queue."""
+    """A way to submit, and the jobs that must then be in the queue."""
 
     way: Way
     expected: tuple[Job, ...]
@@ -45,21 +45,21 @@ class Submission:
 
 @dataclass(frozen=True)
 class Bench:
-    """The cluster, and where everything is written."""
+    """The cluster, and the folder in which everything is written."""
 
     folder: Path
     cluster: DevCluster
     config: Path
     settings: Sequence[str]
-    """They point the config to the synthetic records and the toy model."""
+    """`--set` values that make the config use the synthetic records and the toy model."""
     demo: Path
-    """Where those are."""
+    """The folder of the synthetic records and the toy model."""
 
     def folder_of(self, name: str) -> Path:
         return self.folder / "ways" / re.sub(r"\W+", "-", name)
 
     def way(self, name: str, *words: object) -> Way:
-        """A command. The check has a cache of its own, which its warm-up fills; Axolotl is kept from reporting its use."""
+        """A way that runs this command. The check has its own cache, which the warm-up fills. Axolotl sends no usage report."""
         environment = {
             "SLURM_CONF": str(self.cluster.conf),
             "XDG_CACHE_HOME": str(self.folder / "cache"),
@@ -70,10 +70,10 @@ class Bench:
         return Way(name, [str(word) for word in words], self.folder_of(name), environment)
 
     def answer(self, *command: str) -> str:
-        """What one of Slurm's commands prints.
+        """The output of one of Slurm's commands.
 
         Raises:
-            RuntimeError: it failed.
+            RuntimeError: the command failed.
         """
         done = self.cluster.run(*command)
         if done.returncode:
@@ -82,7 +82,7 @@ class Bench:
 
 
 def chains(bench: Bench) -> list[Submission]:
-    """Four jobs, each after the one before; TorchX has no dependencies."""
+    """The ways to submit four jobs, each after the one before it. TorchX has no dependencies."""
     following = f"job=$({shlex.join(SBATCH)} --dependency=afterok:$job)"
     raw = "\n".join([f"job=$({shlex.join(SBATCH)})", *[following] * (CHAIN_JOBS - 1)])
     torchx = (program("torchx", "torchx"), "run", "--scheduler", "slurm", "--scheduler_args", f"partition={PARTITION}")
@@ -97,7 +97,7 @@ def chains(bench: Bench) -> list[Submission]:
 
 
 def arrays(bench: Bench) -> list[Submission]:
-    """An array; TorchX has none, and regrow always queues a report job after it."""
+    """The ways to submit an array. TorchX has none, and regrow always queues a report job after it."""
     array = Job(ARRAY_TASKS)
     return [
         Submission(bench.way(FLOOR, *SBATCH, f"--array=0-{ARRAY_TASKS - 1}"), (array,)),
@@ -107,7 +107,7 @@ def arrays(bench: Bench) -> list[Submission]:
 
 
 def peer_ways(bench: Bench, kind: str, count: int) -> list[Way]:
-    """By the peers' scripts."""
+    """The ways that the peers' scripts submit."""
     return [
         bench.way(name, python_of(peer), SCRIPTS / f"submit_{peer}.py", kind, bench.folder_of(name), PARTITION, count)
         for name, peer in SUBMITTING_PEERS.items()
@@ -121,14 +121,14 @@ def our_submit(bench: Bench, name: str, *flags: str) -> Way:
 
 
 def our_evaluate(bench: Bench) -> Way:
-    """`regrow evaluate` of one model: a task for each share of the records."""
+    """`regrow evaluate` of one model: an array task for each shard of the records."""
     records, model = bench.demo / "hawks_val.json", bench.demo / "model"
     options = ("--data", records, "--shards", ARRAY_TASKS, "--config", bench.config, "--name", "array")
     return bench.way(OUR_ARRAY, program("regrow"), "evaluate", model, *options, *to_cluster(bench, OUR_ARRAY))
 
 
 def to_cluster(bench: Bench, name: str) -> list[str]:
-    """Options: to the dev cluster, and everything written in the folder of a way."""
+    """Options that choose the dev cluster, and the way's folder for everything that is written."""
     folder = bench.folder_of(name)
     values = {"slurm_conf": bench.cluster.conf, "runs_root": folder, "tracking_uri": f"sqlite:///{folder}/mlflow.db"}
     return ["--cluster", "dev", *typed([f"{key}={value}" for key, value in values.items()])]
@@ -144,7 +144,7 @@ def program(name: str, peer: str = "") -> Path:
 
 
 def helps(bench: Bench) -> list[Way]:
-    """Each in a new process."""
+    """The ways to print a help text, each in a new process."""
     return [
         bench.way(BARE_PYTHON, sys.executable, "-c", "pass"),
         bench.way(OUR_HELP, program("regrow"), "--help"),

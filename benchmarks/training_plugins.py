@@ -1,4 +1,4 @@
-"""Axolotl plugins of the benchmarks; `plugins: [training_plugins.…]`, with `benchmarks/` in PYTHONPATH."""
+"""Axolotl plugins of the benchmarks. To use one, set `plugins: [training_plugins.…]`, with `benchmarks/` in PYTHONPATH."""
 
 import json
 import os
@@ -12,16 +12,16 @@ from step_log import STEP_LOG_ENV
 from transformers import TrainerCallback
 
 MEMORY_FILE = "peak"
-"""What `torch.cuda.max_memory_allocated` says at the end of the first training of a folder, bytes; 0 without a GPU."""
+"""Holds `torch.cuda.max_memory_allocated` at the end of the first training of a folder, bytes; 0: there is no GPU."""
 
 
 class StepLog(TrainerCallback):
-    """A line at the beginning of each step, and one at the end of the training: the time, and the step completed."""
+    """Writes a line at the beginning of each step and at the end of the training: the time, and the last completed step."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._peak = folder / MEMORY_FILE
-        self._file = (folder / f"{time.time_ns()}.jsonl").open("a", buffering=1)  # a line is there once it is written
+        self._file = (folder / f"{time.time_ns()}.jsonl").open("a", buffering=1)  # line-buffered, for readers
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._file.write(json.dumps([time.time(), state.global_step]) + "\n")
@@ -33,14 +33,14 @@ class StepLog(TrainerCallback):
 
 
 class StepLogPlugin(BasePlugin):
-    """Brings the log into a training, and changes nothing."""
+    """Adds the log to a training, and changes nothing else."""
 
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
         return [StepLog(Path(os.environ[STEP_LOG_ENV]))]
 
 
 class JitCheckpointPlugin(BasePlugin):
-    """Turns on what Transformers has for preemptions: a checkpoint at SIGTERM. Axolotl has no key for it."""
+    """Turns on Transformers' own answer to preemptions, a checkpoint at SIGTERM. Axolotl has no key for it."""
 
     def get_training_args(self, cfg: Any) -> dict[str, Any]:
         return {"enable_jit_checkpoint": True}

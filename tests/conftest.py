@@ -1,4 +1,4 @@
-"""Markers by folder; a small world built once, and an environment that touches nothing of the user's."""
+"""Sets markers by folder, builds a small world once, and makes an environment in which no test touches the user's files."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 from tiers import HEAVY, MARKERS, is_left_out, markers_of_test
 from world import REPO_ROOT, World, build_world
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; what a test starts must hear Ctrl-C
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a background job of a shell; a test's processes need Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS = REPO_ROOT / "tests"
@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not import a file of which `-m` selects nothing. None: pytest decides."""
+    """True for a file in which `-m` selects nothing: pytest must not import it. None: pytest decides."""
     path = collection_path.relative_to(TESTS)
     return True if path.suffix == ".py" and is_left_out(path, config.option.markexpr) else None
 
@@ -35,7 +35,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """A quick test stays quick."""
+    """Fail a quick test if a package that takes long to import is loaded."""
     if item.config.option.markexpr == "quick" and (loaded := sorted(HEAVY & sys.modules.keys())):
         pytest.fail(
             f"{', '.join(loaded)} is loaded, here or by an earlier test; give the file its marker in tests/tiers.py"
@@ -44,7 +44,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment without what a user may have set, caches in a folder of the tests, nothing fetched."""
+    """The environment without the user's settings; caches are in a folder of the tests, and nothing is downloaded."""
     ours = ("REGROW", "MLFLOW", "HF_", "SLURM", "SBATCH", "SUBMITIT", "AXOLOTL", "ACCELERATE", "PYTHONPATH", "COLUMNS")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     cache = tmp_path_factory.mktemp("cache")
@@ -54,7 +54,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory, clean_environment: dict[str, str]) -> World:
-    """Built once."""
+    """The world, built once a session."""
     return build_world(tmp_path_factory.mktemp("world"), clean_environment)
 
 

@@ -1,4 +1,4 @@
-"""Events by their names, as a journal has them; fields that a test does not care about get a plain value."""
+"""Makes events by their names, as they stand in a journal. Fields that a test does not set get a plain value."""
 
 from collections.abc import Iterable
 from typing import Any, get_args, get_origin
@@ -9,7 +9,7 @@ from callbacks.shared.events import KINDS, Event
 
 
 def entry(time: float, event: str, writer: str = "train-2-0-rank0", **fields: Any) -> Event:
-    """`entry(3, "saved", step=7)`: an event as a reader of the journal gets it."""
+    """An event as a reader of the journal gets it, e.g. `entry(3, "saved", step=7)`."""
     return fresh(event, time=time, writer=writer, **fields)
 
 
@@ -21,12 +21,12 @@ def fresh(event: str, **fields: Any) -> Event:
 
 
 def _plain(found: Any) -> Any:
-    """A value of a type: the first of a Literal, None where it may be missing, else the type's own empty value."""
+    """A plain value of a type: None if the type allows it, the first value of a Literal, or else the type's empty value."""
     if type(None) in get_args(found):
         return None
     return get_args(found)[0] if "Literal" in str(get_origin(found)) else (get_origin(found) or found)()
 
 
 def named(entries: Iterable[Event], *names: str) -> list[Any]:
-    """The events of these names, in their order."""
+    """The events with these names, in their order."""
     return [entry for entry in entries if entry.__struct_config__.tag in names]

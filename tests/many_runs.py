@@ -1,4 +1,4 @@
-"""Runs as trainings of a day leave them, many of them: for what looks at all runs."""
+"""Writes many runs as day-long trainings leave them, for tests and benchmarks of commands that read all runs."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from jobs.spec.run_spec import RunSpec, write_run
 
 TINY = REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml"
 LAST_STEP = "5,600/5,600"
-"""As `regrow status` shows it, for each of them."""
+"""The last step as `regrow status` shows it for each of these runs."""
 
 
 def started(time: float) -> Entry:
@@ -19,7 +19,7 @@ def started(time: float) -> Entry:
 
 
 def day_long_journal(spec: RunSpec, is_ended: bool) -> None:
-    """As a training of a day leaves it: 560 logs, 40 saves, three attempts, and what its machine did every 30 s."""
+    """Write the journal of a day-long training: 560 logs, 40 saves, three attempts, and system metrics every 30 s."""
     train = str(spec.paths.journal / "train-2-0")
     stage, rank, mlflow = (Journal.of_writer(train, writer) for writer in ("stage", "rank0", "mlflow"))
     lines: dict[Path, list[Entry]] = {stage.path: [], rank.path: [], mlflow.path: []}
@@ -39,7 +39,7 @@ def day_long_journal(spec: RunSpec, is_ended: bool) -> None:
 
 
 def write_runs(runs_root: Path, count: int, going_on: int = 5) -> Path:
-    """Runs on this machine, of which some go on."""
+    """Write runs on this machine; `going_on` of them have not ended."""
     spec = load_run_spec(TINY, "local", [f"runs_root={runs_root}"], "first")
     for number in range(count):
         run = spec.model_copy(update={"name": f"run-{number:03}"})

@@ -1,4 +1,4 @@
-"""`regrow` as a user types it, and what that took: modules loaded, files opened. A slow machine does not change these numbers."""
+"""Runs `regrow` as a user types it, and notes the modules loaded and the files opened. They are the same on a slow machine."""
 
 import json
 import subprocess
@@ -29,9 +29,9 @@ class Observed:
 
     stdout: str
     modules: frozenset[str]
-    """What it has imported, by full names."""
+    """Full names of the modules that were imported."""
     opened: list[str]
-    """Every file that Python code has opened, in order, as often as it did."""
+    """Every file that Python code has opened, in order; a file that was opened twice stands here twice."""
 
     @property
     def foreign_packages(self) -> set[str]:
@@ -43,7 +43,7 @@ class Observed:
         return {module for module in self.modules if f"{module}.".startswith(f"{package}.")}
 
     def opened_below(self, folder: Path) -> list[Path]:
-        """Relative to the folder."""
+        """The opened files below a folder; the paths are relative to it."""
         return [Path(path).relative_to(folder) for path in self.opened if path.startswith(f"{folder}/")]
 
 

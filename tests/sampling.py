@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 SAMPLE = os.environ.get("REGROW_SAMPLE", "1")
-"""The seed of the samples; `all`: no samples, every test (`make test-whole`)."""
+"""The seed of the samples; `all`: every test runs, without samples (`make test-whole`)."""
 T = TypeVar("T")
 
 

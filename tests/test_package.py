@@ -1,4 +1,4 @@
-"""What is built from the checkout, sdist first and a wheel from it, holds every file of every package."""
+"""The sdist built from the checkout, and the wheel built from the sdist, hold every file of every package."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 from world import REPO_ROOT
 
 FOLDERS = {"jobs": "jobs", "callbacks": "callbacks", "data_prep": "data_prep", "slurm/dev_cluster": "dev_cluster"}
-"""Of the packages: in the checkout, and as they are imported."""
+"""The folder of each package in the checkout → the name under which it is imported."""
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_{kind}(sys.argv[1])"
 
 
@@ -26,7 +26,7 @@ def build(kind: str, source: Path, output: Path, environment: dict[str, str]) ->
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory, clean_environment: dict[str, str]) -> zipfile.ZipFile:
-    """Built as a release is: from the sdist."""
+    """The wheel, built from the sdist as for a release."""
     folder = tmp_path_factory.mktemp("package")
     for name in FOLDERS:
         shutil.copytree(REPO_ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))

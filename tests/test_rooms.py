@@ -1,4 +1,4 @@
-"""The tree tells the architecture: who may import whom, no circles, no crowded folders, no long files or functions."""
+"""The rules of the source tree: which room may import which, no circles, no crowded folders, no long files or functions."""
 
 import ast
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from world import REPO_ROOT
 PACKAGES = ("jobs", "callbacks", "data_prep")
 MOST_FILES, MOST_LINES, MOST_FUNCTION_LINES = 20, 250, 60
 ENGINE = ("jobs.evaluation.engine", "callbacks.generation")
-"""The one place where the jobs know a module of the ranks: a child process that has torch."""
+"""The only import by `jobs` of a module of the ranks. It happens in a child process that has torch."""
 
 
 @pytest.fixture(scope="module")
 def graph() -> grimp.ImportGraph:
-    """All imports, those inside functions and for types alone included."""
+    """All imports, including those inside functions and those for types only."""
     return grimp.build_graph(*PACKAGES, cache_dir=None)
 
 
@@ -31,7 +31,7 @@ def _room(module: str) -> str:
 
 
 def _circles(arrows: set[tuple[str, str]]) -> list[set[str]]:
-    """The sets of names that reach each other, by taking away, again and again, who imports nothing that is left."""
+    """The names that remain after repeatedly removing each name that imports no remaining name; empty: there is no circle."""
     while True:
         importing = {one for one, _ in arrows}
         left = {(one, other) for one, other in arrows if other in importing}
@@ -94,7 +94,7 @@ def test_no_function_is_long() -> None:
 
 
 def test_no_expression_stands_where_a_statement_would() -> None:
-    """`a() if x else b()` and `x and a()` as statements: an `if` says it."""
+    """No statement is only `a() if x else b()` or `x and a()`: an `if` is clearer."""
     found = [
         f"{path}:{node.lineno}"
         for path in _sources()

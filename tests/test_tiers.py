@@ -1,4 +1,4 @@
-"""`-m` selects truly: every test has the marker of its folder, and what is not selected is not even imported."""
+"""`-m` selects the right tests: every test has the marker of its folder, and files without a selected test are not imported."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ Tests = list[tuple[PurePath, set[str]]]
 
 @pytest.fixture(scope="module")
 def collected(run_python: Run) -> Callable[[str], tuple[Tests, set[str]]]:
-    """What `-m` selects: the tests, each by its file and its markers, and the modules that were loaded for it."""
+    """The tests that `-m` selects, each with its file and its markers; and the modules that were loaded to collect them."""
 
     def collect(expression: str) -> tuple[Tests, set[str]]:
         done = run_python(["-c", COLLECT, expression])

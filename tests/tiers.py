@@ -1,6 +1,6 @@
-"""Tiers: which marker a test gets, by its folder, its file or a fixture that it asks for.
+"""Tiers: a test gets its marker by its folder, its file or a fixture that it uses.
 
-`make check` runs `-m quick`: what has no other marker.
+`make check` runs `-m quick`: the tests without another marker.
 """
 
 import re
@@ -32,7 +32,7 @@ BY_PATH = {
     "jobs/history/test_runs.py": "long",
     "test_package.py": "long",
 }
-"""Files below tests/, by pattern. `*` is one name: a folder's own folders are not meant."""
+"""Patterns of files below tests/ → marker. `*` stands for one name, so subfolders do not match."""
 BY_FIXTURE = {"world": "train", "browser": "browser", "many": "long"}
 HEAVY = frozenset({"torch", "transformers", "axolotl", "mlflow"})
 """Packages that no quick test loads into its process."""
@@ -40,7 +40,7 @@ _EXCLUSIONS = re.compile(r"not \w+( and not \w+)*")
 
 
 def markers_of_file(path: PurePath) -> set[str]:
-    """The markers of all tests of a file; `path` counts from tests/."""
+    """The markers that all tests of a file get; `path` is relative to tests/."""
     return {
         marker
         for pattern, marker in BY_PATH.items()
@@ -52,18 +52,18 @@ def markers_of_test(path: PurePath, fixtures: Collection[str], own: Collection[s
     """The markers that a test gets.
 
     Args:
-        path: its file, from tests/.
-        own: what stands above it in the file.
+        path: the file of the test, relative to tests/.
+        own: the markers that the file itself sets above the test.
     """
     found = markers_of_file(path) | {marker for fixture, marker in BY_FIXTURE.items() if fixture in fixtures}
     return found if found or set(own) & MARKERS.keys() else {"quick"}
 
 
 def is_left_out(path: PurePath, expression: str) -> bool:
-    """Whether no test of a file can be selected by `-m expression`, so that the file need not even be imported.
+    """Whether `-m expression` can select no test of a file, so that the file need not be imported.
 
-    pytest deselects a test only after the import of its file, which may take longer than all quick tests. What is neither
-    `quick` nor a list of exclusions (`not a and not b`) leaves out nothing here.
+    pytest deselects a test only after the import of its file, which may take longer than all quick tests. An expression
+    other than `quick` or a list of exclusions (`not a and not b`) leaves out no file here.
     """
     if expression == "quick":
         return bool(markers_of_file(path))

@@ -1,4 +1,4 @@
-"""World: synthetic records and a toy model in a folder, and `regrow` as a user types it there."""
+"""A world: a folder with synthetic records and a toy model, in which tests type `regrow` as a user does."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ REGROW = Path(sys.executable).parent / "regrow"
 
 @dataclass(frozen=True)
 class World:
-    """Records and a model, and the `--set` that point tiny_cpu.yml to them."""
+    """Records and a model, and the `--set` values that make tiny_cpu.yml use them."""
 
     folder: Path
     environment: dict[str, str]
@@ -49,7 +49,7 @@ class World:
         return [f"{key}={value}" for key, value in values.items()]
 
     def config_by_hand(self, folder: Path, **changed: Any) -> Path:
-        """tiny_cpu.yml as a user edits it to run without regrow; a key that is changed to None is left out."""
+        """tiny_cpu.yml as a user edits it to run it without regrow; written to `folder`. A key changed to None is left out."""
         from data_prep.curriculum import Source, merge
 
         config = yaml.safe_load((REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml").read_text(encoding="utf-8"))
@@ -66,7 +66,7 @@ class World:
         return path
 
     def regrow(self, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """`regrow ARGUMENTS` as a user types it, from another folder than the checkout."""
+        """Run `regrow ARGUMENTS` as a user types it, in a folder outside the checkout."""
         return subprocess.run(
             [str(REGROW), *arguments],
             cwd=self.folder,
@@ -85,7 +85,7 @@ class World:
         flags: Sequence[str] = (),
         environment: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Submit tiny_cpu.yml to a cluster, by default this machine, pointed to this world. Most have no use for the check."""
+        """Submit tiny_cpu.yml with this world's records and model, by default on this machine. Few tests need the check."""
         values = [flag for setting in [*self.settings, *settings] for flag in ("--set", setting)]
         config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
         flags = ["--cluster", cluster, "--name", name, *flags, *([] if check else ["--no-check"])]
@@ -93,13 +93,13 @@ class World:
 
 
 def commit() -> str:
-    """The checkout's commit, with a `+` if files differ from it."""
+    """The checkout's commit, followed by `+` if files differ from it."""
     described = ["git", "describe", "--always", "--abbrev=7", "--exclude=*", "--dirty=+"]
     return subprocess.run(described, cwd=REPO_ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def build_world(folder: Path, environment: dict[str, str]) -> World:
-    """40 positive, 130 negative and 12 validation records, and the toy model; once."""
+    """Write 40 positive, 130 negative and 12 validation records, and the toy model, unless the folder has them already."""
     from data_prep.synthetic import write_synthetic
     from data_prep.tiny_model import build_tiny_model
 

@@ -1,4 +1,4 @@
-"""What a JSON array of records holds: prints their number and a digest of them in order, by the standard library alone."""
+"""Prints the number of records in a JSON array, and a digest of them in order. It uses only the standard library."""
 
 import hashlib
 import json

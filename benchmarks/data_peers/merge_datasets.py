@@ -1,4 +1,4 @@
-"""The document's merge by HF datasets: POSITIVES REPEAT NEGATIVES TAKE OUTPUT. The checks are Arrow's own, its cheapest."""
+"""The document's merge by HF datasets. Arguments: POSITIVES REPEAT NEGATIVES TAKE OUTPUT. The checks are Arrow's cheapest."""
 
 import sys
 
@@ -17,5 +17,5 @@ def checked(path: str) -> Dataset:
 
 positives, repeat, negatives, take, output = sys.argv[1:]
 merged = concatenate_datasets([checked(positives)] * int(repeat) + [checked(negatives).select(range(int(take)))])
-# It writes an array only as a single batch.
+# HF datasets writes an array only if all records are in a single batch.
 merged.to_json(output, lines=False, batch_size=len(merged), force_ascii=False)

@@ -1,4 +1,4 @@
-"""The document's merge by the standard library: POSITIVES REPEAT NEGATIVES TAKE OUTPUT."""
+"""The document's merge by the standard library. Arguments: POSITIVES REPEAT NEGATIVES TAKE OUTPUT."""
 
 import json
 import sys
@@ -18,5 +18,5 @@ def checked(path: str) -> list[dict[str, str]]:
 
 positives, repeat, negatives, take, output = sys.argv[1:]
 merged = checked(positives) * int(repeat) + checked(negatives)[: int(take)]
-# Not json.dump: without the C encoder it takes several times as long.
+# json.dump does not use the C encoder, and would take several times as long.
 Path(output).write_text(json.dumps(merged, ensure_ascii=False), encoding="utf-8")

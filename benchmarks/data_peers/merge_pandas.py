@@ -1,4 +1,4 @@
-"""The document's merge by pandas: POSITIVES REPEAT NEGATIVES TAKE OUTPUT."""
+"""The document's merge by pandas. Arguments: POSITIVES REPEAT NEGATIVES TAKE OUTPUT."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The document's merge by polars: POSITIVES REPEAT NEGATIVES TAKE OUTPUT."""
+"""The document's merge by polars. Arguments: POSITIVES REPEAT NEGATIVES TAKE OUTPUT."""
 
 import sys
 

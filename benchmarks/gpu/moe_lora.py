@@ -1,9 +1,9 @@
-"""`make bench-gpu`: which way to train LoRA on a mixture of experts `qwen_finetune.yml` should ship with. Ten minutes on one GPU.
+"""`make bench-gpu`: compares ways to train LoRA on a mixture of experts, to choose `qwen_finetune.yml`'s. Ten minutes on one GPU.
 
-A Qwen3-MoE with the layers of the 30-billion-parameter model, but few of them and random weights: LoRA on attention alone, on
-the experts through peft, and on the experts with Axolotl's ScatterMoE kernels; tokens a second, peak memory beside what
-`regrow check` predicts, the time of a save, and from the start of a process to its first step, fresh and resumed. The last row is
-the second through regrow. `--toy` runs the same on a CPU at a toy's size, without what needs a GPU.
+The model is a Qwen3-MoE with layers as in the 30-billion-parameter model, but few of them, and random weights. It trains LoRA on
+attention only, on the experts with peft, and on the experts with Axolotl's ScatterMoE kernels. It measures tokens a second, peak
+memory (and what `regrow check` predicts), the time of a save, and the time from a process's start to its first step, fresh and
+resumed. The last row is the second way with regrow. `--toy` trains a toy on a CPU, without the parts that need a GPU.
 """
 
 import argparse
@@ -40,7 +40,7 @@ SHAPE = {
     "hidden_size": 2048, "intermediate_size": 6144, "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128,
     "moe_intermediate_size": 768, "num_experts": 128, "num_experts_per_tok": 8, "norm_topk_prob": True,
 }  # fmt: skip
-"""Of Qwen3-30B-A3B's layers, as its config.json has them."""
+"""The sizes of Qwen3-30B-A3B's layers, from its config.json."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ VARIANTS = [
 
 @dataclass(frozen=True)
 class Found:
-    """What one variant has shown; None: it did not come to that."""
+    """The measurements of one variant; None: the variant failed before this one."""
 
     tokens_per_second: float | None = None
     peak_gib: float | None = None
@@ -80,7 +80,7 @@ def main() -> int:
     parser.add_argument("--layers", type=int, default=LAYERS)
     parser.add_argument("--steps", type=int, default=30)
     options = parser.parse_args()
-    exit_on_signals()  # the temporary folder goes with this process
+    exit_on_signals()  # a signal then also removes the temporary folder
     if not (torch.cuda.is_available() or options.toy):
         print("skipped: there is no GPU here; --toy runs it on the CPU")
         return 0
@@ -110,13 +110,13 @@ def environment(toy: bool) -> dict[str, str]:
 
 
 class Bench:
-    """The variants on one model."""
+    """Trains the variants on one model."""
 
     def __init__(self, world: World, toy: bool, steps: int) -> None:
         self._world, self._toy, self._steps = world, toy, steps
 
     def build_model(self, layers: int) -> None:
-        """Put a large model in the toy model's place; its tokenizer stays."""
+        """Replace the toy model by a large model; the tokenizer stays."""
         from transformers import AutoConfig, AutoModelForCausalLM
 
         folder = self._world.folder / "model"
@@ -173,7 +173,7 @@ class Bench:
         return config
 
     def _train(self, folder: Path, config: Path, variant: Variant) -> tuple[float, float]:
-        """When the process that trains was started, and when it had ended, seconds since the epoch."""
+        """Start and end of the process that trains, seconds since the epoch."""
         if not variant.is_regrow:
             started = time.time()
             self._run(folder, sys.executable, "-m", "axolotl.cli.train", config)
@@ -207,20 +207,20 @@ class Bench:
         return attempt.times[0] - started
 
     def _save_seconds(self, folder: Path, variant: Variant) -> float:
-        """From the training's last step to the end of what is written for its checkpoint."""
+        """Seconds from the first to the last write to the files of the last step's checkpoint."""
         out = folder / ("runs/run/checkpoints" if variant.is_regrow else "out") / f"checkpoint-{self._steps}"
         began = min(path.stat().st_mtime for path in out.iterdir())
         return max(path.stat().st_mtime for path in out.iterdir()) - began
 
     def _predicted(self, config: Path) -> float | None:
-        """What the memory check says that one GPU needs."""
+        """The memory that the check predicts for one GPU, GiB; None: it predicts none."""
         command = [REGROW, "check", config, "--json"]
         done = subprocess.run(command, env=self._world.environment, stdout=subprocess.PIPE, check=False)
         memory = json.loads(done.stdout)["memory"]
         return memory["total"] / 2**30 if memory else None
 
     def _run(self, folder: Path, *command: object) -> None:
-        """Raises CalledProcessError with what was printed."""
+        """Run a command; CalledProcessError with its output if it fails."""
         subprocess.run(
             [str(word) for word in command], cwd=REPO_ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, env=self._world.environment | {STEP_LOG_ENV: str(folder / "steps"), "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"},

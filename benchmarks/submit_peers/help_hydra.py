@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 @hydra.main(version_base=None, config_path=None)
 def main(config: DictConfig) -> None:
-    """What it does."""
+    """Do nothing."""
 
 
 main()

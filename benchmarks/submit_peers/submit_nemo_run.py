@@ -1,4 +1,4 @@
-"""The chain or the array by NeMo-Run, on the login node itself: chain|array FOLDER PARTITION COUNT."""
+"""Submits the chain or the array by NeMo-Run, on the login node itself. Arguments: chain|array FOLDER PARTITION COUNT."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The chain or the array by simple_slurm: chain|array FOLDER PARTITION COUNT."""
+"""Submits the chain or the array by simple_slurm. Arguments: chain|array FOLDER PARTITION COUNT."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The chain or the array by submitit: chain|array FOLDER PARTITION COUNT."""
+"""Submits the chain or the array by submitit. Arguments: chain|array FOLDER PARTITION COUNT."""
 
 import sys
 from typing import Any
@@ -7,11 +7,11 @@ import submitit
 
 
 def nothing(number: int) -> None:
-    """What the jobs do."""
+    """Do nothing: the work of each job."""
 
 
 def executor(**more: Any) -> submitit.AutoExecutor:
-    """One for each job of the chain: the same one would wait 0.2 s between two jobs."""
+    """A new executor for each job of the chain: a shared one would wait 0.2 s between two jobs."""
     new = submitit.AutoExecutor(folder, cluster="slurm")
     new.update_parameters(slurm_partition=partition, **more)
     return new

@@ -1,4 +1,4 @@
-"""A training as submitit's users write it, requeued when its node is taken: FOLDER PARTITION CONFIG; prints the job's id."""
+"""Submits a training that submitit requeues, as its users write it, and prints the job id. Arguments: FOLDER PARTITION CONFIG."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from submitit.helpers import DelayedSubmission
 
 
 class Training:
-    """Axolotl in a child; it resumes from its newest checkpoint by itself."""
+    """Runs Axolotl in a child process, which resumes from its newest checkpoint by itself."""
 
     def __init__(self, config: str) -> None:
         self.config = config
@@ -17,7 +17,7 @@ class Training:
         subprocess.run([sys.executable, "-m", "axolotl.cli.train", self.config], check=True)
 
     def checkpoint(self) -> DelayedSubmission:
-        """What submitit calls before it requeues."""
+        """What to requeue: submitit calls this when the job is preempted."""
         return DelayedSubmission(self)
 
 

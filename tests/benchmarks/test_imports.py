@@ -1,4 +1,4 @@
-"""What the benchmarks import of our packages is there: nobody runs them with each change."""
+"""Every name that the benchmarks import from our packages exists. Nobody runs the benchmarks after each change."""
 
 import ast
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ OURS = ("jobs.", "callbacks.", "data_prep.", "dev_cluster.")
 
 
 def _names_of(path: str) -> Iterator[str]:
-    """What a module has at its top level, by its text: to import it may take seconds."""
+    """The names at a module's top level, read from its text: importing it may take seconds."""
     for node in ast.parse(Path(path).read_text(encoding="utf-8")).body:
         match node:
             case ast.FunctionDef(name) | ast.ClassDef(name):

@@ -1,4 +1,4 @@
-"""The audit: every count against a small file in which each can be seen."""
+"""The audit: every count is compared with a small file in which a reader can check it."""
 
 import json
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""The curriculum: what is written, in what order, what is refused, and what stays when it fails.
+"""The curriculum: what it writes, in which order, what it refuses, and which files stay if it fails.
 
-Over 250 lines: one table of sources, and every way in which one function, `merge`, can fail.
+Over 250 lines: it has one table of sources, and every way in which one function, `merge`, can fail.
 """
 
 import errno
@@ -214,7 +214,7 @@ def test_merge_leaves_nothing_when_interrupted_as_it_repeats(tmp_path: Path, rep
 
 
 def _bytes_on_disk(paths: Iterable[Path]) -> int:
-    """Without holes."""
+    """The bytes that the files take on the disk. Holes in a sparse file do not count."""
     return sum(512 * path.stat().st_blocks for path in paths)
 
 
@@ -247,7 +247,7 @@ BODY = "昨日午後、都内で開かれた会合に関係者が集まり、今
 
 
 def encoded(kind: str, output: str, count: int) -> Iterator[bytes]:
-    """Records of about 2 KB, cheap to make: one body, a running number."""
+    """Records of about 2 KB. They are cheap to make: all have the same body and a running number."""
     text = json.dumps({"instruction": "加害者を抽出", "input": f"@ {BODY}", "output": output}, ensure_ascii=False)
     head, tail = text.encode().split(b"@")
     return (b"%b%b-%d%b" % (head, kind.encode(), number, tail) for number in range(count))

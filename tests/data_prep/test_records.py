@@ -1,4 +1,4 @@
-"""Records: what is read from every form of file, and what is said about every flaw."""
+"""Records: they are read from every form of file, and an error names each flaw."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Synthetic records: the customer's form, reproducible, no name in two splits, and too varied for a keyword rule."""
+"""Synthetic records have the customer's form, are reproducible and too varied for a keyword rule; no name is in two splits."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ HONORIFIC_NAME = re.compile(r"([一-龠]{4})(?=さん|氏|署長|市長|容疑�
 
 
 def sample(count: int, *, seed: int = 1, split: Any = "train") -> list[Record]:
-    """Half with an offender, half without."""
+    """Records, half of them with an offender and half without."""
     kinds = (records(count // 2, seed=seed, split=split, offender=offender) for offender in (True, False))
     return list(itertools.chain.from_iterable(kinds))
 
@@ -25,7 +25,7 @@ def offenders(record: Record) -> list[dict[str, Any]]:
 
 
 def persons(record: Record) -> set[str]:
-    """Everybody named in the article, by the title or the bracket behind the name."""
+    """The names of all persons in the article, found by the title or the bracket after the name."""
     return set(HONORIFIC_NAME.findall(record["input"]))
 
 

@@ -1,4 +1,4 @@
-"""The toy model loads through transformers' Auto classes, is the same for a seed, and speaks Qwen's chat markup."""
+"""The toy model loads with transformers' Auto classes, is the same for the same seed, and uses Qwen's chat markup."""
 
 from pathlib import Path
 

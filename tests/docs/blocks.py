@@ -1,4 +1,4 @@
-"""What the pages tell their readers to type, and a clone in which it can be typed without touching anything of the user's."""
+"""The commands that the pages tell readers to type, and a clone in which to type them without touching the user's files."""
 
 import os
 import re
@@ -19,8 +19,8 @@ ANYWHERE, DEV_CLUSTER, YOUR_CLUSTER, ONCE, MINUTES = (
     "once",
     "takes minutes",
 )
-"""Titles of bash blocks. The first is run by test_commands.py, the second by tests/slurm/test_readme.py; of the others, what is
-typed is looked at, not run."""
+"""Titles of bash blocks. test_commands.py runs the first, tests/slurm/test_readme.py the second. Blocks with another title
+are not run: tests only check their commands."""
 PAGES = [REPO_ROOT / "README.md", *sorted(REPO_ROOT.glob("docs/*.md"))]
 IN_A_CLONE = ("axolotl_configs", "callbacks", "data_prep", "deepspeed_configs", "docs", "jobs", "slurm", "tests",
               "constraints.txt", "Makefile", "mkdocs.yml", "pyproject.toml", "README.md")  # fmt: skip
@@ -39,7 +39,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """What it tells to type, line by line; `\\` at the end of a line goes on with the next."""
+        """The commands of the block, one a line; a line that ends with `\\` continues on the next."""
         lines = self.text.replace("\\\n", " ").splitlines()
         return [line for line in lines if shlex.split(line, comments=True)]
 
@@ -48,7 +48,7 @@ class Block:
 
 
 def blocks(title: str | None = None) -> Iterator[Block]:
-    """The bash blocks of all pages, in order; with a title, those alone."""
+    """The bash blocks of all pages, in order; with `title`, only those with this title."""
     for page in PAGES:
         for found in _FENCE.finditer(page.read_text(encoding="utf-8")):
             block = Block(page, found["title"] or "", found["text"])
@@ -57,7 +57,7 @@ def blocks(title: str | None = None) -> Iterator[Block]:
 
 
 def words(command: str) -> list[list[str]]:
-    """The single commands of a line, as lists of words, without assignments before them: `A=1 x && y` is [x], [y]."""
+    """The commands of a line, each as a list of words, without the assignments before it: `A=1 x && y` is [x], [y]."""
     split: list[list[str]] = [[]]
     lexer = shlex.shlex(command, posix=True, punctuation_chars="&|;")
     lexer.whitespace_split = True
@@ -75,14 +75,14 @@ def _without_assignments(command: list[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Clone:
-    """A copy of the checkout with a home of its own: all that a command writes by default goes there."""
+    """A copy of the checkout with its own home folder. Everything that a command writes by default goes there."""
 
     folder: Path
     environment: dict[str, str]
 
     @classmethod
     def make(cls, place: Path, environment: dict[str, str]) -> "Clone":
-        """`place`: an empty folder; with a short path, where a dev cluster shall come up."""
+        """Make a clone in `place`, an empty folder. If a dev cluster is to start there, its path must be short."""
         folder, home, programs = place / "regrow", place / "home", Path(sys.executable).parent
         folder.mkdir()
         home.mkdir()
@@ -96,16 +96,16 @@ class Clone:
         (folder / ".venv").symlink_to(programs.parent)
         kept = {key: value for key, value in environment.items() if not key.startswith(("XDG_", "HF_HOME"))}
         path = os.pathsep.join([str(programs), environment["PATH"]])
-        packages = os.pathsep.join([str(folder), str(folder / "slurm")])  # before those of the checkout
+        packages = os.pathsep.join([str(folder), str(folder / "slurm")])  # before the packages of the checkout
         return cls(folder, kept | {"HOME": str(home), "PATH": path, "PYTHONPATH": packages, "COLUMNS": "120"})
 
     @property
     def dev_cluster(self) -> Path:
-        """Where `regrow dev-cluster up` brings one up."""
+        """The folder in which `regrow dev-cluster up` starts the dev cluster."""
         return Path(self.environment["HOME"]) / ".cache" / "regrow" / "dev-cluster"
 
     def type(self, command: str) -> str:
-        """Type a line in the clone, and return what it printed; it has to succeed."""
+        """Type a command in the clone, and return its output. The command must succeed."""
         done = subprocess.run(["bash", "-c", command], cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)  # fmt: skip
         assert done.returncode == 0, f"{command}\nexits with {done.returncode}:\n{done.stdout}"

@@ -1,4 +1,4 @@
-"""What README.md and the pages tell to type works: it is run, or, where it needs a site or much time, its words are looked at."""
+"""The commands in README.md and the pages work. A test runs them, or only checks their words if they need a site or much time."""
 
 import re
 import subprocess
@@ -16,11 +16,11 @@ from jobs.cli.main import app
 NOT_RUN = {ONCE, MINUTES, YOUR_CLUSTER}
 NOT_OURS = {"git", "cp", ".", "pip", "python3.11", "hf", "export", "module", "mlflow", "sinfo", "scontrol", "squeue", "sacct",
             "sacctmgr", "scancel", "srun", "rsync", "stat", "ls", "mkdocs", "accelerate", "cd", "grep", "dd"}  # fmt: skip
-"""Programs in blocks that are not run, of which nothing is looked at but that they are these."""
+"""Programs that may stand in blocks that are not run. Only their names are checked, not their arguments."""
 
 
 def regrow_commands() -> Iterator[tuple[list[str], bool]]:
-    """The words behind every `regrow` in every bash block, and in the text between; and whether it is a mere mention there."""
+    """The words after each `regrow` in the bash blocks and in the text, and whether the text only mentions the command."""
     told = [(line, False) for block in blocks() for line in block.commands]
     code = re.compile(r"`(regrow [a-z-]+[^`…>]*)`")
     mentions = [(line, True) for page in PAGES for line in code.findall(page.read_text(encoding="utf-8"))]
@@ -56,10 +56,10 @@ def test_every_regrow_command_is_one() -> None:
 
 
 def parse(arguments: list[str], is_mention: bool) -> None:
-    """Let the command line read its arguments, without running anything; fails with what it says against them.
+    """Let the command line parse the arguments without running anything. If it rejects them, fail with its message.
 
     Args:
-        is_mention: what it lacks is no fault.
+        is_mention: the text only mentions the command, which may lack arguments.
     """
     command, context, rest = get_command(app), None, arguments
     try:
@@ -103,7 +103,7 @@ def test_make_takes_the_targets_that_are_not_run() -> None:
 
 
 def test_readme_and_tutorial_tell_the_same() -> None:
-    """So that one run of the tutorial on a real Slurm stands for both."""
+    """The pages have the same commands, so one run of the tutorial on a real Slurm tests both."""
     readme, tutorial = ([command for block in blocks(DEV_CLUSTER) if block.page.name == name for command in stripped(block)]
                         for name in ("README.md", "tutorial.md"))  # fmt: skip
     rest = iter(tutorial)
@@ -112,12 +112,12 @@ def test_readme_and_tutorial_tell_the_same() -> None:
 
 
 def stripped(block: Block) -> list[str]:
-    """The commands without what is said about them."""
+    """The commands of a block without their comments."""
     return [command.partition("#")[0].strip() for command in block.commands]
 
 
 def test_clone_has_all_that_a_clone_has() -> None:
-    """A folder that is new in the checkout may be one that a command needs."""
+    """A command may need a folder that is new in the checkout."""
     tracked = subprocess.run(["git", "ls-files"], cwd=REPO_ROOT, capture_output=True, text=True, check=False).stdout
     if not tracked:
         pytest.skip("not a git checkout")

@@ -1,4 +1,4 @@
-"""What troubleshooting.md says is printed, is printed: every message there stands in the code, word for word."""
+"""Every message that troubleshooting.md shows stands in the code, word for word."""
 
 import ast
 import re
@@ -15,20 +15,20 @@ NOT_OURS = {
     "Invalid Host header",
     "CUDA out of memory",
 }
-"""What Slurm, MLflow and torch say."""
+"""Messages of Slurm, MLflow and torch."""
 PUT_TOGETHER = {"train was preempted at step", 'record 7: field "output" is missing', "train.slurm_partition"}
-"""What the code puts together out of shorter pieces."""
+"""Messages that the code puts together from shorter strings."""
 LONG_ENOUGH = 10
 
 
 def texts() -> list[str]:
-    """What the code can print: its strings, put together over several lines, without docstrings and comments."""
+    """The texts that the code can print: its strings, also those over several lines, without docstrings and comments."""
     files = [path for room in ("jobs", "callbacks", "data_prep", "slurm") for path in (REPO_ROOT / room).rglob("*.py")]
     return [text for path in files for text in _strings(ast.parse(path.read_text(encoding="utf-8")))]
 
 
 def _strings(tree: ast.AST) -> Iterator[str]:
-    """Each string, whatever is filled into it as a gap; a string that stands alone is a docstring."""
+    """Each string of the code, with a gap for each inserted value. A string that stands alone is a docstring, and is left out."""
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
@@ -38,7 +38,7 @@ def _strings(tree: ast.AST) -> Iterator[str]:
 
 
 def messages() -> list[str]:
-    """What stands in code in the first column of the tables; `…` is what differs from case to case."""
+    """The code texts in the first column of the tables; `…` stands for a part that differs from case to case."""
     cells = re.findall(r"^\| (.*?) \| ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     return [code for cell in cells for code in re.findall(r"``(.+?)``|`([^`]+)`", cell) for code in code if code]
 

@@ -1,4 +1,4 @@
-"""The site builds without a warning and without a network, and its reference has every key and every command."""
+"""The site is built without a warning and without a network, and its reference has every key and every command."""
 
 import dataclasses
 import re
@@ -49,7 +49,7 @@ def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 def cells(page: Path) -> set[str]:
-    """What stands in code at the start of a table's row."""
+    """The code texts at the start of each table row."""
     return set(re.findall(r"<tr>\s*<td><code>([^<]*)</code></td>", page.read_text(encoding="utf-8")))
 
 
@@ -90,7 +90,7 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
 
 
 def test_site_fetches_nothing(site: Path) -> None:
-    """No script, style, font or image from elsewhere; links that a reader clicks may lead there."""
+    """The site loads no script, style, font or image from another site. Only links that a reader clicks may lead there."""
     fetched = re.compile(r'<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)="(?:https?:)?//[^"]*"')
     for page in site.rglob("*.html"):
         loads = [tag for tag in fetched.findall(page.read_text(encoding="utf-8")) if 'rel="canonical"' not in tag]

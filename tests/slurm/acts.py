@@ -19,7 +19,7 @@ def in_turn(*acts: Act) -> Act:
 
 
 def preempted_at(gate: str) -> Act:
-    """Take the nodes away while the training stands at a gate."""
+    """Take the nodes away while the training waits at a gate."""
 
     def act(run: Run) -> None:
         run.wait_for_gate(gate)
@@ -42,7 +42,7 @@ def preempted_twice_before_a_step(run: Run) -> None:
 
 
 def preempted_after_the_end(run: Run) -> None:
-    """All is trained and saved; only Axolotl's own end is still to come: the job must just end."""
+    """Take the nodes away when all is trained and saved, and only Axolotl's own end remains. The job must simply end."""
     run.wait_for_gate("after@24")
     run.cluster.preempt()
     run.wait_for_new("stop_requested", 0)
@@ -50,7 +50,7 @@ def preempted_after_the_end(run: Run) -> None:
 
 
 def timed_out_at(gate: str) -> Act:
-    """Shorten the time limit so that Slurm warns soon; it looks twice a minute."""
+    """Shorten the time limit so that Slurm sends its warning soon. Slurm compares the limits twice a minute."""
 
     def act(run: Run) -> None:
         run.wait_for_gate(gate)
@@ -67,7 +67,7 @@ def timed_out_at(gate: str) -> Act:
 
 
 def expired_at(gate: str) -> Act:
-    """The step that the warning falls into outlasts the time limit: Slurm kills the job before it can save."""
+    """Let the step in which the warning comes last longer than the time limit: Slurm kills the job before it can save."""
 
     def act(run: Run) -> None:
         run.wait_for_gate(gate)
@@ -80,7 +80,7 @@ def expired_at(gate: str) -> Act:
 
 
 def timed_out_for_good_at(gate: str) -> Act:
-    """Nobody on the node can requeue: the run must end, say what to type, and lose nothing."""
+    """Reach the time limit where the node cannot requeue: the run must end, say what to type, and lose nothing."""
 
     def act(run: Run) -> None:
         timed_out_at(gate)(run)
@@ -93,7 +93,7 @@ def timed_out_for_good_at(gate: str) -> Act:
 
 
 def shards_were_saved(run: Run) -> None:
-    """DeepSpeed trained, and not DDP in its place."""
+    """Assert that DeepSpeed trained, and not DDP instead."""
     found = list(run.paths.checkpoints.glob("checkpoint-*/global_step*/*optim_states.pt"))
     assert found, "no global_step folder in any checkpoint"
 
@@ -104,7 +104,7 @@ def set_limit(run: Run, job_id: str, minutes: int) -> None:
 
 
 def signalled_at(gate: str) -> Act:
-    """`scancel --signal`, as somebody types it who wants the job to save and come back."""
+    """Type `scancel --signal`, as a user does who wants the job to save and come back."""
 
     def act(run: Run) -> None:
         run.wait_for_gate(gate)
@@ -118,7 +118,7 @@ def signalled_at(gate: str) -> Act:
 
 
 def cancelled_at(gate: str) -> Act:
-    """scancel; the run must stay so, until `regrow resume` is typed."""
+    """Type scancel. The run must stay cancelled until `regrow resume` is typed."""
 
     def act(run: Run) -> None:
         run.wait_for_gate(gate)
@@ -137,20 +137,20 @@ def cancelled_at(gate: str) -> Act:
 
 
 def killed_at(gate: str, words: str) -> Act:
-    """kill -9 of a process while the training stands at a gate."""
+    """Type `kill -9` for a process while the training waits at a gate."""
 
     def act(run: Run) -> None:
         run.wait_for_gate(gate)
         ranks = run.processes("callbacks.rank train")
         run.kill(words)
-        run.wait(lambda: not any(map(is_alive, ranks)), "the ranks to die")  # they must not go on through the open gate
+        run.wait(lambda: not any(map(is_alive, ranks)), "the ranks to die")  # they must not pass the open gate
         run.open_gate(gate)
 
     return act
 
 
 def is_alive(pid: int) -> bool:
-    """A process that has died, but was not buried yet, has no command line any more."""
+    """Whether the process runs. A process that has ended but still has an entry in /proc has an empty command line."""
     try:
         return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
     except (FileNotFoundError, ProcessLookupError):
@@ -170,7 +170,7 @@ def node_killed_at(gate: str) -> Act:
 
 
 def evaluate_preempted(run: Run) -> None:
-    """The stage after the training is taken away: it comes back as well."""
+    """Preempt the evaluate stage, which must come back too."""
     run.wait_for_attempts(1, "evaluate")
     known = len(run.entries("left", stage="evaluate"))
     run.cluster.preempt()

@@ -1,4 +1,4 @@
-"""`make chaos`: every row of the table on the dev cluster, one after the other; goes on where it was cut off."""
+"""`make chaos`: runs every row of the table on the dev cluster, and continues where an earlier call was cut off."""
 
 import argparse
 import fcntl
@@ -52,7 +52,7 @@ def main() -> int:
     rows = [row for row in ROWS if re.search(options.only, row.name)]
 
     def work(number: int, items: Iterator[int]) -> Generator[tuple[int, dict], None, None]:
-        """Run rows, on a cluster of this worker's own."""
+        """Run rows on this worker's own cluster."""
         with DevCluster(Path.home() / ".cache" / "regrow" / f"chaos{number}").held() as cluster:
             table = Table(options.folder.resolve() / f"worker{number}", cluster, results.code)
             for item in items:
@@ -98,7 +98,7 @@ def line(result: dict) -> str:
 
 
 class Results:
-    """What was shown for the code as it stands."""
+    """The results of rows. Only those of the present code count."""
 
     def __init__(self, path: Path) -> None:
         self.path, digest = path, hashlib.sha256()
@@ -126,20 +126,20 @@ class Results:
             "requeued_by": run.requeued_by(),
             "site": asdict(row.site),
         }
-        with self.path.open("ab", buffering=0) as file:  # one write: workers append side by side
+        with self.path.open("ab", buffering=0) as file:  # one write, since several workers append to the file
             file.write(json.dumps(result).encode() + b"\n")
         return result
 
 
 class Table:
-    """Runs rows; keeps the cluster up between rows of the same site, and the uninterrupted runs to compare with."""
+    """Runs rows. It keeps the cluster up between rows of the same site, and keeps the uninterrupted runs for comparison."""
 
     def __init__(self, folder: Path, cluster: DevCluster, code: str = "") -> None:
-        """`cluster`: held by the caller, who takes it down."""
+        """Run the rows on `cluster`. The caller holds it and takes it down."""
         self.world = chaos_world(folder)
         self.cluster = cluster
         self.code = code
-        """What the reference runs were made with; those of other code are made anew."""
+        """Identifies the code. Reference runs that other code made are made again."""
 
     def run(self, row: Scenario) -> tuple[Run, list[str], float]:
         run, started = Run(row.slug, self.world, self.cluster, self.world.folder / "gates" / row.slug), time.monotonic()
@@ -166,7 +166,7 @@ class Table:
         self.cluster.up(site)
 
     def reference(self, settings: tuple[str, ...]) -> Run:
-        """The run that nobody disturbs."""
+        """The undisturbed run with these settings."""
         name = f"reference{self.code}" + "".join(c if c.isalnum() else "-" for c in "-".join(settings))
         run = Run(name, self.world, self.cluster, self.world.folder / "gates" / name)
         if not run.entries("run_ended"):
@@ -190,7 +190,7 @@ def alone(site: Site) -> Iterator[None]:
 
 
 def chaos_world(folder: Path) -> World:
-    """Records and a model, and a PATH with nothing of Slurm but srun; once."""
+    """A world with records and a model, and with a folder for PATH that has no Slurm command except srun."""
     (folder / "only_srun").mkdir(parents=True, exist_ok=True)
     (folder / "only_srun" / "srun").unlink(missing_ok=True)
     (folder / "only_srun" / "srun").symlink_to(str(shutil.which("srun")))

@@ -1,4 +1,4 @@
-"""A dev cluster for the tests, and the chaos table's own machinery on it. Without Slurm's packages they are skipped."""
+"""A dev cluster for the tests, and the chaos table on it. Without Slurm's packages, the tests are skipped."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from dev_cluster.site import Site
 
 
 def require_slurm() -> None:
-    """Skip with what to type; where REGROW_REQUIRE_SLURM is set, as in continuous integration, fail."""
+    """Skip the test and say what to type. If REGROW_REQUIRE_SLURM is set, as in continuous integration, fail instead."""
     if missing := missing_packages(Site()):
         text = f"a real Slurm is needed, {', '.join(missing)} not installed; hint: make slurm-packages"
         if os.environ.get("REGROW_REQUIRE_SLURM"):
@@ -27,12 +27,12 @@ def _leave(status: int) -> None:
 
 
 if threading.current_thread() is threading.main_thread():
-    exit_on_signals(_leave)  # the fixtures are torn down, the clusters with them
+    exit_on_signals(_leave)  # pytest then tears down the fixtures, and so the clusters
 
 
 @pytest.fixture
 def cluster() -> Iterator[DevCluster]:
-    """A cluster that is down; whatever the test brings up is brought down."""
+    """A cluster that is down. If the test brings it up, it is taken down after the test."""
     require_slurm()
     with temporary_cluster() as cluster:
         yield cluster

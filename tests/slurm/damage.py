@@ -1,4 +1,4 @@
-"""What happens to the files of a chaos row's run: damaged checkpoints, a full disk."""
+"""Damage to the files of a chaos row's run: damaged checkpoints, a full disk."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from scenario import SAVE_STEPS, Run
 
 
 def torn_after_preemption(tear: Callable[[Path], None]) -> Act:
-    """The checkpoint of a stop is damaged while the job waits: the one before it must be taken."""
+    """Damage the checkpoint of a stop while the job waits: the run must resume from the checkpoint before it."""
 
     def act(run: Run) -> None:
         preempted_at("step@12")(run)
@@ -38,9 +38,9 @@ def cut_short(checkpoint: Path) -> None:
 
 @contextmanager
 def small_disk(run: Run) -> Iterator[None]:
-    """The run's checkpoints are on a disk of 64 MiB; what it holds at the end is kept, and no mount stays behind."""
+    """Put the run's checkpoints on a disk of 64 MiB. At the end its files are kept, and it is unmounted in any case."""
     checkpoints, kept = run.paths.checkpoints, run.paths.run_dir / "kept"
-    unmount = ["umount", "--lazy", str(checkpoints)]  # lazy: a row that was broken off has jobs that still write there
+    unmount = ["umount", "--lazy", str(checkpoints)]  # lazy: the jobs of an aborted row still write there
     with last_will(unmount):
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=0700", "tmpfs", str(checkpoints)], check=True)
         try:
@@ -55,7 +55,7 @@ def small_disk(run: Run) -> Iterator[None]:
 
 
 def disk_full(run: Run) -> None:
-    """The checkpoints' disk fills up after the first save: the run must end, say why, and leave what is whole."""
+    """Fill the checkpoints' disk after the first save: the run must end, say why, and keep the complete checkpoints."""
     run.wait_for_gate("step@12")
     ballast = run.paths.checkpoints / "ballast"
     with ballast.open("wb", buffering=0) as file:

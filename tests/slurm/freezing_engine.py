@@ -1,8 +1,8 @@
-"""An engine for tests, `regrow.evaluate.engine: freezing_engine.FreezingEngine`: it freezes once its first batch is on disk.
+"""An engine for tests, `regrow.evaluate.engine: freezing_engine.FreezingEngine`: it freezes when its first batch is on disk.
 
-Slurm wakes what it takes away, before the stage has heard of it: from then on the engine waits for its end, since eight batches
-are quickly made. REGROW_TEST_FROZEN names a folder for a file per part, with the process's id. A part that has one does not
-freeze again.
+Slurm wakes the processes of a job that it preempts, before the stage knows of the preemption. From then on the engine waits to
+be ended, because eight batches are generated quickly. REGROW_TEST_FROZEN names a folder in which each part writes a file with
+its process id. A part that has such a file does not freeze again.
 """
 
 import os
@@ -16,7 +16,7 @@ from jobs.evaluation.engine import TransformersEngine
 
 
 class FreezingEngine(TransformersEngine):
-    """Generates as transformers does."""
+    """Generates with transformers, but freezes once."""
 
     is_first = True
 

@@ -1,7 +1,7 @@
-"""An Axolotl plugin for tests: holds the training at chosen points until the test lets it go on.
+"""An Axolotl plugin for tests: it stops the training at chosen points until the test lets it continue.
 
-REGROW_TEST_GATES names a folder. A file `<phase>@<step>` in it is a gate; the training that comes to it writes
-`<phase>@<step>.reached` and waits for `<phase>@<step>.open`. An open gate holds nobody.
+REGROW_TEST_GATES names a folder. A file `<phase>@<step>` in it is a gate. A training that reaches it writes
+`<phase>@<step>.reached` and waits for `<phase>@<step>.open`. An open gate does not stop a training.
 """
 
 import os
@@ -17,7 +17,7 @@ GATES = Path(os.environ["REGROW_TEST_GATES"])
 
 
 def pass_gate(phase: str, step: int) -> None:
-    """Wait here, if there is a gate that is not open yet."""
+    """If there is a gate for this phase and step, wait until it is open."""
     gate = GATES / f"{phase}@{step}"
     if not gate.exists():
         return
@@ -27,7 +27,7 @@ def pass_gate(phase: str, step: int) -> None:
 
 
 class GateKeeper(TrainerCallback):
-    """The gates within a training."""
+    """Waits at the gates within a training."""
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -56,7 +56,7 @@ class GateKeeper(TrainerCallback):
 
 
 class Gates(BasePlugin):
-    """Before the training, and around what has no hook of its own: a save, a generated token."""
+    """Waits at the gates before the training, and at those in code without a hook: a save, a generated token."""
 
     def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
         pass_gate("tokenise" if preprocess else "data", 0)
@@ -74,7 +74,7 @@ class Gates(BasePlugin):
 
 
 class _Token:
-    """A stopping criterion that stops nothing: it is asked at every token."""
+    """A stopping criterion that never stops the generation. It is called for every token, and waits at the gate."""
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer

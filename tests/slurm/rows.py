@@ -98,13 +98,13 @@ SITES: dict[str, tuple[Site, str]] = {
     "JobRequeue 0": (Site(job_requeue=False), "stage"),
     "no accounting": (Site(accounting=False), "stage"),
 }
-"""Other ways of sites, and who brings a preempted job back there."""
+"""Sites with other settings, and who brings a preempted job back there."""
 BLIND = Site(user_signal=False, accounting=False)
 WITHOUT_SCONTROL = "export PATH={folder}/only_srun"
 
 
 def hard_day(name: str, site: Site, by: str) -> Scenario:
-    """Four things that happen to one run: an early preemption, three more of which one is its time limit."""
+    """Four faults in one run: an early preemption, two more preemptions, and the time limit."""
     acts = in_turn(preempted_early, preempted_at("step@5"), preempted_at("step@12"), timed_out_at("step@20"))
     return Scenario(f"{name}: early and two more preemptions, time limit", acts, STEP_GATES, site, settings=(LIMIT,),
                     requeued_by=("any", by, by, "stage"))  # fmt: skip

@@ -51,7 +51,7 @@ class Run:
         return RunPaths(self.world.runs_root / self.name)
 
     def entries(self, *names: str, stage: str = "") -> list[Any]:
-        """The journal's entries of these events; of a stage: of its attempts alone."""
+        """The journal's entries of these events; with `stage`, only those of its attempts."""
         found = read_journal(self.paths.journal)
         return [entry for entry in named(found, *names) if entry.writer.startswith(stage)]
 
@@ -72,7 +72,7 @@ class Run:
         (self.gates / f"{gate}.open").touch()
 
     def wait_for_new(self, event: str, known: int, stage: str = "train") -> None:
-        """Until there are more entries of the event than were known."""
+        """Wait until there are more than `known` entries of the event."""
         self.wait(lambda: len(self.entries(event, stage=stage)) > known, f"another {event}")
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
@@ -82,7 +82,7 @@ class Run:
         (self.gates / gate).touch()
 
     def preempt(self, gate: str | None = None) -> None:
-        """Take the nodes away, and let the training go on at its gate once the stop was asked for."""
+        """Take the nodes away. Once the stop was requested, let the training pass its gate. Wait until the attempt has left."""
         known, left = (len(self.entries(event, stage="train")) for event in ("stop_requested", "left"))
         self.cluster.preempt()
         self.wait_for_new("stop_requested", known)
@@ -97,7 +97,7 @@ class Run:
         self.wait(lambda: len(self.entries("stage_started", stage=stage)) >= count, f"attempt {count} of {stage}")
 
     def processes(self, words: str) -> list[int]:
-        """Processes of the run's job tasks that have these words on their command line."""
+        """Ids of the jobs' processes whose command line has these words."""
         pids = tasks(self.cluster.folder)
         return [pid for pid in pids if words in Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " ")]
 
@@ -107,13 +107,13 @@ class Run:
         kill(pids, signal.SIGKILL)
 
     def cancel(self) -> None:
-        """End what is left of the run, by force."""
+        """End all jobs of the run by force."""
         for entry in self.entries("submitted"):
             self.cluster.run("scancel", "--signal=KILL", "--full", entry.job_id)
             self.cluster.run("scancel", entry.job_id)
 
     def resume(self) -> None:
-        """`regrow resume`, once nothing of the run is left in the queue."""
+        """Type `regrow resume` once no job of the run is in the queue."""
         self.wait_for_end()
         done = self.world.regrow("resume", str(self.paths.run_dir), "--cluster", "dev")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -126,7 +126,7 @@ class Run:
     # ---- what must hold, from the journal and the weights
 
     def steps_lost(self) -> list[int]:
-        """For each attempt that trained but the last: optimizer steps completed in it that the next one did again."""
+        """For each attempt that trained, except the last: its completed optimizer steps that the next attempt did again."""
         began = self.entries("training_began", stage="train")
         done = [
             max([e.step for e in self.entries("metrics") if e.writer == b.writer and "loss" in e.values]
@@ -145,7 +145,7 @@ class Run:
         return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
     def requeued_by(self) -> list[str]:
-        """Who brought the train stage back, attempt by attempt: the stage, Slurm, or a successor."""
+        """Who brought the train stage back, for each further attempt: the stage, Slurm, a successor, or `regrow resume`."""
         attempts = self.entries("stage_started", stage="train")
         by = []
         for before, after in pairwise(attempts):
@@ -163,27 +163,27 @@ class Scenario:
 
     name: str
     acts: Callable[[Run], None]
-    """What is done to the run, from its submission on, up to the moment from which it must get through by itself."""
+    """What is done to the run after its submission. After these acts, the run must finish by itself."""
     gates: tuple[str, ...] = ()
     site: Site = field(default_factory=Site)
     settings: tuple[str, ...] = ()
-    """More `--set` for the run; those in `reference` change the training too."""
+    """More `--set` values for this run only. Those in `reference` change the training, and the reference run gets them too."""
     reference: tuple[str, ...] = ()
     lost: int = 0
-    """Most optimizer steps that may be done again, in all."""
+    """The most optimizer steps that may be done again, in total."""
     requeued_by: tuple[str, ...] = ()
-    """Who brought the train stage back each time; `any`: it depends on how early a signal came."""
+    """Who must have brought the train stage back each time; `any`: this depends on how early a signal came."""
     evaluate_starts: int = 1
     setup: str = ":"
     """A shell line before each job's command."""
     prepares: bool = False
-    """Nothing is prepared beforehand."""
+    """Whether the run must prepare its data itself, without the data that earlier rows have prepared."""
     around: Callable[[Run], AbstractContextManager[None]] = lambda run: nullcontext()
-    """What is set up for the run's time, from its submission to its end, and undone however it went."""
+    """A context that is entered after the run's submission and left after its end, also after a failure."""
 
     @property
     def is_resumed(self) -> bool:
-        """The run ended before it was done, and `regrow resume` brought it to its end."""
+        """Whether the run ended before it was finished, and `regrow resume` finished it."""
         return "resume" in self.requeued_by
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Shares work out to processes that run side by side: a signal reaches each in its main thread, and each cleans up itself."""
+"""Distributes work to processes that run side by side. Each one gets signals in its main thread, and cleans up by itself."""
 
 import ctypes
 import multiprocessing
@@ -11,15 +11,15 @@ from typing import Any
 from dev_cluster.ownership import exit_on_signals
 
 Work = Callable[[int, Iterator[int]], Generator[Any, None, None]]
-"""What one worker does: its number, the numbers of the items that it draws; it yields the results."""
+"""One worker's work: a function of the worker's number and the items that it draws, which yields the results."""
 PR_SET_PDEATHSIG = 1
 
 
 def side_by_side(work: Work, items: int, workers: int) -> Iterator[Any]:
-    """The results of the items 0, 1, …, in the order in which they come. Leaving early ends the workers and waits for them.
+    """The results of the items 0, 1, …, in the order in which they come. If the caller stops early, the workers end.
 
     Raises:
-        RuntimeError: a worker has failed; it has printed why.
+        RuntimeError: a worker has failed, and has printed the reason.
     """
     context = multiprocessing.get_context("fork")
     drawn = context.SimpleQueue()

@@ -1,4 +1,4 @@
-"""Batch evaluation on a real Slurm: every array task is taken away in the midst, and nothing is generated twice."""
+"""Batch evaluation on a real Slurm: every array task is preempted halfway, and nothing is generated twice."""
 
 import json
 from collections import Counter
@@ -69,7 +69,7 @@ class Evaluation:
         return {path.parent.name: path.read_bytes() for path in self.paths.evaluations.glob("*/predictions.jsonl")}
 
     def frozen(self, *, ever: bool = False) -> set[int]:
-        """Parts that stand frozen after their first batch at this moment; ever: or did."""
+        """Parts that are frozen after their first batch at this moment; with `ever`, also those that were frozen before."""
         pids = {int(mark.name): mark.read_text() for mark in self.frozen_folder.iterdir()}
         return {part for part, pid in pids.items() if ever or (pid and _is_stopped(pid))}
 
@@ -77,13 +77,13 @@ class Evaluation:
 def _is_stopped(pid: str) -> bool:
     try:
         return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] == "T"
-    except OSError:  # it has ended
+    except OSError:  # the process has ended
         return False
 
 
 @pytest.fixture
 def evaluate(world: World, records: Path, tmp_path: Path) -> Iterator[Callable[..., Evaluation]]:
-    """Type `regrow evaluate MODELS`; with a cluster, as an array on its preemptible nodes, each part of which freezes once."""
+    """Types `regrow evaluate MODELS`. With a cluster: as an array on its preemptible nodes, where each part freezes once."""
 
     def typed(
         name: str,
@@ -110,7 +110,7 @@ def evaluate(world: World, records: Path, tmp_path: Path) -> Iterator[Callable[.
 
 
 def assert_tables_stand_in_mlflow_under_the_run_that_trained(world: World, trained: str) -> None:
-    """One nested run for each checkpoint of the evaluation `taken`, with its table, and one of them is the best."""
+    """Assert that each checkpoint of the evaluation `taken` has a nested run with its table, and that one of them is the best."""
     from mlflow import MlflowClient
 
     client = MlflowClient(world.tracking_uri)
@@ -140,7 +140,7 @@ def test_array_whose_every_task_is_preempted_gives_what_an_undisturbed_run_gives
     most = 0
 
     def preempt_all() -> bool:
-        """Once all that run for the first time are frozen, take the nodes away."""
+        """Take the nodes away once all parts that run for the first time are frozen. True: every part was frozen, and none is."""
         nonlocal most
         running, frozen = taken.running(), taken.frozen()
         most = max(most, len(running))
@@ -160,8 +160,8 @@ def test_array_whose_every_task_is_preempted_gives_what_an_undisturbed_run_gives
     continued = [entry for entry in taken.entries("part_began") if entry.done]
     assert len({entry.part for entry in continued}) == taken.parts
     requeued = {entry.job_id for entry in taken.entries("requeued")}
-    assert len(requeued) == taken.parts and all("_" in job_id for job_id in requeued)  # elements, never the array
-    assert len(taken.entries("submitted")) == 2  # the array, and the report
+    assert len(requeued) == taken.parts and all("_" in job_id for job_id in requeued)  # array tasks, not the array
+    assert len(taken.entries("submitted")) == 2  # the array and the report
     wait_until(lambda: not cluster.run("squeue", "--noheader").stdout, WAIT_SECONDS, "the report's last word to MLflow")
     assert_tables_stand_in_mlflow_under_the_run_that_trained(world, trained)
 

@@ -1,4 +1,4 @@
-"""The dev cluster: up in one command, twice is once, its options are Slurm's, and down leaves nothing."""
+"""The dev cluster: one command brings it up, a second one changes nothing, its options reach Slurm, and `down` leaves nothing."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Nothing of a dev cluster outlives its owner: each way to start one is ended by each signal, in the midst, on a real Slurm."""
+"""A dev cluster leaves nothing when its owner ends. On a real Slurm, each way to start one is interrupted by each signal."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from world import REGROW, REPO_ROOT, World
 
 QUICK = Site(accounting=False)
 SECONDS = 120
-"""Only a hang takes so long."""
+"""Only a process that hangs takes so long."""
 OWNER = """
 import signal
 from dev_cluster.cluster import temporary_cluster
@@ -34,14 +34,14 @@ with temporary_cluster() as cluster:
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """A temporary folder for a child; short: a socket's path has at most 107 characters."""
+    """A temporary folder for a child process. Its path is short, because a socket's path has at most 107 characters."""
     folder = Path(tempfile.mkdtemp(prefix="rg-"))
     yield folder
     shutil.rmtree(folder)
 
 
 def signals_its_parent(folder: Path, program: str, number: signal.Signals) -> dict[str, str]:
-    """An environment in which `program`, when it is started, first sends a signal to the process that starts it."""
+    """An environment in which `program` first sends a signal to the process that started it, and then runs."""
     real = shutil.which(program, path=f"{os.environ['PATH']}:{SBIN}")
     wrapper = folder / "bin" / program
     wrapper.parent.mkdir()
@@ -59,7 +59,7 @@ def is_program(pid: int, name: str) -> bool:
 
 
 def wait_until_nothing_is_left(folder: Path) -> None:
-    """SIGKILL leaves nobody who could be waited for."""
+    """Wait until all processes and files are gone: after SIGKILL there is no owner whose end a test could wait for."""
     wait_until(lambda: not (processes_of(folder) or folder.exists()), SECONDS, f"the end of all in {folder}")
 
 
@@ -92,7 +92,7 @@ def test_bring_up_that_is_ended_half_way_leaves_nothing(
 
 @pytest.mark.parametrize("program", ["munged", "slurmctld", "slurmd"])
 def test_after_a_bring_up_that_was_killed_the_next_one_works(cluster: DevCluster, tmp_path: Path, program: str) -> None:
-    """At once: the next one waits until the clean-up is through, and is not hit by it."""
+    """The next one may start at once: it waits until the clean-up has ended, and the clean-up does not touch it."""
     environment = signals_its_parent(tmp_path, program, signal.SIGKILL)
     with start_up(cluster, environment, "--no-accounting") as process:
         assert process.wait(SECONDS) == -signal.SIGKILL
@@ -120,13 +120,13 @@ def test_bring_up_that_was_killed_leaves_nothing_even_if_nobody_looks(cluster: D
 def test_half_a_cluster_without_any_owner_is_seen_and_taken_down(
     cluster: DevCluster, tmp_path: Path, world: World
 ) -> None:
-    """As after a kill of everything that the user had started."""
+    """This is the state after all processes that the user had started were killed."""
     environment = signals_its_parent(tmp_path, "slurmctld", signal.SIGSTOP)
     with start_up(cluster, environment, "--no-accounting") as process:
         wait_until(lambda: (cluster.folder / "run" / "slurmctld.pid").exists(), SECONDS, "slurmctld")
         for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
             if b"dev_cluster.cluster" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(int(pid), signal.SIGKILL)  # the shell with the last will
+                os.kill(int(pid), signal.SIGKILL)  # the shell that would clean up
         process.kill()
         process.wait(SECONDS)
     assert processes_of(cluster.folder)
@@ -155,7 +155,7 @@ def test_cluster_ends_with_the_program_that_holds_it(temporary: Path, number: si
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_cluster_ends_with_the_tests(temporary: Path, number: signal.Signals) -> None:
-    """Ended while a test that has its cluster up submits a job."""
+    """The tests are ended while one of them, whose cluster is up, submits a job."""
     environment = signals_its_parent(temporary, "sbatch", number) | {"TMPDIR": str(temporary)}
     test = "tests/slurm/test_dev_cluster.py::test_down_leaves_no_process_and_no_file"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]

@@ -1,4 +1,4 @@
-"""The short set of the chaos table: what must never break. (A run that is cancelled, then resumed: test_readme.py.)"""
+"""A short set of rows of the chaos table, which must always hold. test_readme.py cancels a run and resumes it."""
 
 import pytest
 from chaos import Table

@@ -1,4 +1,4 @@
-"""README.md and the tutorial, typed by a reader on a real Slurm."""
+"""Types the commands of README.md and the tutorial on a real Slurm, as a reader does."""
 
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -20,14 +20,14 @@ READ_ONLY = {"sinfo", "squeue", "sacct"}
 SHOWING = {("scontrol", "show"), ("sacctmgr", "show")}
 SECONDS = 240
 Condition = Callable[[list[Entry], str], bool]
-"""Of the run's journal, and of what squeue prints."""
+"""A condition on the run's journal and on the output of squeue."""
 
 
 @pytest.fixture
 def clone(cluster: DevCluster, clean_environment: dict[str, str]) -> Iterator[Clone]:
-    """A clone whose dev cluster comes up in its own home, with a short path, since a socket's has at most 107 characters.
+    """A clone whose dev cluster runs in the clone's home. The path is short: a socket's path has at most 107 characters.
 
-    Its toy config takes fewer records: to tokenise all of them takes a quarter of the tutorial.
+    Its toy config takes fewer records, since tokenising all of them would take a quarter of the tutorial's time.
     """
     clone = Clone.make(cluster.folder.parent, clean_environment)
     config = clone.folder / "axolotl_configs" / "tiny_cpu.yml"
@@ -40,12 +40,12 @@ def clone(cluster: DevCluster, clean_environment: dict[str, str]) -> Iterator[Cl
 
 
 class Reader:
-    """Types a line once its time has come, as a reader who watches the run does."""
+    """Types each command at the right time, as a reader who watches the run does."""
 
     def __init__(self, clone: Clone) -> None:
         self._clone = clone
         self.printed: dict[str, list[str]] = {}
-        """By the command's words, everything that it printed, in order."""
+        """Command → all its outputs, in order."""
 
     def type(self, command: str) -> None:
         key = command.partition("#")[0].strip()
@@ -54,7 +54,7 @@ class Reader:
         self._wait(AFTER, key)
 
     def _wait(self, conditions: Mapping[str, Condition], key: str) -> None:
-        """By the journal and the queue themselves: to ask `regrow status` again and again would slow the run down."""
+        """Wait for the command's conditions in the journal and the queue: `regrow status` in a loop would slow the run down."""
         for holds in [condition for beginning, condition in conditions.items() if key.startswith(beginning)]:
             wait_until(partial(self._holds, holds), SECONDS, f"what the pages say of: {key}")
 
@@ -64,7 +64,7 @@ class Reader:
 
 
 def of_train(entries: list[Entry], name: str) -> list[Any]:
-    """The events of this name of the train stage, its ranks' among them."""
+    """The events with this name from the train stage and its ranks."""
     return [entry for entry in named(entries, name) if entry.writer.startswith("train-")]
 
 
@@ -75,17 +75,17 @@ BEFORE: dict[str, Condition] = {
     "regrow logs mine": lambda entries, queue: len(of_train(entries, "stage_started")) == 2,
     "regrow cancel mine": lambda entries, queue: len(of_train(entries, "training_began")) == 2,
 }
-"""When the pages say that the time for a command has come."""
+"""Command → the condition that the pages tell the reader to wait for before typing it."""
 AFTER: dict[str, Condition] = {
     "regrow dev-cluster preempt": lambda entries, queue: bool(of_train(entries, "left")),
     "regrow cancel mine": lambda entries, queue: not queue,
 }
-"""What the pages say that a command brings about."""
+"""Command → the effect that the pages say it has."""
 
 
 @contextmanager
 def following_log(clone: Clone) -> Iterator[Path]:
-    """`regrow logs mine --stage train -f` beside all that is typed, from the first attempt to the run's end; what it prints."""
+    """The output file of `regrow logs mine --stage train -f`, which runs beside the reader until the run's end."""
     printed = clone.folder.parent / "followed.log"
     with (
         printed.open("wb") as output,
@@ -107,7 +107,7 @@ def test_tutorial_goes_as_it_is_told(clone: Clone) -> None:
         for command in tutorial():
             match command.partition("#")[0].split():
                 case ["regrow", "resume", *_]:
-                    followers.close()  # after the cancellation nothing can come
+                    followers.close()  # the cancellation has ended the log
                 case ["regrow", "dev-cluster", "down"]:
                     look_at_the_site(clone)
             reader.type(command)
@@ -137,13 +137,13 @@ def test_tutorial_goes_as_it_is_told(clone: Clone) -> None:
 
 
 def tutorial() -> list[str]:
-    """Everything that the tutorial tells to type on the dev cluster."""
+    """All commands that the tutorial tells readers to type on the dev cluster."""
     pages = [block for block in blocks(DEV_CLUSTER) if block.page.name == "tutorial.md"]
     return [command for block in pages for command in block.commands]
 
 
 def look_at_the_site(clone: Clone) -> None:
-    """What the pages tell to ask one's own Slurm can be asked."""
+    """Type the read-only commands that the pages have for the reader's own Slurm: each must succeed."""
     asked = 0
     for block in blocks(YOUR_CLUSTER):
         for command in block.commands:

@@ -1,4 +1,4 @@
-"""`regrow check --cluster` against a real Slurm: what it would refuse, what it would never start, what a preemption brings."""
+"""`regrow check --cluster` with a real Slurm: jobs that Slurm would refuse or never start, and the effect of a preemption."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Finder = Callable[..., dict[str, tuple[str, str]]]
 
 @pytest.fixture
 def found(world: World, cluster: DevCluster) -> Finder:
-    """Check tiny_cpu.yml for the cluster; the site's codes, each with its level and what was found."""
+    """Check tiny_cpu.yml for the cluster. The result maps the codes about the site to the level and to what was found."""
 
     def check(*settings: str) -> dict[str, tuple[str, str]]:
         values = [*world.settings, f"slurm_conf={cluster.conf}", *settings]

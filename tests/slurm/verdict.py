@@ -1,4 +1,4 @@
-"""What must hold of a run to which something was done, beside the run that nobody disturbed."""
+"""What must hold for a disturbed run, compared with the undisturbed run."""
 
 from scenario import Run, Scenario
 
@@ -13,7 +13,7 @@ def is_as_expected(by: list[str], expected: tuple[str, ...]) -> bool:
 
 
 def problems(run: Run, scenario: Scenario, reference: Run) -> list[str]:
-    """All that does not hold; empty: the row holds."""
+    """Everything that does not hold; empty: the row holds."""
     found: list[str] = []
 
     def expect(holds: bool, text: str) -> None:
@@ -44,7 +44,7 @@ def problems(run: Run, scenario: Scenario, reference: Run) -> list[str]:
 
 
 def mlflow_problems(run: Run, reference: Run) -> list[str]:
-    """What in MLflow does not tell the run as it was: one run over all attempts, every logged loss once."""
+    """How MLflow differs from the run. It must have one run for all attempts, and every logged loss once."""
     from mlflow import MlflowClient
 
     client, spec = MlflowClient(run.world.tracking_uri), RunSpec.load(run.paths.run_dir)

@@ -1,4 +1,4 @@
-"""An Axolotl plugin for tests: the model card cannot be written, as where an evaluation has other columns than the first."""
+"""An Axolotl plugin for tests: writing the model card fails, as it does if an evaluation has other columns than the first."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from transformers import Trainer, TrainerCallback
 
 
 class BrokenCard(BasePlugin):
-    """Fails where transformers' own card fails (`make_markdown_table`, a KeyError)."""
+    """Raises the KeyError that transformers' own card raises in `make_markdown_table`."""
 
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Trainer) -> list[TrainerCallback]:
         trainer.create_model_card = _fail

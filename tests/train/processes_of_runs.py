@@ -8,13 +8,13 @@ SCORES = {"gen_json_parse_rate", "gen_offender_presence_f1", "gen_offender_name_
 
 
 def processes_of(run_dir: Path) -> list[int]:
-    """Processes that have the run folder on their command line, other than the submission."""
+    """Ids of the processes that have the run folder on their command line. The submission does not have it."""
     pids = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
     return [pid for pid in pids if str(run_dir).encode() in words(pid)]
 
 
 def words(pid: int) -> bytes:
-    """The command line of a process; empty when it has ended."""
+    """The command line of a process; empty: the process has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
@@ -22,7 +22,7 @@ def words(pid: int) -> bytes:
 
 
 def wait_for_end(pid: int) -> None:
-    """Raises TimeoutExpired when the process is still there after 30 s."""
+    """Wait for the end of a process; TimeoutExpired if it still runs after 30 s."""
     tail = ["tail", f"--pid={pid}", "-f", os.devnull]
     subprocess.run(tail, check=True, timeout=30)
 

@@ -1,7 +1,7 @@
-"""QuietPlugin: a training that logs nothing at all while a file is there; what it would have logged follows afterwards.
+"""QuietPlugin: while a file exists, a training logs nothing; the logs that were held back follow afterwards.
 
-So one training takes turns: what a step takes with logging is compared with what it takes without, in the same process and the
-same minute. Two processes that do the same differ by more than logging costs.
+So one training takes turns: its steps with logging are compared with its steps without, in the same process and the same
+minute. The times of two processes that do the same differ by more than logging costs.
 """
 
 import copy
@@ -17,22 +17,22 @@ from transformers import Trainer, TrainerCallback
 from turns import QUIET, STEPS, TURNS_ENV
 
 LOGGERS = {"MLflowLogger", "MLflowCallback"}
-"""Ours, and Transformers' own."""
+"""Our logger, and Transformers' own."""
 
 
 class QuietPlugin(BasePlugin):
-    """Beside the plugin whose callback logs."""
+    """Adds Quiet to a training, beside the plugin whose callback logs."""
 
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Trainer) -> list[TrainerCallback]:
         return [Quiet(trainer, Path(os.environ[TURNS_ENV]))]
 
 
 class Quiet(TrainerCallback):
-    """Holds back the loggers' work, and tells when each step began."""
+    """Holds back the loggers' work, and writes when each step began."""
 
     def __init__(self, trainer: Trainer, folder: Path) -> None:
         self._trainer, self._quiet = trainer, folder / QUIET
-        self._steps = (folder / STEPS).open("a", buffering=1)  # a line is there once it is written
+        self._steps = (folder / STEPS).open("a", buffering=1)  # line-buffered, for readers
         self._held: list[Callable[[], None]] = []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -1,4 +1,4 @@
-"""The config stays one that Axolotl runs by hand, and what a model reads is the same in training and in generation."""
+"""Axolotl can still run the config by hand, and a model reads the same text in training and in generation."""
 
 import json
 import subprocess

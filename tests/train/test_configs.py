@@ -1,4 +1,4 @@
-"""Every shipped config, read by the library that will read it."""
+"""Every shipped config can be read by the library that uses it."""
 
 import json
 from pathlib import Path
@@ -82,7 +82,7 @@ def test_deepspeed_config_is_completed_from_the_training_arguments(path: Path, t
 
 
 class _TinyModel:
-    """What the completion of "auto" bucket sizes asks a model for."""
+    """A model with the only value that is needed to complete "auto" bucket sizes."""
 
     class config:
         hidden_size = 8

@@ -1,4 +1,4 @@
-"""Ends of a real training: ranks that would train apart do not begin, and what only decorates a result cannot fail it."""
+"""How a real training ends: ranks that would train separately do not start, and a model card that fails does not fail the run."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ SHORT = ("max_steps=2", "eval_steps=2", "save_steps=2", "regrow.generation_eval=
 
 
 def test_ranks_that_would_train_apart_end_before_the_first_step(world: World) -> None:
-    """Two ranks on a CPU, and no `use_cpu` in an accelerate config: each would train by itself into the same folder."""
+    """Two ranks on a CPU without `use_cpu` in an accelerate config: each would train alone and write into the same folder."""
     done = world.submit("apart", *SHORT, "train.gpus_per_node=2")
     assert done.returncode == 2, done.stdout + done.stderr
     entries = read_journal(RunPaths(world.runs_root / "apart").journal)

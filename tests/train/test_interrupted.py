@@ -1,4 +1,4 @@
-"""A run in the foreground that somebody interrupts: it loses no step, and leaves no process."""
+"""A run in the foreground that is interrupted: it loses no step, and leaves no process."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def submission(world: World) -> Iterator[subprocess.Popen[str]]:
 def test_ended_submission_leaves_no_process(world: World, run: RunPaths, submission: subprocess.Popen[str]) -> None:
     assert submission.stdout is not None
     for line in submission.stdout:
-        if "step 0:" in line:  # the rank is up and training
+        if "step 0:" in line:  # the rank trains
             break
     assert processes_of(world.runs_root / "ended")
     submission.send_signal(signal.SIGTERM)
@@ -55,7 +55,7 @@ def test_ctrl_c_loses_no_step_and_resume_goes_on(world: World, run: RunPaths) ->
 def test_ctrl_c_saves_also_where_nobody_reads_what_is_printed(world: World, run: RunPaths) -> None:
     paths, _, _ = _interrupted(
         world, "unread", is_read=False
-    )  # as `regrow submit ... | tee log`: Ctrl-C ends tee as well
+    )  # as in `regrow submit ... | tee log`: Ctrl-C ends tee too
     (stopped,) = [entry for entry in read_journal(paths.journal) if isinstance(entry, events.Stopped)]
     assert stopped.step == _losses(paths)[-1]
     assert torn_reason(paths.checkpoints / f"checkpoint-{stopped.step}") == ""
@@ -78,12 +78,12 @@ def test_ctrl_c_twice_ends_what_does_not_leave(world: World, run: RunPaths) -> N
 
 
 def _interrupted(world: World, name: str, is_read: bool) -> tuple[RunPaths, int, str]:
-    """Submit, and press Ctrl-C in the middle of the training; the exit code, and what was printed where somebody reads that."""
+    """Submit, and press Ctrl-C in the middle of the training. The paths, the exit code, and the output if it is read."""
     with _training(world, name) as (paths, terminal):
         assert terminal.stdout is not None
         if not is_read:
             terminal.stdout.close()
-        os.killpg(terminal.pid, signal.SIGINT)  # as a terminal does: to every process that it has in the foreground
+        os.killpg(terminal.pid, signal.SIGINT)  # as a terminal does: to every process in its foreground
         printed = terminal.stdout.read() if is_read else ""
         terminal.wait(timeout=60)
     return paths, terminal.returncode, printed
@@ -91,7 +91,7 @@ def _interrupted(world: World, name: str, is_read: bool) -> tuple[RunPaths, int,
 
 @contextmanager
 def _training(world: World, name: str) -> Iterator[tuple[RunPaths, "subprocess.Popen[str]"]]:
-    """A submission in a terminal's foreground, in the middle of its training; all that it has started has to end."""
+    """A submission in a terminal's foreground, in the middle of its training. Afterwards all its processes must end."""
     paths, steps = RunPaths(world.runs_root / name), ("max_steps=400", "eval_steps=400", "save_steps=400")
     settings = [*world.settings, *steps, "regrow.generation_eval=null"]
     flags = [flag for setting in settings for flag in ("--set", setting)]

@@ -1,4 +1,4 @@
-"""A training beside a real MLflow server that is killed, comes back, is slow, hangs: no step waits, no point is lost or twice."""
+"""A training with a real MLflow server that is slow, hangs, is killed, restarts: no step waits, every point is stored once."""
 
 import json
 import os
@@ -20,9 +20,9 @@ from jobs.spec.paths import RunPaths
 
 STEPS = 2100
 BLOCK = 50
-"""Steps for which the server is as it is."""
+"""Steps for which the server stays in one state."""
 STATES = (*("none", "slow", "none", "hangs") * 5, "none")
-"""none: nothing is logged, neither to the journal nor from there."""
+"""none: the training writes no logs to the journal, and nothing is posted from it."""
 CREDENTIALS = {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
 
 
@@ -42,7 +42,7 @@ def way(server: TrackingServer) -> Iterator[Way]:
 
 
 class Training:
-    """A run on its way, and what its journal says."""
+    """A run that is not finished, and its journal."""
 
     def __init__(self, paths: RunPaths) -> None:
         self.paths = paths
@@ -55,7 +55,7 @@ class Training:
         return entries
 
     def uploader(self) -> int:
-        """Pid of the process that posts the training's journal."""
+        """Process id of the process that posts the training's journal."""
         (pid,) = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if self._is_uploader(path)]
         return pid
 
@@ -79,7 +79,7 @@ def steps(entries: list[Entry]) -> list[int]:
 def run(
     world: World, server: TrackingServer, way: Way, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[RunPaths, Turns]:
-    """A finished run during which the server was all of that; and how long steps took beside which of it, in seconds."""
+    """A finished run during which the server was in all states, and the times of the steps in each state, seconds."""
     paths = RunPaths(world.runs_root / "outage")
     turns = Turns(tmp_path_factory.mktemp("turns"))
     plugins = "plugins=[callbacks.plugin.RegrowPlugin, quiet_logging.QuietPlugin]"
@@ -101,7 +101,7 @@ def run(
 
 
 def _take_turns(training: Training, turns: Turns, server: TrackingServer, way: Way) -> None:
-    """Take the server through all that can be."""
+    """Put the server into each state in turn. At the end, kill it and start it again."""
     training.wait_for(lambda entries: len(steps(entries)) >= 20)
     uploader = training.uploader()
     for state in STATES:
@@ -144,7 +144,7 @@ def test_no_point_is_lost_and_none_is_there_twice(
 
 @pytest.mark.parametrize("state", ["slow", "hangs"])
 def test_steps_take_as_long_as_without_logging(run: tuple[RunPaths, Turns], state: str) -> None:
-    """Within 2 %: block by block beside its neighbours, as far as it can be told from what else the machine does."""
+    """At most 2 % longer: each block is compared with its neighbours, as exactly as other work on the machine allows."""
     _, turns = run
     ratios = np.array(turns.ratios(state))
     draws = np.random.default_rng(1).choice(ratios, (2000, len(ratios))).mean(axis=1)

@@ -1,4 +1,4 @@
-"""A whole run on this machine, through the real Axolotl: what it leaves, that it repeats bit for bit, and how it fails."""
+"""A whole run on this machine with the real Axolotl: which files it leaves, that it repeats bit for bit, and how it fails."""
 
 import json
 import os
@@ -116,7 +116,7 @@ def test_second_run_of_the_same_content_prepares_nothing_anew(world: World, run:
     assert spec.prepared_paths is not None
     made = spec.prepared_paths.audit.stat().st_mtime_ns
     done = world.submit("again", "no_such_step=1", "max_steps=1")
-    assert done.returncode == 2  # refused at the unknown key, before anything is touched
+    assert done.returncode == 2  # refused because of the unknown key, before anything is changed
     assert spec.prepared_paths.audit.stat().st_mtime_ns == made
 
 

@@ -1,4 +1,4 @@
-"""Every record's tokens are looked at, by several processes or one: repeated records count as often as they are there."""
+"""The token report looks at every record, with one process or several. A repeated record counts each time."""
 
 import json
 import subprocess

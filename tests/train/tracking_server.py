@@ -1,4 +1,4 @@
-"""A real MLflow server with basic auth, which can be killed and started again, and a way to it that can be slow, or hang."""
+"""A real MLflow server with basic auth, which can be killed and started again, and a way to it that can be slow or hang."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ class TrackingServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start the server, and wait until it answers."""
         mlflow = str(Path(sys.executable).parent / "mlflow")
         store, artifacts = f"sqlite:///{self._folder}/server.db", str(self._folder / "artifacts")
         command = [mlflow, "server", "--app-name", "basic-auth", "--host", "127.0.0.1", "--port", str(self.port),
@@ -74,12 +74,12 @@ class TrackingServer:
 
 
 class Way:
-    """A port that leads to a server: at once, slowly, or never."""
+    """A port that forwards requests to a server: at once, slowly, or never."""
 
     def __init__(self, port: int) -> None:
         self._to = port
         self.delay: float | None = 0.0
-        """Seconds before each request gets through; None: it never does."""
+        """Seconds before each request is forwarded; None: it never is."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.uri = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._open: list[socket.socket] = []

@@ -1,4 +1,4 @@
-"""Turns: a training that logs, or does not, block by block; seen by who makes it take them. See quiet_logging.py."""
+"""Turns: switches a training's logging on and off, block by block, from outside the training. See quiet_logging.py."""
 
 import time
 from collections.abc import Sequence
@@ -7,25 +7,25 @@ from pathlib import Path
 from statistics import mean, median
 
 TURNS_ENV = "REGROW_TEST_TURNS"
-"""Environment variable: a folder for the two files."""
+"""Environment variable with the folder of the two files."""
 QUIET, STEPS = "quiet", "steps"
 SILENT = ("none", "catching up")
-"""While this is the case, nothing is logged; in the second, what was logged may still be on its way."""
+"""States in which nothing is logged. In the second, earlier logs may still be on their way."""
 SETTLING = 5
-"""Steps of a block that do not count: what was held back is logged then."""
+"""Steps at the start of a block that do not count: in them, the logs that were held back are written."""
 
 
 class Turns:
-    """What the training is told, and how long its steps have taken."""
+    """Tells the training whether to log, and reads how long its steps took."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._quiet, self._steps = folder / QUIET, folder / STEPS
         self._blocks: list[tuple[str, float, float]] = []
-        """What was the case, and from when to when."""
+        """The state of each block, with its start and its end, seconds since the epoch."""
 
     def take(self, what: str, steps: int) -> None:
-        """Let so many steps pass."""
+        """Put the training into a state for this many steps."""
         if what in SILENT:
             self._quiet.touch()
         else:
@@ -38,7 +38,7 @@ class Turns:
         self._quiet.unlink(missing_ok=True)
 
     def wait_for(self, steps: int) -> None:
-        """Until so many more have begun."""
+        """Wait until this many more steps have begun."""
         enough, until = self._count() + steps, time.monotonic() + 120
         while self._count() < enough:
             assert time.monotonic() < until, f"{self._count()} steps, of {enough}"
@@ -52,7 +52,7 @@ class Turns:
         return self._steps.read_bytes().count(b"\n") if self._steps.exists() else 0
 
     def ratios(self, what: str) -> list[float]:
-        """A block's mean step beside that of its neighbours without logging, of each such block."""
+        """For each block in this state: its mean step time, divided by that of its neighbours without logging."""
         times = self.times()
         means = [_mean_step(times, began, ended) for _, began, ended in self._blocks]
         found = []
@@ -67,12 +67,12 @@ class Turns:
         return found
 
     def milliseconds(self, what: str) -> float:
-        """The median of the blocks' means."""
+        """The median of the mean step times of the blocks in this state."""
         times = self.times()
         return 1000 * median(_mean_step(times, began, ended) for name, began, ended in self._blocks if name == what)
 
 
 def _mean_step(times: Sequence[float], began: float, ended: float) -> float:
-    """Seconds; what is done for many steps at once, beside the training, is in it."""
+    """The mean time of a step, seconds. It includes work that the process does for many steps at once."""
     steps = [after - before for before, after in pairwise(times) if began <= before and after <= ended]
     return mean(steps[SETTLING:])

@@ -1,4 +1,4 @@
-"""An Axolotl plugin that weighs a training, tensor by tensor: what the memory model is compared with."""
+"""An Axolotl plugin that measures the bytes of all tensors of a training. The memory model is compared with them."""
 
 import json
 import os
@@ -14,7 +14,7 @@ MEASURED_ENV = "REGROW_TEST_MEASURED"
 
 
 def weigh(tensors: Iterable[Any]) -> int:
-    """Bytes of all tensors among the values, scalars left out: a step counter is no state of a parameter."""
+    """Bytes of all tensors among the values. Scalars do not count: a step counter is not a parameter's state."""
     return sum(t.numel() * t.element_size() for t in tensors if isinstance(t, torch.Tensor) and t.dim())
 
 
@@ -24,7 +24,7 @@ def states_of(optimizer: Any) -> list[Any]:
 
 
 class Weigh(TrainerCallback):
-    """Weighs in the first steps, and writes what it found."""
+    """Measures the bytes in the first steps, and writes them to a file."""
 
     def __init__(self) -> None:
         self.found: dict[str, int] = {}
@@ -41,7 +41,7 @@ class Weigh(TrainerCallback):
             engine.step = weigh_and_step
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        if "gradients" not in self.found:  # DeepSpeed has stepped already, and keeps them elsewhere
+        if "gradients" not in self.found:  # DeepSpeed has stepped already, and keeps its gradients elsewhere
             self.found["gradients"] = weigh(p.grad for p in model.parameters())
 
     def on_step_end(
@@ -62,7 +62,7 @@ def sharded_gradients(engine: Any) -> list[Any]:
 
 
 class WeighingPlugin(BasePlugin):
-    """Adds the callback; and what bf16 needs on a CPU."""
+    """Adds the callback, and the setting that bf16 needs on a CPU."""
 
     def get_training_args(self, cfg: Any) -> dict[str, Any]:
         return {"use_cpu": True} if cfg.bf16 else {}

@@ -1,5 +1,5 @@
-"""The shipped configs, spoiled by a seeded generator: `python tests/jobs/check/mutations.py FOLDER [SEED]` prints mutations, and
-what the check says. All in one process: Axolotl is imported once.
+"""A seeded generator spoils the shipped configs. `python tests/jobs/check/mutations.py FOLDER [SEED]` prints the mutations and
+the findings of the check. All run in one process, so that Axolotl is imported only once.
 """
 
 import json
@@ -26,7 +26,7 @@ Path_ = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Mutation:
-    """One change, and the word that its finding has to name."""
+    """One change of a config, and the word that the finding must name."""
 
     kind: str
     name: str
@@ -36,7 +36,7 @@ class Mutation:
 
 
 def leaves(content: Any, above: Path_ = ()) -> Iterator[Path_]:
-    """The path of every key, at every level."""
+    """The paths of all keys, at every level."""
     if isinstance(content, dict):
         for key, value in content.items():
             yield (*above, key)
@@ -53,7 +53,7 @@ def at(content: Any, path: Path_) -> Any:
 
 
 def typo(word: str, random_: random.Random) -> str:
-    """Two neighbours swapped, a letter dropped or doubled."""
+    """The word with a typo: one letter is missing, or stands twice."""
     place = random_.randrange(1, len(word) - 1)
     return random_.choice([word[:place] + word[place + 1 :], word[:place] + word[place] + word[place:]])
 
@@ -154,7 +154,7 @@ MUTATORS = (typos, wrong_types, moved_keys, missing_files, unfit_resources)
 
 
 def mutations(folder: Path, seed: int) -> Iterator[Mutation]:
-    """Those of both configs; `folder`: for the runs."""
+    """The mutations of both configs. `folder`: where the runs would be written."""
     for name, cluster in (("qwen_finetune", "a100"), ("tiny_cpu", "local")):
         random_ = random.Random(f"{seed} {name}")
         config = yaml.safe_load((REPO_ROOT / "axolotl_configs" / f"{name}.yml").read_text(encoding="utf-8"))
@@ -166,7 +166,7 @@ def mutations(folder: Path, seed: int) -> Iterator[Mutation]:
 
 
 def findings(mutation: Mutation, folder: Path) -> list[str]:
-    """What the check says, notes on one line each; a config that cannot even be read, as the error's text."""
+    """The findings of the check, each as a text. If the config cannot be read, the error's text."""
     (folder / "config.yml").write_text(yaml.safe_dump(mutation.config, allow_unicode=True), encoding="utf-8")
     (folder / "profile.yml").write_text(yaml.safe_dump(mutation.profile), encoding="utf-8")
     try:

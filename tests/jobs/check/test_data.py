@@ -1,4 +1,4 @@
-"""Findings about records: leaks, lengths, labels, balance; each in a file made for it."""
+"""Findings about records: leaks, lengths, labels, balance. Each test makes a file with one fault."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ Finder = Callable[..., dict[str, str]]
 
 @pytest.fixture
 def found(world: World) -> Finder:
-    """Check tiny_cpu.yml in the world with other settings; each code with what was found."""
+    """Check tiny_cpu.yml in the world with further settings. The result maps the code of each finding to what was found."""
 
     def check(*settings: str) -> dict[str, str]:
         flags = [flag for setting in [*world.settings, *settings] for flag in ("--set", setting)]

@@ -1,4 +1,4 @@
-"""The DeepSpeed file against the config: each disagreement found, in a file made for it."""
+"""The check finds each contradiction between the DeepSpeed file and the config. Each test makes a file with one contradiction."""
 
 import json
 from pathlib import Path

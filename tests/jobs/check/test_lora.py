@@ -1,4 +1,4 @@
-"""What an adapter trains, for the toy mixture of experts: dropout, names that match nothing, merges."""
+"""The check of LoRA settings, on the toy mixture of experts: dropout, names that match nothing, merges."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The memory model against what processes really allocate: parameters, gradients, optimizer and master copies, within 1 %."""
+"""The memory model agrees within 1 % with what processes really allocate: parameters, gradients, optimizer, master copies."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ TERMS = ("weights", "gradients", "optimizer", "master copies")
 
 @dataclass(frozen=True)
 class Case:
-    """One setting, and which of the terms a CPU run can show."""
+    """One setting, and the terms of the memory model that a run on a CPU can show."""
 
     name: str
     settings: tuple[str, ...]
@@ -89,7 +89,7 @@ def test_predicted_bytes_are_those_allocated(
 
 
 def accelerate_config(case: Case, folder: Path) -> Path:
-    """Ranks on the CPU, in the case's precision."""
+    """The accelerate config for ranks on the CPU, with the case's precision."""
     shipped = REPO_ROOT / "axolotl_configs" / "accelerate_cpu.yaml"
     if "bf16=true" not in case.settings:
         return shipped
@@ -99,7 +99,7 @@ def accelerate_config(case: Case, folder: Path) -> Path:
 
 
 def train(spec: RunSpec, folder: Path, world: World) -> list[dict[str, int]]:
-    """Train with every rank of the run; what each has weighed."""
+    """Train with all ranks of the run, and return the bytes that each rank has measured."""
     write_run(spec)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

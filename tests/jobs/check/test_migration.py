@@ -1,4 +1,4 @@
-"""The migration plan's own YAML and JSON: exactly what is wrong with them, each with the right fix."""
+"""The migration plan's own YAML and JSON: the check finds exactly their faults, and names the right fix for each."""
 
 import json
 import sys
@@ -59,7 +59,7 @@ def test_migration_plan_gets_exactly_its_findings(world: World) -> None:
     assert sum(report["parameters"]["trainable"].values()) == 994_836_480
     memory = report["memory"]
     assert memory["verdict"] == "tight"
-    assert memory["terms"]["weights"] > 60e9  # and not 15: ZeRO-2 shards no weights
+    assert memory["terms"]["weights"] > 60e9  # and not 15e9: ZeRO-2 does not shard the weights
 
 
 @pytest.mark.train

@@ -1,4 +1,4 @@
-"""The shipped configs, spoiled by a seeded generator: each mutation is found, and named."""
+"""A seeded generator spoils the shipped configs. The check finds and names each mutation."""
 
 import json
 from collections import Counter

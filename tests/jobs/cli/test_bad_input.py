@@ -1,4 +1,4 @@
-"""Bad input gives a message that says what was set, what was found and what to type; no traceback, nothing half written."""
+"""Bad input gives a message that says what was set, what was found and what to type. No traceback, no partial file."""
 
 import gzip
 import json
@@ -18,14 +18,14 @@ GOOD = {"instruction": "x", "input": "y", "output": '{"offenders": []}'}
 
 @dataclass(frozen=True)
 class Bad:
-    """One bad submission: settings, with `{folder}` for the test's own; and what must be said."""
+    """One bad submission: its settings, in which `{folder}` stands for the test's folder, and the texts that must be printed."""
 
     name: str
     settings: tuple[str, ...]
     said: tuple[str, ...]
     exit_code: int = 2
     starts: bool = False
-    """Whether the prepare stage is left to find it too, which reads every record."""
+    """Whether the test also submits without the check. Then the prepare stage, which reads every record, must find the fault."""
 
 
 RECORDS = "regrow.prepare.sources=[{{path: {folder}/records.json}}]"

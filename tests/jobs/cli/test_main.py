@@ -1,4 +1,4 @@
-"""The command line: its options are frozen, and it loads nothing heavy."""
+"""The command line: its options do not change, and it loads no heavy package."""
 
 import platform
 import subprocess
@@ -78,7 +78,7 @@ def test_version_says_what_runs_and_from_where(clean_environment: dict[str, str]
 
 @pytest.fixture
 def runs_root(tmp_path: Path) -> Path:
-    """Two runs, and a folder that is none."""
+    """A folder with two runs, and one folder that is not a run."""
     for name in ("qwen-1", "tiny-1"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").write_text("{}")
@@ -100,7 +100,7 @@ def runs_root(tmp_path: Path) -> Path:
     ],
 )
 def test_shell_completes(typed: str, completed: list[str], runs_root: Path, clean_environment: dict[str, str]) -> None:
-    """As bash asks: by the words, and which of them stands at the cursor."""
+    """The test asks as bash does: with the words, and the index of the word at the cursor."""
     words = typed.format(runs_root=runs_root)
     asked = {"_REGROW_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     done = subprocess.run([REGROW], env=clean_environment | asked, capture_output=True, text=True, check=True)
@@ -121,7 +121,7 @@ def test_import_of_a_submission_loads_no_torch(run_python: Run) -> None:
 def test_help_loads_the_command_line_and_nothing_that_a_verb_needs(
     clean_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Why it answers at once; how fast that is, `make bench-submit` tells."""
+    """`--help` imports little, and so answers at once. `make bench-submit` measures how fast."""
     seen = observed(tmp_path, clean_environment, "--help")
     assert "resume" in seen.stdout
     assert seen.foreign_packages <= LIGHT

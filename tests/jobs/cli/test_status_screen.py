@@ -1,4 +1,4 @@
-"""The screens of `regrow status`: whatever may be missing of a run, it is shown, and no other run is hidden by it."""
+"""The screens of `regrow status` show a run even if facts about it are missing, and then still show all other runs."""
 
 import io
 from dataclasses import fields, replace

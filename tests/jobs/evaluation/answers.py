@@ -1,4 +1,4 @@
-"""Random records with answers, right and wrong, for the tests of the evaluation."""
+"""Random records with right and wrong answers, for the tests of the evaluation."""
 
 import json
 import random
@@ -18,7 +18,7 @@ def answer(*names: str, age: int = 30) -> str:
 
 
 def record(rng: random.Random) -> dict[str, str]:
-    """An article that names all of its offenders, and sometimes somebody else."""
+    """A record whose article names all offenders, and sometimes other persons."""
     offenders = rng.sample(NAMES, rng.choice([0, 0, 1, 1, 2]))
     others = rng.sample(NAMES, rng.randint(0, 2))
     text = "".join(f"{name}容疑者を逮捕した。" for name in offenders) + "".join(
@@ -28,7 +28,7 @@ def record(rng: random.Random) -> dict[str, str]:
 
 
 def generated(expected: str, rng: random.Random) -> str:
-    """What a middling model writes."""
+    """An answer of a model of medium quality."""
     wrong = answer(*rng.sample([*NAMES, "幽霊次郎"], rng.randint(0, 2)), age=rng.choice([30, 31]))
     return rng.choice([expected, expected, wrong, answer(), expected[:-2], "わかりません"])
 
@@ -38,7 +38,7 @@ def row(item: dict[str, str], text: str, **more: Any) -> Row:
 
 
 def rows(count: int, seed: int) -> list[Row]:
-    """Predictions of one model; another seed of `generated` makes another model over the same records."""
+    """Predictions of one model. Another `seed` gives the predictions of another model on the same records."""
     items = [record(random.Random(number)) for number in range(count)]
     rng = random.Random(seed)
     return [row(item, generated(item["output"], rng)) for item in items]

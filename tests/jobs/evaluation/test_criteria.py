@@ -1,4 +1,4 @@
-"""The criteria of success: pass, fail, and what two runs cannot show."""
+"""The criteria of success: passed, failed, or not measured because the two runs cannot show them."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The engine on a real model: batches under a budget, the same answers as one at a time, out of memory, sampling."""
+"""The engine on a real model: batches within a budget, the same answers as one by one, out of memory, sampling."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def spec_of(world: World, **settings: object) -> RunSpec:
 
 
 def answered(world: World, **settings: object) -> tuple[list[str], int]:
-    """The answers in the prompts' order, and in how many batches they came."""
+    """The answers in the prompts' order, and the number of batches."""
     engine = TransformersEngine(spec_of(world, **settings), world.folder / "model")
     batches, texts = engine.batches(PROMPTS), {}
     for batch in batches:
@@ -85,7 +85,7 @@ print("pieces", engine.pieces)
 
 
 def test_batch_that_does_not_fit_into_memory_is_halved_and_goes_on(world: World) -> None:
-    """The address space is bounded, so that torch's allocator is really refused memory."""
+    """The address space is limited, so that torch's allocator really gets no memory."""
     command = [sys.executable, "-c", OUT_OF_MEMORY, str(world.folder / "model"), "64", "40", "20"]
     done = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, env=world.environment, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""500 malformed outputs, of every kind that models write: nothing raises, and nothing counts as parsed that is not."""
+"""500 malformed outputs, of every kind that models write: none raises an error, and none counts as parsed."""
 
 import json
 import random
@@ -72,7 +72,7 @@ KINDS: tuple[Callable[[str, random.Random], str], ...] = (
 
 
 def malformed(count: int, seed: int) -> list[tuple[str, str]]:
-    """Kind and text."""
+    """Malformed outputs, each as its kind and its text."""
     rng, found = random.Random(seed), []
     for number in range(count):
         kind = KINDS[number % len(KINDS)]

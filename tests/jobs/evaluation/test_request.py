@@ -1,4 +1,4 @@
-"""`regrow evaluate`'s arguments: what they name, what the evaluation takes from whom, and what is refused before it starts."""
+"""The arguments of `regrow evaluate`: the models that they name, where each setting comes from, and what is refused."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from jobs.spec.run_spec import RunSpec, write_run
 
 @pytest.fixture
 def here(world: World, tmp_path: Path) -> World:
-    """A world of one's own runs: `done` has finished at step 6, `going` has saved two checkpoints."""
+    """A world with two runs: `done` has finished at step 6, `going` has saved two checkpoints."""
     own = World(tmp_path, world.environment)
     for name, finished in (("done", True), ("going", False)):
         spec = load_run_spec(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml", "local", [*_settings(own), "seed=7"], name)

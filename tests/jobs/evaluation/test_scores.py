@@ -1,4 +1,4 @@
-"""Scores of one model and of two, against scikit-learn and by hand."""
+"""Scores of one model and of two, compared with scikit-learn and with values computed by hand."""
 
 import random
 from itertools import pairwise
@@ -61,11 +61,11 @@ def test_invented_wrong_and_missed_names_are_told_apart_and_the_worst_comes_firs
         ["other fields"],
     ]
     scores = score_predictions(predictions, TARGET)
-    assert scores["names"]["missed"] == {"names": 3, "records": 3}  # what does not parse names nobody
+    assert scores["names"]["missed"] == {"names": 3, "records": 3}  # an answer that does not parse names nobody
     assert [each["record"] for each in scores["worst"]] == [1, 3, 2, 4]
     assert scores["worst"][0]["input"] == item["input"]
     spelled = row({**item, "output": answer("山田 たろう")}, answer("山田たろう"))
-    assert judge([spelled], TARGET)[0].errors == []  # as expected, though the article spells it otherwise
+    assert judge([spelled], TARGET)[0].errors == []  # no error, though the article spells the name differently
     cut = judge([row(item, "{", is_cut=True)], TARGET)
     assert cut[0].errors == ["cut off"]
 

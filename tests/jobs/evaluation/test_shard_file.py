@@ -1,4 +1,4 @@
-"""A shard's answers on disk: sharding, resuming, repair, and a merge that hides nothing."""
+"""A shard's answers on disk: sharding, resuming, repair, and a merge that reports every fault."""
 
 import json
 import random
@@ -21,7 +21,7 @@ def answers(batch: Sequence[int]) -> list[Generated]:
 
 
 def written(path: Path, batches: Batches = BATCHES, plan: Batches | None = None) -> ShardFile:
-    """A file with these batches, which are the first of the plan."""
+    """A shard file that has these batches, the first ones of the plan."""
     file = ShardFile(path)
     with file.resumed(plan or batches, PROMPTS) as (found, writer):
         for batch in batches[len(found) :]:
@@ -30,7 +30,7 @@ def written(path: Path, batches: Batches = BATCHES, plan: Batches | None = None)
 
 
 def found_in(file: ShardFile, batches: Batches = BATCHES, prompts: Sequence[str] = PROMPTS) -> list[list[int]]:
-    """The records of the batches that an attempt finds."""
+    """The record indices of each batch that an attempt finds in the file."""
     with file.resumed(batches, prompts) as (found, _):
         return [[line["record"] for line in batch] for batch in found]
 
@@ -90,7 +90,7 @@ def test_what_an_attempt_writes_that_was_believed_dead_goes_nowhere(tmp_path: Pa
             writer.append(BATCHES[1], answers(BATCHES[1]))
             stale.append(BATCHES[2], answers(BATCHES[2]))
             with pytest.raises(MergeError, match="another attempt has taken over"):
-                file.finish(BATCHES, PROMPTS, {})  # the stale one believes that it is through
+                file.finish(BATCHES, PROMPTS, {})  # the stale attempt believes that it has finished
             assert not file.is_whole()
             writer.append(BATCHES[2], answers(BATCHES[2]))
     file.finish(BATCHES, PROMPTS, {})

@@ -1,4 +1,4 @@
-"""Intervals and tests, against scipy as the second opinion."""
+"""Confidence intervals and tests, compared with those of scipy."""
 
 import random
 
@@ -10,7 +10,7 @@ from jobs.evaluation.statistics import RESAMPLES, Difference, Interval, differen
 
 
 def random_ratios(seed: int, records: int = 60) -> np.ndarray:
-    """Of a rate (0 or 1 of 1 a record), and of an F1 as 2·TP over 2·TP + FP + FN."""
+    """Random ratios of two metrics: a rate (0 or 1 out of 1 for each record), and an F1 as 2·TP over 2·TP + FP + FN."""
     rng = np.random.default_rng(seed)
     rate = np.stack([rng.integers(0, 2, records), np.ones(records, int)], axis=1)
     hits = 2 * rng.integers(0, 2, records)

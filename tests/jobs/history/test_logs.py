@@ -1,4 +1,4 @@
-"""`regrow logs`: the right attempt, and every one that follows, each byte once."""
+"""`regrow logs` prints the right attempt and every later one, each byte once."""
 
 import io
 import os
@@ -168,8 +168,8 @@ def test_watch_redraws_in_place_and_leaves_cleanly_when_the_run_ends(
         shown += _read_until(mine, "finished")
         assert process.wait(timeout=HANGS_AFTER_SECONDS) == 0
     os.close(mine)
-    assert "\x1b[?25l" in shown  # the cursor is hidden meanwhile
-    assert "\x1b[1A" in shown  # drawn over, not cleared: nothing flickers
+    assert "\x1b[?25l" in shown  # the cursor is hidden while the screen is shown
+    assert "\x1b[1A" in shown  # the screen is overwritten, not cleared, so that it does not flicker
     assert "\x1b[2J" not in shown
 
 

@@ -1,4 +1,4 @@
-"""Many runs at once: what `regrow status` opens and asks for them, and what it leaves alone."""
+"""Many runs at once: which files `regrow status` opens for them, and how often it asks Slurm."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def looked_at(runs_root: Path, scratch: Path, environment: dict[str, str]) -> Ob
 def test_run_that_has_ended_costs_one_file_and_one_that_goes_on_its_own_journal(
     tmp_path: Path, clean_environment: dict[str, str]
 ) -> None:
-    """Why many runs are shown soon, and twice as many in twice the time; how soon that is, `make bench-status` tells."""
+    """Few files are read: many runs are shown soon, twice as many in twice the time. `make bench-status` measures the time."""
     ended, going_on = 15, 5
     runs_root = write_runs(tmp_path / "runs", ended + going_on, going_on)
     looked_at(runs_root, tmp_path, clean_environment)
@@ -57,7 +57,7 @@ def test_slurm_is_asked_once_for_all_runs(tmp_path: Path, clean_environment: dic
     questions = counting_slurm(tmp_path / "bin")
     environment = clean_environment | {"PATH": f"{questions.parent}:{os.environ['PATH']}"}
     runs_root, conf = tmp_path / "runs", tmp_path / "slurm.conf"
-    conf.touch()  # without one, nobody would be asked
+    conf.touch()  # without this file, Slurm would not be asked
     spec = load_run_spec(TINY, "dev", [f"runs_root={runs_root}", f"slurm_conf={conf}"], "first")
     for number in range(20):
         run = spec.model_copy(update={"name": f"run-{number:03}"})
@@ -70,7 +70,7 @@ def test_slurm_is_asked_once_for_all_runs(tmp_path: Path, clean_environment: dic
 
 
 def counting_slurm(folder: Path) -> Path:
-    """A squeue and a sacct that know of no job; the file in which they note that they were asked."""
+    """Make a squeue and a sacct that know no job. Return the file in which they note each call."""
     folder.mkdir()
     for name in ("squeue", "sacct"):
         (folder / name).write_text(f"#!/bin/sh\necho {name} >> {folder}/questions\n")

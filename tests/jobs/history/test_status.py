@@ -1,4 +1,4 @@
-"""`regrow status`: what a journal and Slurm's answers make of a run."""
+"""`regrow status`: a run's status, from its journal and Slurm's answers."""
 
 import time
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ def steps(*times: tuple[float, int], attempt: int = 0) -> list[Entry]:
 
 
 def seen(spec: RunSpec, entries: list[Entry], **states: QueuedJob | str) -> RunStatus:
-    """The status, where Slurm says this of the stages' jobs."""
+    """The status of the run if Slurm gives these states for the stages' jobs."""
     of_job: Mapping[str, QueuedJob] = {
         SUBMITTED[stage]: state if isinstance(state, QueuedJob) else QueuedJob(state, "")
         for stage, state in states.items()
@@ -73,7 +73,7 @@ def test_training_tells_step_pace_loss_attempt_and_checkpoint(spec: RunSpec) -> 
     ]
     status = seen(spec, entries, prepare="COMPLETED", train="RUNNING", evaluate="PENDING")
     assert (status.state, status.stage, status.step, status.target_step) == ("running", "train", 60, 100)
-    assert status.eta_seconds == pytest.approx(40)  # 40 steps at one a second
+    assert status.eta_seconds == pytest.approx(40)  # 40 steps, one second each
     assert (status.loss, status.attempt, status.saved_at, status.steps_lost) == (1 / 60, 2, 41, 0)
     assert [job.attempts for job in status.jobs if job.stage == "train"] == [2]
     assert status.goodput and 0 < status.goodput < 1

@@ -1,4 +1,4 @@
-"""What the journal says about jobs: budgets since somebody typed, successors, array elements, what a dependent waits for."""
+"""What the journal says about jobs: budgets since the last typed submission, successors, array tasks, dependencies."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Where the time went, by journals whose answer is known: every second of an attempt is somewhere, and only once."""
+"""How the time was spent, tested with journals whose answer is known: every second of an attempt counts exactly once."""
 
 import sys
 from collections.abc import Callable
@@ -28,7 +28,7 @@ PREEMPTED = [
     entry(0, "submitted", "login-1-cli", stage="evaluate", job_id="3"),
     started(5, "prepare", "1"),
     entry(15, "stage_finished", "prepare-1-0-stage", stage="prepare", part=0),
-    # the first attempt waits 10 s, starts for 20, steps for 40 of which 2 are a save and 8 an evaluation, leaves within 1
+    # first attempt: 10 s queued, 20 s starting, 40 s steps (in them a save of 2 s and evaluations of 8 s), 1 s leaving
     started(25, "train", "2"),
     entry(45, "training_began", "train-2-0-rank0", step=0, target_step=20),
     *steps("train-2-0", (55, 4), (60, 6)),
@@ -37,7 +37,7 @@ PREEMPTED = [
     *steps("train-2-0", (80, 10)),
     entry(85, "saved", "train-2-0-rank0", step=10, seconds=2.0),
     entry(86, "left", "train-2-0-stage", stage="train", part=0, cause="preempted"),
-    # killed without a word at step 16, of which 10 to 14 were saved
+    # killed at step 16 without an entry in the journal; the steps up to 14 were saved
     started(96, "train", "2", 1),
     entry(106, "training_began", "train-2-1-rank0", step=10, target_step=20),
     *steps("train-2-1", (112, 12), (118, 14), (124, 16)),
@@ -97,7 +97,7 @@ def test_attempt_that_was_stopped_before_its_first_step_has_only_started() -> No
 
 
 def evaluation(parts: int) -> list[Entry]:
-    """Of so many parts, side by side, with ten batches each."""
+    """Entries of an evaluation with `parts` parts side by side, ten batches each."""
     entries = [entry(0, "submitted", "login-1-cli", stage="evaluate", job_id="3")]
     for part in range(parts):
         entries.append(started(part, "evaluate", f"3_{part}", part=part))
@@ -108,7 +108,7 @@ def evaluation(parts: int) -> list[Entry]:
 
 
 def instructions(work: Callable[[], object]) -> int:
-    """How many of Python's own instructions a call takes: on every machine the same number."""
+    """The number of Python bytecode instructions that a call executes. It is the same on every machine."""
     count = 0
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:

@@ -1,4 +1,4 @@
-"""An attempt of a run at a site of one's choice, and a Slurm that answers what a test says and notes what it is asked."""
+"""An attempt of a run at a site that the test chooses, and a fake Slurm that gives set answers and notes each question."""
 
 import json
 import os
@@ -37,7 +37,7 @@ exit 0
 
 @dataclass(frozen=True)
 class Slurm:
-    """Executables on PATH in place of scontrol and sbatch: what they answer, and what they were asked."""
+    """Executables on PATH in place of scontrol and sbatch: a test sets their answers and reads the questions."""
 
     folder: Path
 
@@ -50,13 +50,13 @@ class Slurm:
 
     @property
     def asked(self) -> list[str]:
-        """Each question but that for the job's record."""
+        """All questions except those for the job's record."""
         file = self.folder / "asked"
         lines = file.read_text().splitlines() if file.exists() else []
         return [line for line in lines if not line.startswith("scontrol show job")]
 
     def journal_at(self, question: str) -> list[str]:
-        """The names of the events that stood in the journal when this was asked."""
+        """The names of the events that stood in the journal when this question was asked."""
         lines = (self.folder / "asked").read_text().splitlines()
         number = next(index for index, line in enumerate(lines, 1) if line.startswith(question))
         text = (self.folder / f"journal-at-{number}").read_text()
@@ -71,7 +71,7 @@ class Here:
     slurm: Slurm
 
     def says(self, event: str, writer: str = "stage", **fields: object) -> None:
-        """An event of this attempt; of another writer: `login-1-cli`, or an earlier attempt's."""
+        """Write an event of this attempt. `writer` may also be another one: `login-1-cli`, or a writer of an earlier attempt."""
         stem = writer if "-" in writer else f"{self.attempt.name}-{writer}"
         Journal(self.attempt.spec.paths.journal / f"{stem}.jsonl").write(fresh(event, **fields))
 
@@ -80,7 +80,7 @@ class Here:
         return read_journal(self.attempt.spec.paths.journal)
 
     def at_site(self, **facts: str) -> "Here":
-        """At a site whose partition does this: preempt_mode."""
+        """The same attempt at a site whose partition has this `preempt_mode`."""
         partition = PartitionFacts(preempt_mode=facts["preempt_mode"], grace_seconds=10, max_minutes=None)
         assert self.attempt.spec.site
         site = self.attempt.spec.site.model_copy(update={"partitions": {"train": partition}})
@@ -119,7 +119,7 @@ def slurm(spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slu
 
 @pytest.fixture
 def here(spec: RunSpec, slurm: Slurm) -> Here:
-    """The first attempt of job 2, which holds the lease."""
+    """The first attempt of job 2; it holds the lease."""
     journal = Journal.of_writer(str(spec.paths.journal / "train-2-0"), "stage")
     attempt = Attempt(spec, StageJob(str(spec.paths.run_dir), "train"), "2", 0, True, journal)
     attempt.lease = Lease(spec.paths.lease, attempt.name)

@@ -1,4 +1,4 @@
-"""The train stage chooses the newest whole checkpoint, sets torn ones aside, and never trains a finished run."""
+"""The train stage chooses the newest complete checkpoint, renames torn ones, and never trains a finished run again."""
 
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,12 @@ def test_newest_whole_checkpoint_is_taken_and_torn_ones_above_it_are_renamed(her
 def test_checkpoint_that_this_node_does_not_list_yet_is_known_by_the_journal(
     here: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A shared file system may show a folder's old list for some seconds; the folder itself can be opened."""
+    """A shared file system may show an old list of a folder for some seconds, while the new checkpoint can already be opened."""
     older, newest = saved(here, 4), saved(here, 8)
     monkeypatch.setattr(chosen, "checkpoints", lambda output_dir: [older])
     here.says("saved", "train-1-0-rank0", step=4, checkpoint="checkpoint-4")
     here.says("saved", "train-1-0-rank0", step=8, checkpoint="checkpoint-8")
-    here.says("saved", "train-1-0-rank0", step=6, checkpoint="checkpoint-6")  # removed since
+    here.says("saved", "train-1-0-rank0", step=6, checkpoint="checkpoint-6")  # removed later
     assert newest_valid_checkpoint(here.attempt) == newest
 
 

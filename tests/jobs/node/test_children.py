@@ -1,4 +1,4 @@
-"""Children and signals: blocked before Python starts, inherited, waited for; nothing outlives its parent."""
+"""Children and signals: signals are blocked before Python starts, inherited and waited for; no child outlives its parent."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""The commands of the ranks, and what of an accelerate config a job honours."""
+"""The commands of the ranks, and the keys of an accelerate config that a job honours."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How an attempt leaves: one look, one decision, the intention before the deed; no job is brought back that shall not."""
+"""How an attempt leaves: it looks once, decides once, and writes the decision before it acts. No job comes back that must not."""
 
 from dataclasses import replace
 from pathlib import Path

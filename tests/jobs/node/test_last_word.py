@@ -1,4 +1,4 @@
-"""The batch script's last word: said where the stage could not speak, and only there."""
+"""The batch script's last command: it acts only if the stage could not write to the journal itself."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from world import REPO_ROOT
 
 
 def last_word(here: Any, code: int) -> None:
-    """As the batch script of job 2 types it."""
+    """Run the last command as the batch script of job 2 does."""
     command = [sys.executable, "-m", "jobs.node.last_word", str(here.attempt.spec.paths.run_dir), "train", str(code)]
     environment = {**os.environ, "PYTHONPATH": str(REPO_ROOT), "SLURM_JOB_ID": "2"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

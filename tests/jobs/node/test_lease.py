@@ -1,4 +1,4 @@
-"""The lease: taken at once where nobody is, after a watch where the owner is dead, never from a live one."""
+"""The lease: an attempt takes a free one at once, that of a dead owner after a wait, that of a live owner never."""
 
 import os
 import time
@@ -10,7 +10,7 @@ from jobs.node import lease
 from jobs.node.lease import Lease
 
 NEVER = 3600.0
-"""Seconds: a test that waited for them would be ended as one that hangs."""
+"""Seconds. A test that waits so long is ended as hanging."""
 
 
 @pytest.fixture(autouse=True)
@@ -27,14 +27,14 @@ def soon_stale(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def owner(tmp_path: Path) -> Lease:
-    """Somebody else's lease that was just taken."""
+    """A lease that another attempt has just taken."""
     owner = Lease(tmp_path / "lease", "train-1-0")
     owner.take()
     return owner
 
 
 def no_wait() -> None:
-    """Called at each look while a lease is waited for."""
+    """Fail: it is called each time that a waiting attempt looks at the lease."""
     pytest.fail("it waits")
 
 
@@ -53,7 +53,7 @@ def test_own_lease_is_taken_again_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("soon_stale")
 def test_live_owner_keeps_his_lease_and_the_other_may_stop_waiting(owner: Lease) -> None:
-    """He gives a sign of life between any two looks, for longer than a dead owner's lease would hold."""
+    """The owner gives a sign of life between any two looks, for longer than a dead owner's lease lasts."""
     until = time.monotonic() + 2 * lease.STALE_SECONDS
 
     def lives() -> None:
@@ -84,7 +84,7 @@ def test_dead_owners_lease_is_taken_and_he_ends_when_he_comes_back(owner: Lease)
     mine.take()
     assert mine.is_kept()
     assert not owner.is_kept()
-    owner.release()  # not his to release
+    owner.release()  # the lease is no longer its own, so this changes nothing
     assert mine.holder() == "train-1-1"
 
 

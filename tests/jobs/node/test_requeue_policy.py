@@ -1,4 +1,4 @@
-"""The requeue table, and what a signal means by the job's own record."""
+"""The requeue table, and what a signal means according to the job's record."""
 
 from dataclasses import replace
 from typing import get_args

@@ -1,4 +1,4 @@
-"""The train stage as a process: what it leaves behind when it is killed."""
+"""The train stage as a process: which files it leaves if it is killed."""
 
 import os
 import signal
@@ -19,12 +19,12 @@ case "$*" in
 *) exec {python} "$@" ;;
 esac
 """
-"""In place of Python: the rank notes the process id of its stage, and waits for its end."""
+"""Runs in place of Python: the rank writes the process id of its stage to a file, and waits until it is killed."""
 SECONDS = 240
 
 
 def test_what_a_killed_attempt_was_compiling_is_removed(tmp_path: Path) -> None:
-    """torch waits for the end of a compilation whose lock is there, forever."""
+    """If the lock of a compilation exists, torch waits forever for its end."""
     for name, files in {"whole": ("x.so",), "half": ("x.so", "lock")}.items():
         (tmp_path / name).mkdir()
         for file in files:
@@ -43,7 +43,7 @@ def test_killed_stage_leaves_no_temporary_folder(world: World, tmp_path: Path) -
     typed = [word for value in values for word in ("--set", value)]
     config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
     command = [str(REGROW), "submit", config, "--cluster", "local", "--name", "killed", "--no-check", *typed]
-    # Short: the tokenising processes have a socket in there, whose path has at most 107 characters.
+    # A short path: the tokenising processes have a socket in this folder, and a socket's path has at most 107 characters.
     with (
         tempfile.TemporaryDirectory(prefix="regrow-") as temporary,
         subprocess.Popen(

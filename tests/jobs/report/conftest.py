@@ -1,4 +1,4 @@
-"""A run with two preemptions, as its journal tells it, and the browser that reads its report."""
+"""The journal of a run with two preemptions, and the browser that reads its report."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ HOSTILE = "</script><img src=x onerror=window.hacked=1>\ud800 ![x](https://examp
 
 
 class JournalMaker:
-    """Entries as regrow writes them, at seconds after the submission."""
+    """Makes entries as regrow writes them; times are seconds after the submission."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -40,7 +40,7 @@ class JournalMaker:
                  attempt=attempt, host="gpu-1")  # fmt: skip
 
     def train(self, second: float, attempt: int, first: int, last: int, target: int) -> None:
-        """An attempt that trains from one step to another, a step a second, and says so every fifth."""
+        """Add an attempt that trains from step `first` to step `last`, one step a second, and logs every fifth step."""
         self.start(second, "train", "2", attempt)
         writer = f"train-2-{attempt}-rank0"
         self.say(second + 10, "training_began", writer, step=first, target_step=target)
@@ -79,7 +79,7 @@ def journal() -> JournalMaker:
 
 @pytest.fixture
 def spec(tmp_path: Path) -> RunSpec:
-    """A run of tiny_cpu.yml in a folder of the test."""
+    """A run of tiny_cpu.yml in the test's folder."""
     config = REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml"
     found = load_run_spec(config, "local", [f"runs_root={tmp_path}", "train.gpus_per_node=1"], "looked-at")
     return found.model_copy(update={"submitted_at": SUBMITTED, "run_uuid": "0" * 32})
@@ -87,7 +87,7 @@ def spec(tmp_path: Path) -> RunSpec:
 
 @pytest.fixture
 def preempted(journal: JournalMaker) -> list[Entry]:
-    """Preempted at step 30 and at step 50, the second time without a save: five steps are done again."""
+    """The entries of a run preempted at steps 30 and 50. The second time nothing was saved, so five steps are done again."""
     for stage, job_id in (("prepare", "1"), ("train", "2"), ("evaluate", "3"), ("report", "4")):
         journal.say(0, "submitted", "login-1-cli", stage=stage, job_id=job_id)
     journal.start(2, "prepare", "1")
@@ -113,7 +113,7 @@ def preempted(journal: JournalMaker) -> list[Entry]:
 
 @pytest.fixture(scope="session")
 def evaluated() -> list[ModelResult]:
-    """Two models over the same records; one has answered with something hostile."""
+    """The results of two models on the same records. One answer contains hostile text."""
     found = []
     for seed, name in enumerate(("final", "checkpoint-40")):
         answers = rows(60, seed)
@@ -128,7 +128,7 @@ def evaluated() -> list[ModelResult]:
 
 @pytest.fixture
 def evaluation(spec: RunSpec, evaluated: list[ModelResult]) -> RunSpec:
-    """A run that evaluates two models, and compares."""
+    """A run that evaluates two models and compares them."""
     models = tuple(result.model for result in evaluated)
     update = {"evaluation": Evaluation(models=models, baseline=models[1].name), "stages": ("evaluate", "report")}
     return spec.model_copy(update=update)
@@ -141,7 +141,7 @@ def nothing() -> Results:
 
 @pytest.fixture(scope="session")
 def browser() -> "Iterator[Browser]":
-    """Chromium, without a window; skipped without it, and failed where REGROW_REQUIRE_BROWSER is set."""
+    """Chromium without a window. If it is missing, the tests are skipped, or fail if REGROW_REQUIRE_BROWSER is set."""
     executable = shutil.which(CHROMIUM)
     if executable is None:
         text = "the report is read with a real browser; type: apt-get install --no-install-recommends chromium fonts-noto-cjk"
@@ -150,7 +150,7 @@ def browser() -> "Iterator[Browser]":
         pytest.skip(text)
     from playwright.sync_api import sync_playwright
 
-    arguments = ["--no-sandbox"] * (os.geteuid() == 0)  # root has none
+    arguments = ["--no-sandbox"] * (os.geteuid() == 0)  # root has no sandbox
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=executable, args=arguments)
         yield chromium

@@ -1,4 +1,4 @@
-"""The report in a real browser: it loads nothing, fits a phone, can be read by day, by night, aloud and on paper."""
+"""The report in a real browser: it loads nothing, fits a phone, is readable in light and dark, by a screen reader, on paper."""
 
 import shutil
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 LEAST_CONTRAST = 4.5
-"""WCAG 2.1, level AA, for text."""
+"""The contrast that WCAG 2.1, level AA, requires for text."""
 OPEN_ALL = "document.querySelectorAll('details').forEach(each => each.open = true)"
 TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter(each => !each.closest('.scroll, pre, .bars, .ticks, svg'))
   .filter(each => each.getBoundingClientRect().right > innerWidth + 1).map(each => each.outerHTML.slice(0, 120))"""
@@ -43,7 +43,7 @@ CONTRASTS = r"""() => {
 def report(
     tmp_path: Path, evaluation: RunSpec, preempted: list[Entry], evaluated: list[ModelResult], journal: Any
 ) -> Path:
-    """Everything that a page can hold, in a folder that was copied from another."""
+    """A report with everything that a page can hold, in a folder that was copied from another place."""
     journal.say(61, "stage_failed", "train-2-0-stage", stage="train", part=0, message="the node is gone " + "x" * 300)
     results = Results(evaluated, ["checkpoint-20: shard-1-of-2.jsonl not finished; hint: regrow resume looked-at"], [])
     spec = evaluation.model_copy(update={"name": "looked-at-" + "very-long-name-" * 6})
@@ -56,7 +56,7 @@ def report(
 
 @pytest.fixture(params=[(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")], ids=str)
 def seen(request: pytest.FixtureRequest, browser: "Browser", report: Path) -> "Iterator[Page]":
-    """The report, as a reader sees it; whatever the browser complains about fails the test."""
+    """The report as a reader sees it. Each complaint of the browser fails the test."""
     width, scheme = request.param
     complaints: list[str] = []
     requests: list[str] = []

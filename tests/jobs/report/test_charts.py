@@ -1,4 +1,4 @@
-"""Charts: whatever the values are, the drawing stands and says what it shows."""
+"""Charts: for any values, the drawing is valid and describes what it shows."""
 
 import math
 import re
@@ -13,8 +13,8 @@ from jobs.report.scale import Scale, number, ticks
 
 
 def drawn(chart: Chart) -> ElementTree.Element:
-    """Parsed: a drawing that is no XML does not get through."""
-    return ElementTree.fromstring(svg(chart, "k"))  # noqa: S314 (our own)
+    """The drawing, parsed; a drawing that is not XML raises an error."""
+    return ElementTree.fromstring(svg(chart, "k"))  # noqa: S314 (our own text)
 
 
 def line_of(points: list[Point]) -> Chart:

@@ -1,4 +1,4 @@
-"""Memory: over time as it was sampled, and the most that was seen."""
+"""Memory: the sampled values over time, and their maximum."""
 
 from typing import Any
 

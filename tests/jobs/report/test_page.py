@@ -1,4 +1,4 @@
-"""The page: all that is known of a run, nothing that is wrong, and no text of others that could do harm."""
+"""The page shows all that is known about a run and nothing false, and foreign texts in it can do no harm."""
 
 import math
 import re
@@ -24,7 +24,7 @@ RESUME = "final: shard-0-of-2.jsonl not finished; hint: regrow resume looked-at"
 
 
 class Reader(HTMLParser):
-    """Takes a page in; what is opened must be closed, in order."""
+    """Parses a page. Every tag that is opened must be closed, in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -116,7 +116,7 @@ def test_page_can_be_read_without_seeing_it(full: str) -> None:
 
 def test_texts_of_others_are_texts(full: str) -> None:
     assert "<img" not in full and "&lt;/script&gt;&lt;img src=x onerror=window.hacked=1&gt;" in full
-    full.encode("utf-8")  # a lone surrogate would not be written
+    full.encode("utf-8")  # a lone surrogate would raise an error
 
 
 def test_hostile_names_and_messages_are_texts_too(spec: RunSpec, journal: Any, nothing: Results) -> None:

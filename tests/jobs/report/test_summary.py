@@ -1,4 +1,4 @@
-"""The chat's summary: short, and figures alone."""
+"""The summary for a chat: it is short, and holds only figures."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""The attempts along time: each with how it ended, and readable however many there are."""
+"""The timeline of the attempts: it shows how each one ended, and is readable for any number of attempts."""
 
 from typing import Any
 

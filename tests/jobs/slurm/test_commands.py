@@ -1,4 +1,4 @@
-"""What Slurm's answers mean: a job's record, times, limits. The answers are those of a real Slurm 22.05."""
+"""How Slurm's answers are parsed: a job's record, times, limits. The answers come from a real Slurm 22.05."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The sbatch files: what of a profile reaches Slurm."""
+"""The sbatch files: which settings of a profile reach Slurm."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A site's facts, from what `scontrol show config` says."""
+"""A site's facts, read from the output of `scontrol show config`."""
 
 import pytest
 

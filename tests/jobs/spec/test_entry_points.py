@@ -1,4 +1,4 @@
-"""What a job starts by its name is there, and what is pickled of it is plain data."""
+"""Everything that a job starts by its name exists, and a pickled job holds only plain data."""
 
 import importlib.util
 import pickle

@@ -1,4 +1,4 @@
-"""Config + profile + --set, resolved once."""
+"""Config, profile and `--set` are resolved once."""
 
 from pathlib import Path
 from typing import Any

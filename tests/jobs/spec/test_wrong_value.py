@@ -1,4 +1,4 @@
-"""A wrong value is named with what was found and what to write, in words that are not pydantic's."""
+"""The error for a wrong value says what was found and what to write, in our own words instead of pydantic's."""
 
 from pathlib import Path
 from typing import Any, Literal

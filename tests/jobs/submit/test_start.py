@@ -1,4 +1,4 @@
-"""What a dry run shows, on a machine with neither GPU nor Slurm."""
+"""The output of a dry run on a machine without a GPU and without Slurm."""
 
 from world import REPO_ROOT, World
 

@@ -1,4 +1,4 @@
-"""Values that Axolotl rejects, said in our words: what was found, the nearest of the known values, the kind that is expected."""
+"""Our errors for values that Axolotl rejects: they name the value found, and the nearest known value or the expected kind."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "peft": ({"loftq_config": 5}, "found 5", "write a mapping"),
     "attn_implementation": ("flash_attention", "flash_attention", "did you mean `flash_attention_"),
 }
-"""Key → a wrong value, what is said to be found, what is said to write."""
+"""Key → a wrong value; what the error must say that it found; what it must say to write."""
 DATASET = {"datasets": [{"path": "r.json", "type": "alpaca", "split": 5}]}
 CONFIGS: dict[str, dict[str, Any]] = {
     "wrong": BASE | {key: value for key, (value, _, _) in WRONG.items()},
@@ -37,7 +37,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "strategy": BASE | {"datasets": [{"path": "r.json", "type": "completoin"}]},
 }
 SWEPT: tuple[Any, ...] = ("qqq", 7.5, [["x"]], {"x": "y"})
-"""Each key of Axolotl's schema is given each of these."""
+"""The test sets each key of Axolotl's schema to each of these values."""
 ASK = """
 import json, sys
 from axolotl.utils.schemas.config import AxolotlConfigWCapabilities as Model
@@ -56,7 +56,7 @@ Answers = tuple[dict[str, list[dict[str, Any]]], list[list[str]]]
 def answers(
     run_python: Callable[[Sequence[str]], subprocess.CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Answers:
-    """What is said of each config; and of each key with each swept value. One child: Axolotl takes seconds to import."""
+    """The errors for each config, and for each key with each swept value. One child finds all: Axolotl's import takes seconds."""
     file = tmp_path_factory.mktemp("values") / "answers.json"
     done = run_python(["-c", ASK, str(file), json.dumps([CONFIGS, SWEPT])])
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,4 +1,4 @@
-"""Answers are kept for as long as nothing that they depend on has changed."""
+"""An answer stays in the cache until something that it depends on has changed."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The memory model where no GPU is needed to see that it is right: shares, terms, the change that fits."""
+"""The parts of the memory model that can be tested without a GPU: shares, terms, the suggested change."""
 
 from dataclasses import replace
 

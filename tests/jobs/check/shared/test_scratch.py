@@ -1,4 +1,4 @@
-"""What the probe's libraries write to temporary places is gone afterwards, also where a process was killed."""
+"""The files that the probe's libraries write to temporary places are removed, even if a process was killed."""
 
 import json
 import signal
@@ -24,7 +24,7 @@ with scratch() as place:
     sys.stdin.read()
 """
 SECONDS = 120
-"""Only a hang takes so long."""
+"""Only a process that hangs takes so long."""
 User = Callable[[str], subprocess.Popen[str]]
 
 
@@ -36,7 +36,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def start() -> Iterator[User]:
-    """Start a process that has written a file there; it leaves at the end of its stdin."""
+    """Start a process, and wait until it has written a file to the scratch folder. It ends when its stdin is closed."""
     with ExitStack() as stack:
 
         def started(name: str) -> subprocess.Popen[str]:
@@ -83,7 +83,7 @@ def test_another_ones_files_stay_until_it_has_left(start: User) -> None:
 
 @pytest.mark.train
 def test_check_leaves_nothing_but_its_answers(world: World, tmp_path: Path) -> None:
-    """With the real libraries: a home and a temporary folder of its own, and no variable that leads them elsewhere."""
+    """The real libraries run with their own home and temporary folder; no variable points them to another place."""
     home, temporary = tmp_path / "home", tmp_path / "temporary"
     home.mkdir()
     temporary.mkdir()
