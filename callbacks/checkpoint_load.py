@@ -1,4 +1,4 @@
-"""Loads what transformers and torch would leave out of a checkpoint, or change, without an error."""
+"""What a resumed process would not have: weights and numbers that transformers and torch load wrongly, and stale caches."""
 
 from functools import reduce
 from pathlib import Path
@@ -7,7 +7,34 @@ from typing import Any
 import torch
 from peft import PeftModel
 from safetensors import safe_open
-from transformers import PreTrainedModel, Trainer
+from torch.autograd.graph import increment_version
+from transformers import (
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+
+class CountedVersions(TrainerCallback):
+    """Counts each optimizer step in the version of the trained tensors, as other operations in place do.
+
+    Axolotl keeps DoRA's norms as long as these versions stay the same. A fused optimizer does not change them (torch 2.13): the
+    norms stay those of an early step, and a resumed process, which computes them anew, would train differently.
+    """
+
+    def on_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: torch.nn.Module | None = None,
+        **kwargs: Any,
+    ) -> None:
+        assert model is not None
+        increment_version([parameter for parameter in model.parameters() if parameter.requires_grad])
 
 
 def load_whole(trainer: Trainer) -> None:

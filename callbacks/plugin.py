@@ -16,7 +16,7 @@ from transformers import Trainer, TrainerCallback
 
 from callbacks.asked_for import AskedFor
 from callbacks.callback_states import CallbackStates
-from callbacks.checkpoint_load import load_whole
+from callbacks.checkpoint_load import CountedVersions, load_whole
 from callbacks.checkpoint_manifest import CheckpointManifest
 from callbacks.completion import Completion
 from callbacks.cpu_ranks import are_on_cpu, prepare_ddp_resume, prepare_deepspeed
@@ -108,6 +108,7 @@ class RegrowPlugin(BasePlugin):
             manifest,  # what was loaded is compared before the training begins
             position,
             ledger,
+            *([CountedVersions()] if cfg.peft_use_dora else []),
             *first_only[:1],
             *generation_eval(cfg, regrow, trainer, stop),
             *first_only[1:],

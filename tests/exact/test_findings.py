@@ -10,6 +10,10 @@ SHAPES = {
     "packed": (PACKED, ["step@4", "step@border+1"]),
     "grouped by length": ({"group_by_length": True}, ["step@border+1"]),
     "full mixture of experts": ({"adapter": None, "learning_rate": 0.0002}, ["step@5"]),
+    "DoRA, fused optimizer": (
+        {"peft_use_dora": True, "lora_target_parameters": None, "optimizer": "adamw_torch_fused"},
+        ["step@5"],
+    ),
     "best checkpoint, in an evaluation": (BEST | PLATEAU, ["evaluation@first", "evaluation@last"]),
     "early stopping, in an evaluation": (
         BEST | {"early_stopping_patience": 1, "learning_rate": 0.05, "eval_steps": 2, "save_steps": 2},
