@@ -20,7 +20,8 @@ class RunPaths:
         status.json         the final status of a run that has ended, so that `regrow status` does not read its journal again
         train.lease         names the attempt that trains; removed when the attempt ends
         torch_extensions/   what DeepSpeed compiles at the first attempt, if it has to
-        checkpoints/        Axolotl's output_dir: checkpoint-<step>/, the final adapter, gen_metrics_step<N>.json
+        checkpoints/        Axolotl's output_dir: checkpoint-<step>/, the final adapter, gen_metrics_step<N>.json;
+                            ledger-<rank>.jsonl: a hash of the records of each step
         eval/<model>/       shard-<k>-of-<n>.jsonl, predictions.jsonl, scores.json
         report/             index.html, metrics.md, summary.md
     """

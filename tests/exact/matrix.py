@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from allpairspy import AllPairs
+from trainings import FOLDER
 
 STEPS = 24
 BASE: dict[str, Any] = {
@@ -28,6 +29,18 @@ Values = Mapping[str, Mapping[str, Any]]
 """Of one property: each value's name, and the settings that it means."""
 PACKED = {"sample_packing": True, "pad_to_sequence_len": True, "sequence_len": 512, "micro_batch_size": 1}
 BEST = {"load_best_model_at_end": True, "metric_for_best_model": "eval_loss", "greater_is_better": False}
+ALONE = {"test_datasets": None, "eval_strategy": "no", "eval_steps": None}
+"""Without an evaluation: other data sets than the records have no validation records here."""
+PREFERENCES = {"path": f"{FOLDER}/preferences.jsonl", "ds_type": "json", "split": "train"}
+KTO = {"field_prompt": "question", "field_completion": "completion", "field_label": "label", "prompt_format": "{prompt}",
+       "completion_format": "{completion}"}  # fmt: skip
+TEXTS = {
+    "path": "json",
+    "data_files": [f"{FOLDER}/texts.jsonl"],
+    "type": "pretrain",
+    "text_column": "text",
+    "split": "train",
+}
 PROPERTIES: Mapping[str, Values] = {
     "order": {
         "random": {},
@@ -45,6 +58,14 @@ PROPERTIES: Mapping[str, Values] = {
         "LoRA+": {"loraplus_lr_ratio": 8.0},
         "full": {"adapter": None, "learning_rate": 0.0002},
         "full, NEFTune": {"adapter": None, "neftune_noise_alpha": 5, "learning_rate": 0.0002},
+    },
+    "data": {
+        "records": {},
+        "DPO": ALONE | {"rl": "dpo", "datasets": [PREFERENCES | {"type": "chatml.intel"}]},
+        "KTO": ALONE | {"rl": "kto", "datasets": [PREFERENCES | {"type": KTO}], "remove_unused_columns": False},
+        "stream": ALONE
+        | PACKED
+        | {"pretraining_dataset": [TEXTS], "datasets": None, "pretrain_multipack_buffer_size": 10, "sequence_len": 256},
     },
     "optimizer": {
         name: {"optimizer": name} for name in ("adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "rmsprop")
@@ -122,6 +143,21 @@ def fits(values: Sequence[str]) -> bool:
 IMPOSSIBLE: tuple[Callable[[dict[str, str]], bool], ...] = (
     lambda c: c.get("stopped") == "in an accumulation" and c.get("accumulation") == "1",
     lambda c: "ZeRO" in c.get("ranks", "") and (c.get("optimizer") == "adafactor" or c.get("precision") == "bfloat16"),
+    lambda c: (
+        c.get("data", "records") != "records"
+        and (
+            c.get("order", "random") != "random"
+            or "NEFTune" in c.get("method", "")
+            or c.get("best", "none") != "none"
+            or c.get("saves") == "every epoch"
+            or c.get("scheduler") == "reduce_lr_on_plateau"
+            or "ZeRO" in c.get("ranks", "")
+            or "evaluation" in c.get("stopped", "")
+            or c.get("stopped") == "three times"
+        )
+    ),
+    lambda c: c.get("data") == "stream" and ("border" in c.get("stopped", "") or c.get("ranks", "1") != "1"),
+    lambda c: c.get("data") == "KTO" and c.get("ranks", "1") != "1",
     lambda c: c.get("best") == "early stopping" and c.get("saves") == "every epoch",
     lambda c: c.get("method") == "LoRA+" and c.get("optimizer", "adamw_torch") != "adamw_torch",
     lambda c: (

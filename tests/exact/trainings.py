@@ -27,6 +27,8 @@ STOP_ENV = "REGROW_TEST_STOP"
 """Environment variable: when to ask for a stop, `<phase>@<step>`; the plugin in stop_at.py reads it."""
 FINAL_STATE = "final_state.json"
 """The Trainer's state at the end of the training."""
+FOLDER = "<folder>"
+"""In a setting: the folder of the trainings, where their data sets are."""
 SECONDS = 300
 MEASURED = ("runtime", "per_second", "seconds", "memory", "tokens", "ppl", "train/", "epoch", "flos")
 """Logged values with these words are measured, not computed; or they are counters of this process alone."""
@@ -101,6 +103,9 @@ class Trainings:
     def __init__(self, world: World, folder: Path) -> None:
         self._world, self._folder = world, folder
         os.environ |= SERVER  # the server inherits them
+        records = json.loads((world.folder / "hawks_train.json").read_bytes())
+        _write_lines(folder / "texts.jsonl", [{"text": record["input"]} for record in records])
+        _write_lines(folder / "preferences.jsonl", [_preference(*each) for each in enumerate(records)])
 
     def train(self, name: str, settings: Mapping[str, Any], stops: Sequence[str] = (), ranks: int = 1) -> Outcome:
         """Train to the end, stopped at each of `stops` in turn and resumed. A stop that does not come is an error."""
@@ -114,7 +119,7 @@ class Trainings:
                 "dataset_prepared_path": str(self._folder / "tokens"),
                 "datasets": [self._data("train.json")],
                 "test_datasets": [self._data("validation.json") | {"split": "train"}],
-                **settings,
+                **json.loads(json.dumps(settings).replace(FOLDER, str(self._folder))),
             },
         )
         for stop in stops:
@@ -174,6 +179,23 @@ class Trainings:
         return Outcome(config.parent / "out", text, next((code for code in codes if code), 0) or 0)
 
 
+def _write_lines(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    file.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+
+
+def _preference(number: int, record: Mapping[str, str]) -> dict[str, Any]:
+    """A record for DPO and for KTO: the right answer, and one that is wrong or no answer at all."""
+    question = f"{record['instruction']}\n{record['input'][:80]}"
+    rejected = '{"offenders": []}' if number % 2 else "?"
+    answers = {
+        "chosen": record["output"],
+        "rejected": rejected,
+        "completion": record["output"],
+        "label": number % 3 > 0,
+    }
+    return {"system": "", "question": question, **answers}
+
+
 def _distributed(ranks: int) -> list[dict[str, str]]:
     if ranks == 1:
         return [{}]
@@ -190,6 +212,9 @@ def _train(config: str, checkpoint: str | None, environment: dict[str, str], log
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    multiprocessing.set_start_method(
+        "fork", force=True
+    )  # as in a process of its own; this one was told the server's method
     os.chdir(REPO_ROOT)
     os.environ |= environment
     from callbacks import rank

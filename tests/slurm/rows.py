@@ -132,4 +132,15 @@ RANKS: tuple[Scenario, ...] = tuple(
         ("ZeRO-2", f"deepspeed={REPO_ROOT}/deepspeed_configs/zero2.json", shards_were_saved),
     )
 )  # fmt: skip
-ROWS = (*FAULTS, *OTHER_SITES, *RANKS)
+TWO_EPOCHS = ("regrow.prepare.sources.0.repeat=1", "regrow.prepare.sources.1.take=8")
+"""48 records: 12 optimizer steps an epoch, and fewer where they are packed."""
+SHAPES: tuple[Scenario, ...] = (
+    Scenario("packed: preempted three times", in_turn(*map(preempted_at, STEP_GATES)), STEP_GATES, requeued_by=THRICE,
+             reference=(*TWO_EPOCHS, "sample_packing=true", "pad_to_sequence_len=true")),
+    Scenario("grouped by length: preempted three times", in_turn(*map(preempted_at, STEP_GATES)), STEP_GATES,
+             requeued_by=THRICE, reference=(*TWO_EPOCHS, "group_by_length=true")),
+    single("preempted at an epoch's border", "begin@12", reference=TWO_EPOCHS),
+    single("best checkpoint: preempted in an evaluation", "evaluation@12",
+           reference=("save_steps=12", "load_best_model_at_end=true", "metric_for_best_model=eval_loss")),
+)  # fmt: skip
+ROWS = (*FAULTS, *OTHER_SITES, *RANKS, *SHAPES)
