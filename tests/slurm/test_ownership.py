@@ -65,7 +65,8 @@ def wait_until_nothing_is_left(folder: Path) -> None:
 
 def start_up(cluster: DevCluster, environment: dict[str, str], *options: str) -> subprocess.Popen[bytes]:
     command = [REGROW, "dev-cluster", "up", *options, "--folder", cluster.folder]
-    return subprocess.Popen(command, env=environment)
+    env = Path(shutil.which("env") or "env")  # under nohup, the tests' processes would ignore the terminal's end
+    return subprocess.Popen([env, "--default-signal=HUP", *command], env=environment)
 
 
 @pytest.mark.parametrize(
