@@ -12,12 +12,14 @@ from callbacks.shared.journal import Journal
 class Completion(TrainerCallback):
     """Runs on rank 0 only. Writes `finished` once the training has ended and the final adapter is saved."""
 
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
+    def __init__(self, journal: Journal, may_stop_early: bool = False) -> None:
+        """`may_stop_early`: the config has early stopping. Without it, a training that ends before its target step has failed:
+        Axolotl's watchdog for the loss, for example, ends a training that diverges."""
+        self.journal, self._may_stop_early = journal, may_stop_early
         self.step = -1
         self.target_step = 0
         self._has_ended = False
-        """Whether the Trainer has ended the training: at the target step, or because a callback says so (early stopping)."""
+        """Whether early stopping has ended the training."""
         self._has_said = False
 
     def on_train_begin(
@@ -29,7 +31,8 @@ class Completion(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self.step, self._has_ended = state.global_step, control.should_training_stop
+        self.step = state.global_step
+        self._has_ended = self._may_stop_early and control.should_training_stop
         self.journal.write(events.TrainingEnded(step=state.global_step, target_step=state.max_steps))
 
     def adapter_saved(self, output_dir: Path) -> None:

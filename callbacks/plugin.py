@@ -98,7 +98,7 @@ class RegrowPlugin(BasePlugin):
             resumed=resumed,
             keep=regrow.evaluate.checkpoints if isinstance(regrow.evaluate.checkpoints, int) else 1,
         )
-        self.completion = Completion(journal) if journal else None
+        self.completion = Completion(journal, bool(cfg.early_stopping_patience)) if journal else None
         guard_decoration(self.completion, Path(cfg.output_dir))
         if is_first and TrackedRun.from_environment() is None:
             self.mlflow = mlflow_by_hand(cfg, regrow, stem)

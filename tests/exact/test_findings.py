@@ -2,8 +2,11 @@
 
 import pytest
 from comparison import COMPARED
+from entries import named
 from matrix import BASE, BEST, PACKED
 from trainings import Trainings
+
+from callbacks.shared.journal import read_journal
 
 PLATEAU = {"lr_scheduler": "reduce_lr_on_plateau", "lr_scheduler_kwargs": {"patience": 0}, "learning_rate": 0.05}
 SHAPES = {
@@ -30,3 +33,4 @@ def test_stopped_training_ends_as_the_undisturbed_one(trainings: Trainings, shap
     stopped = trainings.train(f"{slug}-stopped", BASE | settings, [whole.moment(stop) for stop in stops])
     for get in COMPARED.values():
         assert get(stopped) == get(whole)
+    assert [entry.step for entry in named(read_journal(stopped.folder.parent / "journal"), "finished")]
