@@ -1,11 +1,13 @@
 """Trainings in processes of their own, each by regrow's own entry point, forked from a server that has imported Axolotl."""
 
+import ctypes
 import hashlib
 import json
 import multiprocessing
 import os
 import re
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -29,6 +31,7 @@ FINAL_STATE = "final_state.json"
 """The Trainer's state at the end of the training."""
 FOLDER = "<folder>"
 """In a setting: the folder of the trainings, where their data sets are."""
+PR_SET_PDEATHSIG = 1
 SECONDS = 300
 MEASURED = ("runtime", "per_second", "seconds", "memory", "tokens", "ppl", "train/", "epoch", "flos")
 """Logged values with these words are measured, not computed; or they are counters of this process alone."""
@@ -209,6 +212,9 @@ def _distributed(ranks: int) -> list[dict[str, str]]:
 
 def _train(config: str, checkpoint: str | None, environment: dict[str, str], log: str) -> None:
     """In the forked process: what `python -m callbacks.rank train CONFIG [CHECKPOINT]` does."""
+    ctypes.CDLL(None).prctl(
+        PR_SET_PDEATHSIG, signal.SIGKILL
+    )  # the server ends with the tests, and this with the server
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
