@@ -3,13 +3,14 @@
 import json
 import os
 import signal
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 from tracking_server import PASSWORD, USER, TrackingServer, Way
 from turns import TURNS_ENV, Turns
 from world import REGROW, REPO_ROOT, World
@@ -19,9 +20,9 @@ from callbacks.shared.journal import Entry, read_journal
 from jobs.spec.paths import RunPaths
 
 STEPS = 2100
-BLOCK = 50
+BLOCK = 28
 """Steps for which the server stays in one state."""
-STATES = (*("none", "slow", "none", "hangs") * 5, "none")
+STATES = (*("none", "slow", "none", "hangs") * 9, "none")
 """none: the training writes no logs to the journal, and nothing is posted from it."""
 CREDENTIALS = {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
 
@@ -144,12 +145,14 @@ def test_no_point_is_lost_and_none_is_there_twice(
 
 @pytest.mark.parametrize("state", ["slow", "hangs"])
 def test_steps_take_as_long_as_without_logging(run: tuple[RunPaths, Turns], state: str) -> None:
-    """At most 2 % longer: each block is compared with its neighbours, as exactly as other work on the machine allows."""
+    """At most 2 % longer: each block is compared with its neighbours, as exactly as other work on the machine allows.
+
+    Student's test holds its 1 % of false alarms with so few blocks. The bootstrap gave 6 % with five, and 3 % with nine.
+    """
     _, turns = run
-    ratios = np.array(turns.ratios(state))
-    draws = np.random.default_rng(1).choice(ratios, (2000, len(ratios))).mean(axis=1)
-    print(f"{state}: {np.median(ratios):.4f}, {np.round(ratios, 3)}")
-    assert np.quantile(draws, 0.01) <= 1.02
+    ratios = turns.ratios(state)
+    print(f"{state}: {statistics.median(ratios):.4f}, {[round(ratio, 3) for ratio in ratios]}")
+    assert ttest_1samp(ratios, 1.02, alternative="greater").pvalue > 0.01, ratios
 
 
 def test_check_tells_whether_the_server_lets_one_in(run: tuple[RunPaths, Turns], world: World, way: Way) -> None:
