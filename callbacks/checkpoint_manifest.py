@@ -17,8 +17,10 @@ from callbacks.shared.journal import Journal
 from callbacks.shared.lease_file import attempt_name, has_lost_lease
 from callbacks.shared.manifest import (
     Owed,
+    checkpoint_files,
     checkpoint_step,
     checkpoints,
+    file_digest,
     fsync,
     superfluous,
     torn_reason,
@@ -105,13 +107,13 @@ class CheckpointManifest(TrainerCallback):
             self._name_best(best, checkpoint)
             for part in self._parts:
                 part.save(checkpoint)
-            if dist.is_available() and dist.is_initialized():
-                dist.barrier()
+            digests = digests_of_all(checkpoint)
             if self.journal is not None:
                 owed = Owed(self.is_evaluating(), self.is_evaluating() and trainer.control.should_save)
-                write_manifest(checkpoint, step=step, world_size=trainer.args.world_size, owed=owed)
+                write_manifest(checkpoint, step=step, world_size=trainer.args.world_size, owed=owed, digests=digests)
                 self._take_place(checkpoint, final)
         except SAVE_ERRORS as error:
+            leave_if_taken_over()  # the attempt that works on the run has removed this one's folder
             raise self._set_aside(checkpoint, error) from error
         finally:
             trainer._get_output_dir = where
@@ -128,10 +130,7 @@ class CheckpointManifest(TrainerCallback):
 
     def _take_place(self, checkpoint: Path, final: Path) -> None:
         """Rename a whole checkpoint to its name, on rank 0. A whole one of another attempt stays."""
-        if has_lost_lease():
-            print("another attempt works on this run; this one saves nothing more", flush=True)
-            time.sleep(TAKEN_OVER_SECONDS)  # the stage ends its ranks when it sees this
-            leave_now(EXIT_STOPPED)
+        leave_if_taken_over()
         old = checkpoint.with_name(f"old-{final.name}")
         if final.exists():
             final.rename(old)
@@ -158,6 +157,28 @@ class CheckpointManifest(TrainerCallback):
             said = events.SaveFailed(checkpoint=checkpoint.name, renamed=aside.name, error=str(error), is_full=full)
             self.journal.write(said)
         return SaveFailed(f"{self._output / checkpoint.name} could not be written: {error}")
+
+
+def leave_if_taken_over() -> None:
+    """End this process if another attempt has the lease."""
+    if has_lost_lease():
+        print("another attempt works on this run; this one saves nothing more", flush=True)
+        time.sleep(TAKEN_OVER_SECONDS)  # the stage ends its ranks when it sees this
+        leave_now(EXIT_STOPPED)
+
+
+def digests_of_all(checkpoint: Path) -> dict[str, str]:
+    """The digest of every file of a checkpoint, once all ranks have written theirs; every rank reads a share of the files."""
+    is_distributed = dist.is_available() and dist.is_initialized()
+    if is_distributed:
+        dist.barrier()
+    rank, ranks = (dist.get_rank(), dist.get_world_size()) if is_distributed else (0, 1)
+    largest_first = sorted(checkpoint_files(checkpoint), key=lambda path: path.stat().st_size, reverse=True)
+    own = {str(path.relative_to(checkpoint)): file_digest(path) for path in largest_first[rank::ranks]}
+    shares: list[dict[str, str]] = [own] * ranks
+    if is_distributed:
+        dist.all_gather_object(shares, own)
+    return {name: digest for share in shares for name, digest in share.items()}
 
 
 def is_full(error: Exception, folder: Path) -> bool:

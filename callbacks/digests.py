@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import Trainer
+
+from callbacks.rng import RngState
 
 SHARE_WORDS = 2**20
 """Words of 8 bytes that are mixed at a time: the memory that a digest needs besides the tensor, some 30 MB."""
@@ -30,26 +32,34 @@ class Digests:
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
         self._frozen: dict[str, str] = {}
+        self._load_random_numbers = trainer._load_rng_state
+        trainer._load_rng_state = self._load_and_compare_random_numbers
 
     def save(self, checkpoint: Path) -> None:
         """Write this rank's digests into a checkpoint that is being made."""
         path = checkpoint / digests_file(self._trainer.args.process_index)
-        path.write_text(json.dumps(self.now(), indent=0), encoding="utf-8")
+        path.write_text(json.dumps(self.now() | random_digests(), indent=0), encoding="utf-8")
 
     def load(self, checkpoint: Path) -> None:
-        """Raise Differs if the training does not continue with what the checkpoint was made of.
+        """Raise Differs if the training does not continue with what the checkpoint was made of. HF loads random numbers later."""
+        if saved := self._saved(checkpoint):
+            _compare(checkpoint, {name: saved[name] for name in saved if name not in random_digests()}, self.now())
 
-        A checkpoint without digests, or of another number of ranks, is not compared.
-        """
+    def _load_and_compare_random_numbers(self, checkpoint: str | None) -> None:
+        """HF's method, called before the first batch. It only logs if it finds no file."""
+        self._load_random_numbers(checkpoint)
+        if checkpoint and (saved := self._saved(Path(checkpoint))):
+            has = random_digests()
+            _compare(Path(checkpoint), {name: saved[name] for name in saved if name in has}, has)
+
+    def _saved(self, checkpoint: Path) -> dict[str, str]:
+        """What a checkpoint says; nothing for one without digests, or of another number of ranks."""
         args = self._trainer.args
         path = checkpoint / digests_file(args.process_index)
         if not path.exists() or (checkpoint / digests_file(args.world_size)).exists():
-            return
-        saved, has = json.loads(path.read_bytes()), self.now()
-        different = sorted(name for name in saved.keys() | has.keys() if saved.get(name) != has.get(name))
-        if different:
-            shown = ", ".join(different[:5]) + (f", and {len(different) - 5} more" if len(different) > 5 else "")
-            raise Differs(f"{checkpoint.name} was not loaded as it was saved; different: {shown}")
+            return {}
+        found: dict[str, str] = json.loads(path.read_bytes())
+        return found
 
     def now(self) -> dict[str, str]:
         """Each part's name and digest."""
@@ -61,6 +71,25 @@ class Digests:
                 self._frozen |= digests_of({name: parameter})
         frozen = hashlib.sha256(json.dumps(sorted(self._frozen.items())).encode()).hexdigest()
         return digests_of(tensors) | {"frozen parameters": frozen} | _plain_digests(self._trainer)
+
+
+def random_digests() -> dict[str, str]:
+    """The digest of each random number generator's state."""
+    state = RngState.now()
+    states = {"Python": state.python, "numpy": state.numpy, "torch": state.cpu.tolist()}
+    if state.cuda is not None:
+        states["CUDA"] = state.cuda.tolist()
+    return {
+        f"random numbers of {name}": hashlib.sha256(repr(each).encode()).hexdigest()[:16]
+        for name, each in states.items()
+    }
+
+
+def _compare(checkpoint: Path, saved: Mapping[str, str], has: Mapping[str, str]) -> None:
+    different = sorted(name for name in saved.keys() | has.keys() if saved.get(name) != has.get(name))
+    if different:
+        shown = ", ".join(different[:5]) + (f", and {len(different) - 5} more" if len(different) > 5 else "")
+        raise Differs(f"{checkpoint.name} was not loaded as it was saved; different: {shown}")
 
 
 def digests_of(tensors: dict[str, torch.Tensor]) -> dict[str, str]:

@@ -86,7 +86,8 @@ class RegrowPlugin(BasePlugin):
         is_first = trainer.is_world_process_zero()
         stem = os.environ.get(JOURNAL_ENV) or stem_by_hand(cfg)
         journal = Journal.of_writer(stem, "rank0") if is_first else None
-        position, ledger = Position(trainer), Ledger(trainer)
+        position = Position(trainer)
+        ledger = Ledger(trainer, lambda: position.epoch, Path(cfg.axolotl_config_path), with_records=regrow.audit)
         own_order(trainer, lambda: position.epoch)
         load_whole(trainer)
         stop = GracefulStop(trainer, StopRequest(stop_file()), journal, owed_at(resumed) if resumed else NOTHING)

@@ -108,6 +108,9 @@ class Regrow(Section):
     requeue: Requeue = Requeue()
     deterministic: bool = False
     """Bit-identical GPU kernels, at a cost in speed. CPU runs are always deterministic."""
+    audit: bool = False
+    """Note the records of each step in `ledger-<rank>.jsonl`, so that `regrow verify` counts how often each was trained; some
+    20 bytes a record. Without it, the ledger has one hash for each step."""
     run_dir: str | None = None
     """Set by `regrow submit`; null: the training was started by hand, and its journal is in `output_dir`."""
 

@@ -3,14 +3,19 @@
 Light, because the jobs check manifests without torch.
 """
 
+import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
+
+import xxhash
 
 MANIFEST = "regrow_manifest.json"
+NO_DIGESTS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -26,14 +31,45 @@ class Owed:
 NOTHING = Owed()
 
 
-def write_manifest(checkpoint: Path, *, step: int, world_size: int, owed: Owed = NOTHING) -> None:
-    """Sync every file of `checkpoint` to disk, then list them with their sizes (bytes) in its manifest."""
-    files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MANIFEST)
+def write_manifest(
+    checkpoint: Path, *, step: int, world_size: int, owed: Owed = NOTHING, digests: Mapping[str, str] = NO_DIGESTS
+) -> None:
+    """Sync every file of `checkpoint` to disk, then list them with their sizes (bytes) and digests in its manifest.
+
+    Args:
+        digests: of files, as `file_digest` computes them; those that are missing are computed here.
+    """
+    files = checkpoint_files(checkpoint)
     for path in [*files, checkpoint]:
         fsync(path)
-    sizes = {str(path.relative_to(checkpoint)): path.stat().st_size for path in files}
-    facts = {"step": step, "world_size": world_size, "owed": asdict(owed), "files": sizes}
+    names = {str(path.relative_to(checkpoint)): path for path in files}
+    facts = {
+        "step": step,
+        "world_size": world_size,
+        "owed": asdict(owed),
+        "files": {name: path.stat().st_size for name, path in names.items()},
+        "xxh3_64": {name: digests.get(name) or file_digest(path) for name, path in names.items()},
+    }
     write_atomically(checkpoint / MANIFEST, json.dumps(facts, indent=1))
+
+
+def checkpoint_files(checkpoint: Path) -> list[Path]:
+    """The files of a checkpoint that its manifest lists, sorted."""
+    return sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MANIFEST)
+
+
+def file_digest(path: Path) -> str:
+    """XXH3 of a file's bytes, 64 bits in hexadecimal: fast, and enough to find bytes that went wrong by accident."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, xxhash.xxh3_64).hexdigest()
+
+
+def wrong_files(checkpoint: Path) -> Iterator[tuple[str, int, str]]:
+    """Read every file of a complete checkpoint. Yields its name, its size in bytes, and what is wrong with it, or nothing."""
+    manifest = json.loads((checkpoint / MANIFEST).read_bytes())
+    for name, digest in manifest.get("xxh3_64", {}).items():  # a manifest of an older version has no digests
+        has = file_digest(checkpoint / name)
+        yield name, manifest["files"][name], "" if has == digest else f"{name} has other bytes than were saved"
 
 
 def owed_at(checkpoint: Path) -> Owed:

@@ -6,8 +6,13 @@ from jobs.check.shared.finding import Finding
 from jobs.check.shared.places import Places
 from jobs.spec.run_spec import RunSpec
 
-UNTRIED = ("relora", "lisa_n_layers", "pretraining_dataset", "streaming")
+UNTRIED = ("streaming",)
 """Keys of trainings whose resume was never compared with an undisturbed training."""
+NOT_RESUMABLE = {
+    "relora": "Axolotl cannot load a checkpoint of ReLoRA (0.19): the resumed training fails",
+    "lisa_n_layers": "a checkpoint does not say which layers LISA trains, so a resumed training would train others",
+}
+"""Keys of trainings that cannot continue from a checkpoint, and why. Seen with Axolotl 0.19."""
 
 
 def checkpoint_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
@@ -28,6 +33,15 @@ def checkpoint_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
             cost="a resumed attempt may find another batch size, and train on other batches",
             fix="remove the key, and write the `micro_batch_size` that fits",
         )
+    for key, reason in NOT_RESUMABLE.items():
+        if spec.axolotl.get(key):
+            yield Finding.error(
+                "checkpoints.not-resumable",
+                places.config(key),
+                found=reason,
+                cost="a stopped run could not resume",
+                fix="remove the key; or submit with `--force`, and a time limit and partition that do not stop the run",
+            )
     for key in UNTRIED:
         if spec.axolotl.get(key):
             yield Finding.warning(

@@ -1,13 +1,13 @@
 """`regrow data`: work with records, without a cluster."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from jobs.cli.screen.byte_progress import byte_progress
 
 if TYPE_CHECKING:
     from data_prep.audit import Audit, FileAudit
@@ -46,7 +46,7 @@ def merge(
     from data_prep.curriculum import merge as merge_sources
 
     parsed = parse_sources(sources)
-    with _byte_progress("merge", input_bytes(parsed)) as advance:
+    with byte_progress("merge", input_bytes(parsed)) as advance:
         merged = merge_sources(parsed, output, progress=advance)
     for source in merged.sources:
         typer.echo(f"{source.path}: {source.records:,} records x{source.repeat}")
@@ -67,7 +67,7 @@ def audit(
 
     target = Target()
     total = sum(path.stat().st_size for path in (train, validation) if path and path.is_file())
-    with _byte_progress("audit", total) as advance:
+    with byte_progress("audit", total) as advance:
         found = audit_files(train, validation, list_field=target.list_field, name_field=target.name_field,
                             fields=target.fields, progress=advance)  # fmt: skip
     typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if as_json else audit_text(found))
@@ -93,18 +93,3 @@ def _file_lines(part: "FileAudit") -> Iterator[str]:
     lengths = part.input_characters
     yield f"  articles of {lengths.min:,} to {lengths.max:,} characters, median {lengths.median:,.0f}"
     yield from (f"  {example}" for example in part.invalid_examples)
-
-
-@contextmanager
-def _byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar in bytes on stderr, and remove it at the end. Show nothing if stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda amount: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(what), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda amount: progress.advance(task, amount)

@@ -30,7 +30,7 @@ def evaluate(
     wait: Wait = False,
 ) -> None:
     """Evaluate models on the records of a file. One array of jobs, then scores and comparisons, also in MLflow."""
-    from jobs.cli.dry_run import job_texts
+    from jobs.cli.screen.dry_run import job_texts
     from jobs.cli.start import start_run
     from jobs.evaluation.request import Request, evaluation_spec
     from jobs.submit.start import create_run

@@ -21,6 +21,7 @@ from jobs.cli.resume import resume
 from jobs.cli.status import status
 from jobs.cli.submit import submit
 from jobs.cli.sync import sync
+from jobs.cli.verify import verify
 from jobs.spec.errors import EXIT_CONFIG, ConfigError
 from jobs.spec.paths import REPO_ROOT
 
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (submit, check, demo, evaluate, compare, cancel, resume, logs, report, sync, status):
+for verb in (submit, check, demo, evaluate, compare, cancel, resume, logs, report, sync, verify, status):
     app.command(cls=Verb)(verb)
 app.add_typer(data_app, name="data")
 app.add_typer(dev_cluster_app, name="dev-cluster")

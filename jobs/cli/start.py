@@ -61,7 +61,7 @@ def _submit(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
         name = name_to_type(spec)
         typer.echo(f"hint: `regrow status {name}` shows the run, `regrow cancel {name}` ends it")
         return 0
-    from jobs.cli.journal_view import following
+    from jobs.cli.screen.journal_view import following
 
     with following() as follow:
         exit_code = wait_for_jobs(spec, stages, follow)
@@ -70,7 +70,7 @@ def _submit(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
 
 def _run_in_foreground(spec: RunSpec, stages: Sequence[Stage]) -> int:
     """Run the stages on this machine and show their progress; the run's exit code."""
-    from jobs.cli.journal_view import following
+    from jobs.cli.screen.journal_view import following
 
     typer.echo(f"run folder: {spec.paths.run_dir}")
     login_journal(spec).write(events.Foreground(host=os.uname().nodename, pid=os.getpid()))
@@ -94,7 +94,7 @@ def _say_what_is_left(spec: RunSpec, left: Sequence[Stage]) -> int:
 
 
 def _say_how_it_ended(spec: RunSpec, exit_code: int) -> int:
-    from jobs.cli.journal_view import print_scores
+    from jobs.cli.screen.journal_view import print_scores
 
     entries = read_journal(spec.paths.journal)
     print_scores(spec, entries)

@@ -24,7 +24,7 @@ def status(
     """Show the state and the progress of runs."""
     from rich.console import Console
 
-    from jobs.cli.status_screen import shown_runs, watch
+    from jobs.cli.screen.status_screen import shown_runs, watch
     from jobs.history.runs import Runs
     from jobs.spec.find import find_run_dir
     from jobs.spec.profile import load_profile

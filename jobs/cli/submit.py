@@ -18,7 +18,7 @@ def submit(
     force: Annotated[bool, typer.Option("--force", help="Submit despite errors of the check.")] = False,
 ) -> None:
     """Submit a run of CONFIG to a cluster. Its stages are prepare, train, evaluate and report."""
-    from jobs.cli.dry_run import dry_run_text
+    from jobs.cli.screen.dry_run import dry_run_text
     from jobs.cli.start import submit_run
     from jobs.spec.resolve import load_run_spec
 

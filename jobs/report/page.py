@@ -17,6 +17,7 @@ from jobs.evaluation.markdown import interval_text, signed_text
 from jobs.evaluation.markdown import number as digits
 from jobs.evaluation.results import ModelResult, Results, best_of
 from jobs.evaluation.scores import RULE, metric_values
+from jobs.history.records import trained_records
 from jobs.history.status import duration
 from jobs.history.time_spent import AttemptTimes, attempt_times, main_stage, total
 from jobs.report.charts import Chart
@@ -83,6 +84,12 @@ def _context(spec: RunSpec, entries: list[Entry], results: Results, intervals: I
     charts, spent = _charts(spec, entries, attempts, facts, intervals), total(attempts)
     failures = only(entries, events.StageFailed)
     unevaluated = _unevaluated(results, facts)
+    records = trained_records(spec.paths.checkpoints)
+    wrong: dict[str, Sequence[Any]] = {
+        "Failures": failures,
+        "Not evaluated": unevaluated,
+        "Other records": records.problems,
+    }
     made = _made_with(spec, entries)
     return charts | made | {
         "spec": spec,
@@ -90,7 +97,7 @@ def _context(spec: RunSpec, entries: list[Entry], results: Results, intervals: I
         "state": STATES.get(facts.status, facts.status),
         "ended_at": spec.submitted_at + facts.seconds,
         "headline": _headline(facts),
-        "sections": _sections(charts, results, failures, unevaluated),
+        "sections": _sections(charts, results, wrong),
         "main_stage": main_stage(attempts),
         "kinds": {kind: said for kind, said in KINDS.items() if facts.target_step or getattr(spent, kind)},
         "shares": shares,
@@ -102,6 +109,7 @@ def _context(spec: RunSpec, entries: list[Entry], results: Results, intervals: I
         "versus": _versus(spec, results.models),
         "failures": failures,
         "unevaluated": unevaluated,
+        "records": records,
         "style": Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 (our own)
     }  # fmt: skip
 
@@ -131,11 +139,9 @@ def _made_with(spec: RunSpec, entries: list[Entry]) -> dict[str, Any]:
     }
 
 
-def _sections(
-    charts: Mapping[str, Any], results: Results, failures: Sequence[events.StageFailed], unevaluated: Sequence[str]
-) -> dict[str, str]:
-    """The sections of the page: id → title."""
-    bad = ("Failures" if failures else "Not evaluated") if failures or unevaluated else ""
+def _sections(charts: Mapping[str, Any], results: Results, wrong: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    """The sections of the page: id → title. `wrong`: a title for what went wrong, and its cases."""
+    bad = next((title for title, cases in wrong.items() if cases), "")
     there = {
         "training": ("Training", charts["training"]),
         "generation": ("Generation", charts["generation"]),

@@ -1,4 +1,4 @@
-"""A run in a few lines of Markdown, for a chat or an issue: only figures, no text of an article or a model. Pure."""
+"""A run in a few lines of Markdown, for a chat or an issue: only figures, no text of an article or a model."""
 
 from callbacks.shared import events
 from callbacks.shared.events import only
@@ -6,6 +6,7 @@ from callbacks.shared.journal import Entry
 from jobs.evaluation.markdown import interval_text
 from jobs.evaluation.results import Results, best_of
 from jobs.evaluation.scores import RULE, metric_values
+from jobs.history.records import trained_records
 from jobs.history.status import duration
 from jobs.history.time_spent import attempt_times
 from jobs.report.facts import RunFacts, run_facts
@@ -21,6 +22,10 @@ def summary(spec: RunSpec, entries: list[Entry], results: Results) -> str:
         lines += _evaluation(spec, results)
     if left := len(results.missing) + len(results.broken):
         lines.append(f"- not evaluated{' yet' if facts.status == 'RUNNING' else ''}: {_counted(left, 'model')}")
+    lines += [
+        f"- other records than in an undisturbed training: {text}"
+        for text in trained_records(spec.paths.checkpoints).problems
+    ]
     failed = only(entries, events.StageFailed)
     lines += [f"- {entry.stage} failed: {_first_line(entry.message)}" for entry in failed[-2:]]
     return "\n".join([*lines, f"- report: `{spec.paths.report_page}`"]) + "\n"

@@ -21,7 +21,8 @@ class RunPaths:
         train.lease         names the attempt that trains; removed when the attempt ends
         torch_extensions/   what DeepSpeed compiles at the first attempt, if it has to
         checkpoints/        Axolotl's output_dir: checkpoint-<step>/, the final adapter, gen_metrics_step<N>.json;
-                            ledger-<rank>.jsonl: a hash of the records of each step
+                            ledger-<rank>.jsonl: the records of each step, as a hash; with `regrow.audit`, their ids,
+                            and in ledger-records.txt the ids of all training records
         eval/<model>/       shard-<k>-of-<n>.jsonl, predictions.jsonl, scores.json
         report/             index.html, metrics.md, summary.md
     """

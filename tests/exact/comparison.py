@@ -1,10 +1,11 @@
 """What a case has shown: the stopped training ends as the undisturbed one, or how it differs."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from matrix import Case
-from trainings import Outcome, Trainings
+from trainings import SIGNALS, Outcome, Trainings
 
 
 def differences(trainings: Trainings, case: Case, name: str) -> list[str]:
@@ -16,11 +17,18 @@ def differences(trainings: Trainings, case: Case, name: str) -> list[str]:
     whole = trainings.train(f"{name}-whole", case.settings, ranks=case.ranks)
     stops = [whole.moment(stop) for stop in case.stops]
     stopped = trainings.train(f"{name}-stopped", case.settings, stops, ranks=case.ranks)
-    return [
+    found = [
         f"{what}: {_first_difference(get(whole), get(stopped))}"
         for what, get in COMPARED.items()
         if get(whole) != get(stopped)
     ]
+    found += [problem for outcome in (whole, stopped) for problem in outcome.records.problems]
+    told, again = whole.events, stopped.events
+    if any(stop.partition("@")[0] in SIGNALS for stop in stops):  # what was lost is done again
+        told, again = Counter(set(told)), Counter(set(again))
+    if told != again:
+        found.append(f"callbacks were told other events: {sorted((told - again) + (again - told))[:5]}")
+    return found
 
 
 def _best(outcome: Outcome) -> Any:

@@ -23,7 +23,7 @@ BASE: dict[str, Any] = {
     "warmup_ratio": None,
     "cosine_min_lr_ratio": None,
     "learning_rate": 0.002,
-    "regrow": {"generation_eval": None},
+    "regrow": {"generation_eval": None, "audit": True},
 }
 Values = Mapping[str, Mapping[str, Any]]
 """Of one property: each value's name, and the settings that it means."""
@@ -101,6 +101,11 @@ PROPERTIES: Mapping[str, Values] = {
         "at the last step": {"stops": ["step@23", "step@24"]},
         "three times": {"stops": ["step@2", "evaluation@first", "step@19"]},
         "three steps in a row": {"stops": ["step@9", "step@10", "step@11"]},
+        "twice before one step": {"stops": ["begin@9", "begin@9"]},
+        "twice in one evaluation": {"stops": ["evaluation@first", "evaluation@first"]},
+        "in a save": {"stops": ["save@saved"]},
+        "killed in a save": {"stops": ["kill@saved+1"]},
+        "killed in a step": {"stops": ["die@9", "die@15"]},
     },
 }
 

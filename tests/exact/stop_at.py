@@ -1,8 +1,10 @@
 """An Axolotl plugin for tests: asks for a stop at a chosen moment, as the stage would.
 
 Its environment variable is `<phase>@<step>`: `step` while that optimizer step is computed, `accumulation` after its first
-micro-batch, `evaluation` at a batch of the evaluation after it, `begin` before the next step begins. It also prints the
-steps after which an epoch ends, and those that are evaluated, and writes the Trainer's last state.
+micro-batch, `evaluation` at a batch of the evaluation after it, `save` in its save, `begin` before the next step begins. Three
+phases are no request: at `kill`, each rank is killed in the save of this step, at `die` while it computes the step, and at
+`freeze` it is stopped by a signal in the save. The plugin also prints what a callback is told, and writes the Trainer's last
+state.
 """
 
 import os
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from axolotl.integrations.base import BasePlugin
-from trainings import FINAL_STATE, STOP_ENV
+from trainings import FINAL_STATE, SIGNALS, STOP_ENV
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.shared.stop_file import STOP_FILE_ENV
@@ -19,12 +21,30 @@ from callbacks.shared.stop_file import STOP_FILE_ENV
 class StopAt(TrainerCallback):
     """Comes before regrow's callbacks, so that a stop is seen at the moment itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, trainer: Trainer) -> None:
         self.moment = os.environ.get(STOP_ENV)
+        self._save, self._says = trainer._save_checkpoint, trainer.args.process_index == 0
+        trainer._save_checkpoint = self._save_and_pass
+
+    def _save_and_pass(self, model: Any, trial: Any) -> None:
+        """HF's method, before regrow renames what it has written."""
+        self._save(model, trial)
+        step = self._save.__self__.state.global_step
+        self._pass("save", step)
+        self._pass("kill", step)
+        self._pass("freeze", step)
+        self._say("save", step)
 
     def _pass(self, phase: str, step: int) -> None:
         if self.moment == f"{phase}@{step}":
+            if phase in SIGNALS:
+                os.kill(os.getpid(), SIGNALS[phase])
+                return
             Path(os.environ[STOP_FILE_ENV]).write_text("stop\n", encoding="utf-8")
+
+    def _say(self, event: str, step: int) -> None:
+        if self._says:
+            print(f"\nEVENT {event} {step}", flush=True)
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -40,6 +60,8 @@ class StopAt(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._pass("step", state.global_step + 1)
+        self._pass("die", state.global_step + 1)
+        self._say("optimizer step", state.global_step + 1)
 
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -49,10 +71,16 @@ class StopAt(TrainerCallback):
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        print(f"\nBORDER {state.global_step}", flush=True)
+        self._say("epoch end", state.global_step)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._say("step end", state.global_step)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._say("log", state.global_step)
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        print(f"\nEVALUATED {state.global_step}", flush=True)
+        self._say("evaluate", state.global_step)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -65,4 +93,4 @@ class Stops(BasePlugin):
     """Adds the callback; `plugins: [stop_at.Stops, callbacks.plugin.RegrowPlugin]`."""
 
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Trainer) -> list[TrainerCallback]:
-        return [StopAt()]
+        return [StopAt(trainer)]

@@ -11,9 +11,11 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,19 @@ import yaml
 from world import REPO_ROOT, World
 
 from callbacks.shared.journal import JOURNAL_ENV
+from callbacks.shared.lease_file import LEASE_ENV
+from callbacks.shared.ledger_file import history, ledgers, read_ledger
 from callbacks.shared.manifest import checkpoints, torn_reason
 from callbacks.shared.stop_file import EXIT_STOPPED, STOP_FILE_ENV
 from callbacks.shared.tracking import TRACKED_RUN_ENV, TrackedRun
+from jobs.history.records import TrainedRecords, trained_records
 
 STOP_ENV = "REGROW_TEST_STOP"
 """Environment variable: when to ask for a stop, `<phase>@<step>`; the plugin in stop_at.py reads it."""
 FINAL_STATE = "final_state.json"
 """The Trainer's state at the end of the training."""
+SIGNALS = {"kill": signal.SIGKILL, "die": signal.SIGKILL, "freeze": signal.SIGSTOP}
+"""Phases in which a training gets a signal, instead of being asked to stop."""
 FOLDER = "<folder>"
 """In a setting: the folder of the trainings, where their data sets are."""
 PR_SET_PDEATHSIG = 1
@@ -70,23 +77,38 @@ class Outcome:
 
     @cached_property
     def ledger(self) -> dict[str, dict[int, str]]:
-        """Each rank's ledger: the value of each step. A step that was done again must have the same value again."""
-        found: dict[str, dict[int, str]] = {}
-        for file in sorted(self.folder.glob("ledger-*.jsonl")):
-            lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-            found[file.name] = {line["step"]: line["value"] for line in lines}
-            assert all(found[file.name][line["step"]] == line["value"] for line in lines), file
-        return found
+        """Each rank's ledger: the value of each step."""
+        return {
+            path.name: {step.step: step.value for step in history(read_ledger(path)).steps.values()}
+            for path in ledgers(self.folder)
+        }
+
+    @cached_property
+    def records(self) -> TrainedRecords:
+        """What `regrow verify` finds in the ledgers."""
+        return trained_records(self.folder)
+
+    @property
+    def events(self) -> Counter[tuple[str, int]]:
+        """What a callback was told in all attempts: how often each event came at each step. Saves may be more after a stop."""
+        logs = (path.read_text(encoding="utf-8", errors="replace") for path in self.folder.parent.glob("*.log"))
+        return Counter(each for log in logs for each in self._told(log) if each[0] != "save")
+
+    def _told(self, log: str) -> list[tuple[str, int]]:
+        """Events and their steps, in order."""
+        return [(event, int(step)) for event, step in re.findall(r"^EVENT ([a-z ]+) (\d+)$", log, re.MULTILINE)]
 
     def moment(self, stop: str) -> str:
-        """A stop with its step in place of a word: `border` (with `+1`), `first` and `last` evaluation, of this training."""
+        """A stop with its step in place of a word, of this training: `border` (with `+1`), `first` and `last` evaluation, `saved`
+        for the first save and `saved+1` for the second."""
         phase, _, word = stop.partition("@")
-        borders, evaluated = (
-            [int(step) for step in re.findall(rf"^{what} (\d+)", self.log, re.MULTILINE)]
-            for what in ("BORDER", "EVALUATED")
+        borders, evaluated, saved = (
+            [step for event, step in self._told(self.log) if event == what]
+            for what in ("epoch end", "evaluate", "save")
         )
         places = {"first": min(filter(None, evaluated), default=0), "last": evaluated[-1]}
         places |= {"border": borders[0], "border+1": borders[0] + 1}
+        places |= dict(zip(("saved", "saved+1"), sorted(set(saved)), strict=False))
         return f"{phase}@{places.get(word, word)}"
 
     @property
@@ -112,30 +134,34 @@ class Trainings:
 
     def train(self, name: str, settings: Mapping[str, Any], stops: Sequence[str] = (), ranks: int = 1) -> Outcome:
         """Train to the end, stopped at each of `stops` in turn and resumed. A stop that does not come is an error."""
-        folder = self._folder / name
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        config = self._world.config_by_hand(
-            folder,
-            **{
-                "plugins": ["stop_at.Stops", "callbacks.plugin.RegrowPlugin"],
-                "dataset_prepared_path": str(self._folder / "tokens"),
-                "datasets": [self._data("train.json")],
-                "test_datasets": [self._data("validation.json") | {"split": "train"}],
-                **json.loads(json.dumps(settings).replace(FOLDER, str(self._folder))),
-            },
-        )
+        config = self.config(name, settings)
         for stop in stops:
-            checkpoint = self._newest(folder / "out")
-            outcome = self._attempt(config, ranks, checkpoint, stop)
-            if outcome.code != EXIT_STOPPED:
+            outcome = self.attempt(config, stop, ranks)
+            number = SIGNALS.get(stop.partition("@")[0])
+            if outcome.code != (-number if number else EXIT_STOPPED):
                 raise AssertionError(f"{name}: no stop at {stop}, but exit code {outcome.code}\n{outcome.log[-3000:]}")
-        outcome = self._attempt(config, ranks, self._newest(folder / "out"), "")
+        outcome = self.attempt(config, ranks=ranks)
         if outcome.code:
             raise AssertionError(f"{name}: exit code {outcome.code}\n{outcome.log[-5000:]}")
         return outcome
 
-    def _data(self, name: str) -> dict[str, Any]:
+    def config(self, name: str, settings: Mapping[str, Any]) -> Path:
+        """The config of a training in a new folder with this name."""
+        folder = self._folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return self._world.config_by_hand(
+            folder,
+            **{
+                "plugins": ["stop_at.Stops", "callbacks.plugin.RegrowPlugin"],
+                "dataset_prepared_path": str(self._folder / "tokens"),
+                "datasets": [self.data("train.json")],
+                "test_datasets": [self.data("validation.json") | {"split": "train"}],
+                **json.loads(json.dumps(settings).replace(FOLDER, str(self._folder))),
+            },
+        )
+
+    def data(self, name: str) -> dict[str, Any]:
         """A data set of the folder, made once from the world's records."""
         file = self._folder / name
         if not file.exists():
@@ -147,17 +173,26 @@ class Trainings:
     def _newest(self, output: Path) -> Path | None:
         return next((checkpoint for checkpoint in checkpoints(output) if not torn_reason(checkpoint)), None)
 
-    def _attempt(self, config: Path, ranks: int, checkpoint: Path | None, stop: str) -> Outcome:
-        stop_file, log = config.with_name("stop"), config.with_name("log")
-        stop_file.write_bytes(b"")
+    def attempt(self, config: Path, stop: str = "", ranks: int = 1) -> Outcome:
+        """Train from the newest checkpoint to the end, or until `stop`."""
+        return self.begin(config, stop, ranks).outcome()
+
+    def begin(self, config: Path, stop: str = "", ranks: int = 1) -> "Attempt":
+        """Begin an attempt, which takes the lease of the training."""
+        checkpoint, folder = self._newest(config.parent / "out"), config.parent
+        name = f"train-1-{time.time_ns()}"
+        log = folder / f"{name}.log"
+        log.write_bytes(b"")
+        (folder / "stop").write_bytes(b"")
+        (folder / "lease").write_text(name, encoding="utf-8")
         environment = {
-            STOP_FILE_ENV: str(stop_file),
+            STOP_FILE_ENV: str(folder / "stop"),
             STOP_ENV: stop,
             "TORCH_EXTENSIONS_DIR": str(self._folder / "torch_extensions"),
-            JOURNAL_ENV: str(config.parent / "journal" / f"train-1-{time.time_ns()}"),
-            TRACKED_RUN_ENV: TrackedRun(None, "exact", "0", config.parent.name, submitted_at=time.time()).to_json(),
+            JOURNAL_ENV: str(folder / "journal" / name),
+            LEASE_ENV: str(folder / "lease"),
+            TRACKED_RUN_ENV: TrackedRun(None, "exact", "0", folder.name, submitted_at=time.time()).to_json(),
         }
-        log.write_bytes(b"")
         settings = yaml.safe_load(config.read_text(encoding="utf-8"))
         if not settings.get("deepspeed"):
             environment["ACCELERATE_USE_CPU"] = "true"
@@ -172,14 +207,38 @@ class Trainings:
         ]
         for process in processes:
             process.start()
-        for process in processes:
+        return Attempt(folder / "out", log, processes)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt that runs."""
+
+    folder: Path
+    log: Path
+    processes: Sequence[BaseProcess]
+
+    def signal(self, number: signal.Signals) -> None:
+        for process in self.processes:
+            os.kill(process.pid or 0, number)
+
+    def is_frozen(self) -> bool:
+        """Whether every rank is stopped by a signal."""
+        states = [
+            Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split() for process in self.processes
+        ]
+        return all(state[0] == "T" for state in states)
+
+    def outcome(self) -> Outcome:
+        """Wait for the end."""
+        for process in self.processes:
             process.join(SECONDS)
             if process.is_alive():
                 process.kill()
                 process.join()
-        codes = [process.exitcode for process in processes]
-        text = log.read_text(encoding="utf-8", errors="replace")
-        return Outcome(config.parent / "out", text, next((code for code in codes if code), 0) or 0)
+        codes = [process.exitcode for process in self.processes]
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        return Outcome(self.folder, text, next((code for code in codes if code), 0) or 0)
 
 
 def _write_lines(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,10 +1,12 @@
 """What is done to a run of the chaos table: preemptions, signals, kills, time limits."""
 
 import math
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from dev_cluster.processes import daemons, kill, tasks
 from scenario import Run
 
 Act = Callable[[Run], None]
@@ -157,10 +159,31 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def node_of_training(run: Run) -> str:
+    return run.cluster.run("squeue", "--noheader", f"--jobs={run.job_id('train')}", "--format=%N").stdout.strip()
+
+
+def frozen_at(gate: str) -> Act:
+    """Freeze the node, as a virtual machine that is paused. It wakes up when its successor has begun to train."""
+
+    def act(run: Run) -> None:
+        run.wait_for_gate(gate)
+        node, folder = node_of_training(run), run.cluster.folder
+        frozen = [*daemons(folder, node), *tasks(folder, node)]
+        kill(frozen, signal.SIGSTOP)
+        try:
+            run.open_gate(gate)
+            run.wait_for_new("training_began", 1)
+        finally:
+            kill(frozen, signal.SIGCONT)
+
+    return act
+
+
 def node_killed_at(gate: str) -> Act:
     def act(run: Run) -> None:
         run.wait_for_gate(gate)
-        node = run.cluster.run("squeue", "--noheader", f"--jobs={run.job_id('train')}", "--format=%N").stdout.strip()
+        node = node_of_training(run)
         run.cluster.kill_node(node)
         run.open_gate(gate)
         run.wait_for_attempts(2)

@@ -6,6 +6,7 @@ from acts import (
     cancelled_at,
     evaluate_preempted,
     expired_at,
+    frozen_at,
     in_turn,
     killed_at,
     node_killed_at,
@@ -73,6 +74,8 @@ FAULTS: tuple[Scenario, ...] = (
     Scenario("kill -9 of the node", node_killed_at("step@12"), ("step@12",), lost=4, requeued_by=("slurm",)),
     Scenario("kill -9 during a save", killed_at("save@16", "callbacks.rank train"), ("save@16",), lost=8,
              requeued_by=("stage",)),
+    Scenario("frozen during a save, awake after its successor has begun", frozen_at("save@16"), ("save@16",), lost=8,
+             requeued_by=("slurm",)),
     *(
         Scenario(f"torn checkpoint: {what}", torn_after_preemption(tear), ("step@12",), lost=5, requeued_by=("stage",))
         for what, tear in {

@@ -31,6 +31,7 @@ SETTINGS = {
     "save_total_limit": 2,
     "regrow.generation_eval.max_new_tokens": 8,
     "regrow.evaluate.max_new_tokens": 2,
+    "regrow.audit": "true",
     "train.cpus_per_task": 1,
     "plugins": "[gates.Gates, callbacks.plugin.RegrowPlugin]",
 }

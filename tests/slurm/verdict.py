@@ -1,10 +1,11 @@
 """What must hold for a disturbed run, compared with the undisturbed run."""
 
-from scenario import Run, Scenario
+from scenario import STEPS, Run, Scenario
 
 from callbacks.shared.journal import read_journal
 from callbacks.shared.tracking import RUN_UUID_TAG
 from jobs.history.time_spent import attempt_times, steps_lost
+from jobs.history.verification import verify
 from jobs.spec.run_spec import RunSpec
 
 
@@ -40,7 +41,9 @@ def problems(run: Run, scenario: Scenario, reference: Run) -> list[str]:
             starts = scenario.evaluate_starts if stage == "evaluate" else 1
             expect(len(started) == starts, f"{stage} was started {len(started)} times")
             expect(all(s.time > e.time for s in started for e in ended), f"{stage} was started before training ended")
-    return found + mlflow_problems(run, reference)
+    verified = verify(run.paths.checkpoints, read_journal(run.paths.journal))
+    expect(verified.records.steps == STEPS and bool(verified.records.epochs), f"the ledgers say {verified.records}")
+    return [*found, *verified.problems, *mlflow_problems(run, reference)]
 
 
 def mlflow_problems(run: Run, reference: Run) -> list[str]:

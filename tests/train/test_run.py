@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 from world import World
@@ -35,6 +36,24 @@ def test_run_leaves_valid_checkpoints_scores_and_predictions(run: RunPaths) -> N
         assert len((run.checkpoints / f"gen_predictions_step{step}.jsonl").read_text().splitlines()) == 12
     assert len(run.evaluation("final").predictions.read_text().splitlines()) == 12
     assert {path.stat().st_mode & 0o077 for path in (run.run_dir, run.slurm, run.journal)} == {0}
+
+
+def test_verify_finds_nothing_wrong_in_a_run_and_a_wrong_byte_in_its_copy(
+    run: RunPaths, world: World, tmp_path: Path
+) -> None:
+    done = world.regrow("verify", str(run.run_dir))
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "nothing is wrong")
+    assert "ledger: 6 steps, 1 rank" in done.stdout
+    assert "The ledger has every step" in run.report_page.read_text(encoding="utf-8")
+
+    copy = RunPaths(shutil.copytree(run.run_dir, tmp_path / "copy"))
+    file = copy.checkpoints / "checkpoint-3" / "adapter_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    done = world.regrow("verify", str(copy.run_dir), "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert found["problems"] == ["checkpoint-3: adapter_model.safetensors has other bytes than were saved"]
+    assert [each["name"] for each in found["checkpoints"]] == ["checkpoint-6", "checkpoint-3"]
 
 
 def test_run_says_where_to_look_and_shows_the_scores_step_by_step(run: RunPaths) -> None:

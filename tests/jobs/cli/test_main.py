@@ -41,6 +41,7 @@ OPTIONS = {
     "logs": ["run", "--stage", "--attempt", "--task", "--follow", "--cluster", "--set"],
     "report": ["run", "--cluster", "--set"],
     "sync": ["run", "--cluster", "--set"],
+    "verify": ["run", "--cluster", "--set", "--json"],
     "status": ["run", "--cluster", "--set", "--watch", "--json"],
     "data synth": ["folder", "--positives", "--negatives", "--validation", "--seed"],
     "data merge": ["sources", "--output"],

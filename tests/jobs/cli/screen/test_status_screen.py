@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from jobs.cli.status_screen import shown_runs
+from jobs.cli.screen.status_screen import shown_runs
 from jobs.history.status import JobStatus, RunStatus
 
 WHOLE = RunStatus(

@@ -1,0 +1,1 @@
+"""What commands show: the journal, the status, a dry run."""

@@ -1,0 +1,63 @@
+"""`regrow verify`."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from jobs.cli.options import AsJson, Cluster, Run, Settings
+from jobs.cli.screen.byte_progress import byte_progress
+
+if TYPE_CHECKING:
+    from jobs.history.records import TrainedRecords
+    from jobs.history.verification import Verification
+
+
+def verify(run: Run, cluster: Cluster = "local", settings: Settings = [], as_json: AsJson = False) -> None:  # noqa: B006
+    """Check a run's checkpoints byte by byte, and whether every step took the right records. Exit with 1 if one is wrong."""
+    from callbacks.shared.journal import read_journal
+    from jobs.history import verification
+    from jobs.spec.find import named_run
+
+    paths = named_run(run, cluster, settings).paths
+    with byte_progress("verify", verification.bytes_to_read(paths.checkpoints)) as advance:
+        found = verification.verify(paths.checkpoints, read_journal(paths.journal), advance)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+    else:
+        typer.echo("\n".join(_lines(found)))
+    raise typer.Exit(1 if found.problems else 0)
+
+
+def _lines(found: "Verification") -> Iterator[str]:
+    for each in found.checkpoints:
+        said = (
+            f"{each.files} files, {each.bytes:,} bytes" if each.files else "an older version saved it, without digests"
+        )
+        said = f"not whole, a training does not resume from it: {each.problems[0]}" if each.is_torn else said
+        yield f"{each.name}: {said}"
+    yield from _ledger_lines(found.records)
+    yield from (f"wrong: {problem}" for problem in found.problems)
+    if not found.problems:
+        yield "nothing is wrong"
+
+
+def _ledger_lines(records: "TrainedRecords") -> Iterator[str]:
+    if not records.steps:
+        yield "ledger: none; a training writes it"
+        return
+    ranks = "1 rank" if records.ranks == 1 else f"{records.ranks} ranks"
+    again = f"; {records.redone} were done again, with the same records" if records.redone else ""
+    yield f"ledger: {records.steps:,} steps, {ranks}{again}"
+    count = records.records
+    if count is None:
+        yield "records: not noted, so they are not counted; `regrow.audit: true` notes them"
+        return
+    for epoch in records.epochs:
+        most = "none" if not epoch.repeated else f"{len(epoch.repeated):,}"
+        yield (
+            f"epoch {epoch.epoch + 1}: {count - epoch.missing:,} of {count:,} records were trained, "
+            f"{most} of them more than once"
+        )
