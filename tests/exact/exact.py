@@ -24,11 +24,12 @@ INTRODUCTION = """\
 # Which trainings end as if nobody had stopped them
 
 `make exact ARGS='--write docs/exact.md'` made this page. The real Axolotl trains a toy mixture of
-experts for 24 optimizer steps on a CPU. Each training runs twice: undisturbed, and stopped by
-regrow at the places of its row and resumed in a new process. A training is exact if all of these
-are the same, bit for bit: the weights, the records of each step, every logged loss, gradient norm,
-learning rate and evaluation, and the best checkpoint. Every pair of values of two properties
-occurs in at least one training."""
+experts on a CPU, for some 5 to 45 optimizer steps. Each training runs twice: undisturbed, and
+stopped or killed at the places of its row, and resumed in a new process. A training is exact if all
+of these are the same, bit for bit: the weights, the records of each step, every logged loss,
+gradient norm, learning rate and evaluation, the best checkpoint, and what other callbacks are told.
+`regrow verify` must also find that each record was trained as often as it should be. If two values
+can be put together, they occur together in at least one training."""
 
 
 def main() -> int:

@@ -1,13 +1,11 @@
 """The trainings that are stopped and compared: every pair of properties at least once."""
 
 import random
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import combinations
 from typing import Any
 
-from allpairspy import AllPairs
 from trainings import FOLDER
 
 STEPS = 24
@@ -55,6 +53,7 @@ PROPERTIES: Mapping[str, Values] = {
         "LoRA, dropout": {"lora_dropout": 0.1, "lora_target_parameters": None},
         "DoRA": {"peft_use_dora": True, "lora_target_parameters": None},
         "rsLoRA": {"peft_use_rslora": True},
+        "PiSSA": {"peft_init_lora_weights": "pissa", "lora_target_parameters": None},
         "LoRA+": {"loraplus_lr_ratio": 8.0},
         "full": {"adapter": None, "learning_rate": 0.0002},
         "full, NEFTune": {"adapter": None, "neftune_noise_alpha": 5, "learning_rate": 0.0002},
@@ -62,26 +61,44 @@ PROPERTIES: Mapping[str, Values] = {
     "data": {
         "records": {},
         "DPO": ALONE | {"rl": "dpo", "datasets": [PREFERENCES | {"type": "chatml.intel"}]},
+        "IPO": ALONE | {"rl": "ipo", "datasets": [PREFERENCES | {"type": "chatml.intel"}]},
+        "SimPO": ALONE
+        | {"rl": "simpo", "datasets": [PREFERENCES | {"type": "chatml.intel"}], "rl_beta": 2.0, "simpo_gamma": 0.5},
         "KTO": ALONE | {"rl": "kto", "datasets": [PREFERENCES | {"type": KTO}], "remove_unused_columns": False},
         "stream": ALONE
         | PACKED
         | {"pretraining_dataset": [TEXTS], "datasets": None, "pretrain_multipack_buffer_size": 10, "sequence_len": 256},
     },
     "optimizer": {
-        name: {"optimizer": name} for name in ("adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "rmsprop")
-    },
+        name: {"optimizer": name}
+        for name in (
+            "adamw_torch",
+            "adamw_torch_fused",
+            "adamw_8bit",
+            "adafactor",
+            "sgd",
+            "rmsprop",
+            "lion_32bit",
+            "schedule_free_adamw",
+        )
+    },  # fmt: skip
     "scheduler": {
         name: {"lr_scheduler": name}
-        for name in ("cosine", "linear", "constant_with_warmup", "cosine_with_restarts", "one_cycle")
+        for name in ("cosine", "linear", "constant_with_warmup", "cosine_with_restarts", "one_cycle", "rex")
     }
+    | {"cosine to a tenth": {"cosine_min_lr_ratio": 0.1}}
+    | {"warmup_stable_decay": {"lr_scheduler": "warmup_stable_decay", "lr_scheduler_kwargs": {"num_decay_steps": 8}}}
     | {"reduce_lr_on_plateau": {"lr_scheduler": "reduce_lr_on_plateau", "lr_scheduler_kwargs": {"patience": 0}}},
     "best": {
         "none": {},
         "loaded at the end": BEST,
         "early stopping": BEST | {"early_stopping_patience": 2},
     },
+    "length": {"24 steps": {}, "4.5 epochs": {"num_epochs": 4.5, "max_steps": None}},
+    "validation": {"a file": {}, "split off": {"test_datasets": None, "val_set_size": 0.2}},
     "saves": {
         "every 6 steps": {},
+        "twice an epoch": {"saves_per_epoch": 2, "save_steps": None, "evals_per_epoch": 2, "eval_steps": None},
         "every epoch": {"save_strategy": "epoch", "save_steps": None, "eval_strategy": "epoch", "eval_steps": None},
         "one kept": {"save_total_limit": 1},
     },
@@ -91,21 +108,21 @@ PROPERTIES: Mapping[str, Values] = {
     "checkpointing": {"off": {}, "on": {"gradient_checkpointing": True}},
     "ranks": {"1": {}, "2, DDP": {"ranks": 2}, "2, ZeRO-2": {"ranks": 2, "deepspeed": "deepspeed_configs/zero2.json"}},
     "stopped": {
-        "in the first epoch": {"stops": ["step@3"]},
+        "in the warm-up": {"stops": ["step@2"]},
         "at an epoch's border": {"stops": ["step@border"]},
         "after an epoch's border": {"stops": ["step@border+1"]},
-        "in a later epoch": {"stops": ["step@17"]},
-        "in an accumulation": {"stops": ["accumulation@9"]},
+        "in a later epoch": {"stops": ["step@70%"]},
+        "in an accumulation": {"stops": ["accumulation@40%"]},
         "in an evaluation": {"stops": ["evaluation@first"]},
         "in the last evaluation": {"stops": ["evaluation@last"]},
-        "at the last step": {"stops": ["step@23", "step@24"]},
-        "three times": {"stops": ["step@2", "evaluation@first", "step@19"]},
-        "three steps in a row": {"stops": ["step@9", "step@10", "step@11"]},
-        "twice before one step": {"stops": ["begin@9", "begin@9"]},
+        "at the last step": {"stops": ["step@100%-1", "step@100%"]},
+        "three times": {"stops": ["step@2", "evaluation@first", "step@80%"]},
+        "three steps in a row": {"stops": ["step@40%", "step@40%+1", "step@40%+2"]},
+        "twice before one step": {"stops": ["begin@40%", "begin@40%"]},
         "twice in one evaluation": {"stops": ["evaluation@first", "evaluation@first"]},
         "in a save": {"stops": ["save@saved"]},
         "killed in a save": {"stops": ["kill@saved+1"]},
-        "killed in a step": {"stops": ["die@9", "die@15"]},
+        "killed in a step": {"stops": ["die@40%", "die@70%"]},
     },
 }
 
@@ -139,13 +156,12 @@ class Case:
         return stops
 
 
-def fits(values: Sequence[str]) -> bool:
-    """Whether these values, of the first properties, can be put together."""
-    chosen = dict(zip(PROPERTIES, values, strict=False))
+def fits(chosen: Mapping[str, str]) -> bool:
+    """Whether these values, of some properties, can be put together."""
     return not any(rule(chosen) for rule in IMPOSSIBLE)
 
 
-IMPOSSIBLE: tuple[Callable[[dict[str, str]], bool], ...] = (
+IMPOSSIBLE: tuple[Callable[[Mapping[str, str]], bool], ...] = (
     lambda c: c.get("stopped") == "in an accumulation" and c.get("accumulation") == "1",
     lambda c: "ZeRO" in c.get("ranks", "") and (c.get("optimizer") == "adafactor" or c.get("precision") == "bfloat16"),
     lambda c: (
@@ -154,16 +170,20 @@ IMPOSSIBLE: tuple[Callable[[dict[str, str]], bool], ...] = (
             c.get("order", "random") != "random"
             or "NEFTune" in c.get("method", "")
             or c.get("best", "none") != "none"
-            or c.get("saves") == "every epoch"
+            or c.get("saves") in ("every epoch", "twice an epoch")
+            or c.get("validation") == "split off"
             or c.get("scheduler") == "reduce_lr_on_plateau"
             or "ZeRO" in c.get("ranks", "")
             or "evaluation" in c.get("stopped", "")
             or c.get("stopped") == "three times"
         )
     ),
-    lambda c: c.get("data") == "stream" and ("border" in c.get("stopped", "") or c.get("ranks", "1") != "1"),
+    lambda c: (
+        c.get("data") == "stream"
+        and ("border" in c.get("stopped", "") or c.get("ranks", "1") != "1" or c.get("length") == "4.5 epochs")
+    ),
     lambda c: c.get("data") == "KTO" and c.get("ranks", "1") != "1",
-    lambda c: c.get("best") == "early stopping" and c.get("saves") == "every epoch",
+    lambda c: c.get("best") == "early stopping" and c.get("saves") in ("every epoch", "twice an epoch"),
     lambda c: c.get("method") == "LoRA+" and c.get("optimizer", "adamw_torch") != "adamw_torch",
     lambda c: (
         c.get("scheduler") == "reduce_lr_on_plateau" and (c.get("best") == "none" or "ZeRO" in c.get("ranks", ""))
@@ -174,12 +194,42 @@ IMPOSSIBLE: tuple[Callable[[dict[str, str]], bool], ...] = (
 
 
 def cases(count: int = 200) -> list[Case]:
-    """Cases in a fixed order: first those that cover every pair of values, then others that are drawn at random."""
-    rows = AllPairs(OrderedDict((key, list(values)) for key, values in PROPERTIES.items()), filter_func=fits)
-    found = [row._asdict() for row in islice(rows, count)]
-    draw = random.Random(18)
-    while len(found) < count:
-        row = {key: draw.choice(list(values)) for key, values in PROPERTIES.items()}
-        if fits(list(row.values())) and row not in found:
-            found.append(row)
-    return [Case(row) for row in found]
+    """Cases in a fixed order: every pair of values occurs in one of the first, others are drawn at random."""
+    draw, rows = random.Random(18), list[dict[str, str]]()
+    pairs = [
+        {one: a, other: b}
+        for one, other in combinations(PROPERTIES, 2)
+        for a in PROPERTIES[one]
+        for b in PROPERTIES[other]
+    ]
+    left = {_Pair(pair.items()) for pair in pairs}
+    for pair in pairs:
+        if _Pair(pair.items()) in left:
+            completed = [row for _ in range(TRIES) if (row := _completed(pair, draw))]
+            rows += [max(completed, key=lambda row: len(left & _pairs(row)))] if completed else []
+            left -= _pairs(rows[-1]) | {_Pair(pair.items())}
+    while len(rows) < count:
+        if (row := _completed({}, draw)) and row not in rows:
+            rows.append(row)
+    return [Case({key: row[key] for key in PROPERTIES}) for row in rows[:count]]
+
+
+_Pair = frozenset[tuple[str, str]]
+TRIES = 20
+"""Of these completions of a pair, the one with the most new pairs is taken."""
+
+
+def _pairs(row: Mapping[str, str]) -> set[_Pair]:
+    return {_Pair(pair) for pair in combinations(row.items(), 2)}
+
+
+def _completed(chosen: Mapping[str, str], draw: random.Random) -> dict[str, str] | None:
+    """A random row with these values; None: there is none."""
+    if not fits(chosen):
+        return None
+    left = [key for key in PROPERTIES if key not in chosen]
+    if not left:
+        return dict(chosen)
+    key = draw.choice(left)
+    values = draw.sample(list(PROPERTIES[key]), len(PROPERTIES[key]))
+    return next((row for value in values if (row := _completed({**chosen, key: value}, draw))), None)

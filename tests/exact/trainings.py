@@ -99,9 +99,12 @@ class Outcome:
         return [(event, int(step)) for event, step in re.findall(r"^EVENT ([a-z ]+) (\d+)$", log, re.MULTILINE)]
 
     def moment(self, stop: str) -> str:
-        """A stop with its step in place of a word, of this training: `border` (with `+1`), `first` and `last` evaluation, `saved`
-        for the first save and `saved+1` for the second."""
+        """A stop with its step in place of a word, of this training: `40%` of all steps (with `+1`, `-1`), `border` (with `+1`),
+        `first` and `last` evaluation, `saved` for the first save and `saved+1` for the second."""
         phase, _, word = stop.partition("@")
+        if share := re.fullmatch(r"(\d+)%([+-]\d+)?", word):
+            step = max(1, self.state["global_step"] * int(share[1]) // 100) + int(share[2] or 0)
+            return f"{phase}@{step}"
         borders, evaluated, saved = (
             [step for event, step in self._told(self.log) if event == what]
             for what in ("epoch end", "evaluate", "save")
