@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from entries import named
+from patience import HANGS_AFTER_SECONDS
 from world import REPO_ROOT
 
 from callbacks.shared.journal import read_journal
@@ -31,7 +32,7 @@ def train(folder: Path, phase: str, environment: dict[str, str], ranks: int = 1)
         )
         for rank in range(ranks)
     ]
-    return [process.wait(timeout=300) for process in processes]
+    return [process.wait(timeout=HANGS_AFTER_SECONDS) for process in processes]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from dev_cluster.processes import wait_until
+from patience import HANGS_AFTER_SECONDS
 from world import REGROW
 
 from data_prep.curriculum import Source, input_bytes, merge, meta_path, parse_sources
@@ -205,9 +206,9 @@ def test_merge_leaves_nothing_when_interrupted_as_it_repeats(tmp_path: Path, rep
     command = [str(REGROW), "data", "merge", f"{source}:repeat={repeat}", "-o", str(tmp_path / "out.json")]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as merging:
         try:
-            wait_until(lambda: _bytes_on_disk(tmp_path.glob(".out.json.*")) > 2e8, 60, "some rounds")
+            wait_until(lambda: _bytes_on_disk(tmp_path.glob(".out.json.*")) > 2e8, HANGS_AFTER_SECONDS, "some rounds")
             merging.send_signal(signal.SIGINT)
-            assert merging.wait(60) == 130
+            assert merging.wait(HANGS_AFTER_SECONDS) == 130
         finally:
             merging.kill()
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

@@ -81,7 +81,7 @@ PROPERTIES: Mapping[str, Values] = {
             "lion_32bit",
             "schedule_free_adamw",
         )
-    },  # fmt: skip
+    },
     "scheduler": {
         name: {"lr_scheduler": name}
         for name in ("cosine", "linear", "constant_with_warmup", "cosine_with_restarts", "one_cycle", "rex")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dev_cluster.processes import wait_until
 from matrix import BASE
-from trainings import SECONDS, Trainings
+from patience import HANGS_AFTER_SECONDS
+from trainings import Trainings
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -19,13 +20,15 @@ def test_attempt_that_wakes_up_in_a_save_changes_nothing(trainings: Trainings) -
     whole = trainings.train("fenced-whole", BASE)
     frozen = trainings.begin(config := trainings.config("fenced", BASE), "freeze@12")
     try:
-        wait_until(frozen.is_frozen, SECONDS, "the attempt to freeze in its save")
+        wait_until(frozen.is_frozen, HANGS_AFTER_SECONDS, "the attempt to freeze in its save")
         successor = trainings.attempt(config)
         assert (successor.code, successor.weights) == (0, whole.weights)
         assert (successor.records.steps, successor.records.problems) == (24, ())
         before = contents(successor.folder)
         frozen.signal(signal.SIGCONT)
-        wait_until(lambda: "another attempt works on this run" in frozen.log.read_text(), SECONDS, "it to notice")
+        wait_until(
+            lambda: "another attempt works on this run" in frozen.log.read_text(), HANGS_AFTER_SECONDS, "it to notice"
+        )
         assert contents(successor.folder) == before
     finally:
         frozen.signal(signal.SIGKILL)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from patience import HANGS_AFTER_SECONDS
 from world import REPO_ROOT, World
 
 from callbacks.shared.journal import JOURNAL_ENV
@@ -39,7 +40,6 @@ SIGNALS = {"kill": signal.SIGKILL, "die": signal.SIGKILL, "freeze": signal.SIGST
 FOLDER = "<folder>"
 """In a setting: the folder of the trainings, where their data sets are."""
 PR_SET_PDEATHSIG = 1
-SECONDS = 300
 MEASURED = ("runtime", "per_second", "seconds", "memory", "tokens", "ppl", "train/", "epoch", "flos")
 """Logged values with these words are measured, not computed; or they are counters of this process alone."""
 SERVER = {
@@ -235,7 +235,7 @@ class Attempt:
     def outcome(self) -> Outcome:
         """Wait for the end."""
         for process in self.processes:
-            process.join(SECONDS)
+            process.join(HANGS_AFTER_SECONDS)
             if process.is_alive():
                 process.kill()
                 process.join()

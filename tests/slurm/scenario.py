@@ -15,6 +15,7 @@ from dev_cluster.cluster import DevCluster
 from dev_cluster.processes import kill, tasks, wait_until
 from dev_cluster.site import Site
 from entries import named
+from patience import HANGS_AFTER_SECONDS
 from world import World
 
 from callbacks.shared.journal import metric_rows, read_journal
@@ -35,7 +36,6 @@ SETTINGS = {
     "train.cpus_per_task": 1,
     "plugins": "[gates.Gates, callbacks.plugin.RegrowPlugin]",
 }
-WAIT_SECONDS = 180
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Run:
         self.wait(lambda: len(self.entries(event, stage=stage)) > known, f"another {event}")
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
-        wait_until(condition, WAIT_SECONDS, f"{self.name}: {what}")
+        wait_until(condition, HANGS_AFTER_SECONDS, f"{self.name}: {what}")
 
     def add_gate(self, gate: str) -> None:
         (self.gates / gate).touch()

@@ -12,15 +12,15 @@ from dev_cluster.cluster import DevCluster
 from dev_cluster.processes import wait_until
 from dev_cluster.site import Site
 from entries import named
+from patience import HANGS_AFTER_SECONDS
 from world import World
 
 from callbacks.shared import events
 from callbacks.shared.journal import read_journal
 from jobs.spec.paths import RunPaths
 
-SHARDS, RECORDS = 4, 32
+SHARDS, RECORDS = 2, 32
 ONE_A_BATCH = "regrow.evaluate.token_budget"
-WAIT_SECONDS = 240
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_array_whose_every_task_is_preempted_gives_what_an_undisturbed_run_gives
     settings = {ONE_A_BATCH: 1, "regrow.evaluate.max_new_tokens": 12}
     calm = evaluate("calm", trained, "--checkpoints", "all", settings=settings)
     cluster.up(Site())
-    settings["evaluate.slurm_array_parallelism"] = 6
+    settings["evaluate.slurm_array_parallelism"] = 4
     taken = evaluate("taken", trained, "--checkpoints", "all", cluster=cluster, settings=settings)
     most = 0
 
@@ -146,12 +146,12 @@ def test_array_whose_every_task_is_preempted_gives_what_an_undisturbed_run_gives
         most = max(most, len(running))
         if frozen and frozen >= running - taken.parts_with("left"):
             cluster.preempt()
-            wait_until(lambda: not frozen & taken.frozen(), 60, "the frozen tasks to leave")
+            wait_until(lambda: not frozen & taken.frozen(), HANGS_AFTER_SECONDS, "the frozen tasks to leave")
         return taken.frozen(ever=True) == set(range(taken.parts)) and not taken.frozen()
 
-    wait_until(preempt_all, WAIT_SECONDS, "every array task to be preempted")
-    wait_until(lambda: bool(taken.entries("run_ended")), WAIT_SECONDS, "the report")
-    assert most <= 6
+    wait_until(preempt_all, HANGS_AFTER_SECONDS, "every array task to be preempted")
+    wait_until(lambda: bool(taken.entries("run_ended")), HANGS_AFTER_SECONDS, "the report")
+    assert most <= 4
     assert taken.predictions() == calm.predictions()
     assert len(taken.predictions()) == 3
     generated = Counter((entry.part, entry.batch) for entry in taken.entries("generated"))
@@ -162,7 +162,9 @@ def test_array_whose_every_task_is_preempted_gives_what_an_undisturbed_run_gives
     requeued = {entry.job_id for entry in taken.entries("requeued")}
     assert len(requeued) == taken.parts and all("_" in job_id for job_id in requeued)  # array tasks, not the array
     assert len(taken.entries("submitted")) == 2  # the array and the report
-    wait_until(lambda: not cluster.run("squeue", "--noheader").stdout, WAIT_SECONDS, "the report's last word to MLflow")
+    wait_until(
+        lambda: not cluster.run("squeue", "--noheader").stdout, HANGS_AFTER_SECONDS, "the report's last word to MLflow"
+    )
     assert_tables_stand_in_mlflow_under_the_run_that_trained(world, trained)
 
 
@@ -174,9 +176,9 @@ def test_elements_that_a_site_cancels_are_succeeded_and_the_report_waits_for_the
     run = evaluate("cancelled", trained, cluster=cluster, shards=3, settings=settings)
     arrays = [entry.parts for entry in run.entries("submitted") if entry.stage == "evaluate"]
     assert arrays == [(0, 1), (2,)]  # split at MaxArraySize
-    wait_until(lambda: len(run.frozen()) == 3, WAIT_SECONDS, "all parts to freeze")
+    wait_until(lambda: len(run.frozen()) == 3, HANGS_AFTER_SECONDS, "all parts to freeze")
     cluster.preempt()
-    wait_until(lambda: bool(run.entries("run_ended")), WAIT_SECONDS, "the report")
+    wait_until(lambda: bool(run.entries("run_ended")), HANGS_AFTER_SECONDS, "the report")
     successors = [entry for entry in run.entries("submitted") if entry.successor_of]
     assert sorted(part for entry in successors for part in entry.parts) == [0, 1, 2]
     (ended,) = run.entries("run_ended")

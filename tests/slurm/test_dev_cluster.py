@@ -10,6 +10,7 @@ from dev_cluster.cluster import DevCluster, DevClusterError
 from dev_cluster.daemons import missing_packages
 from dev_cluster.processes import daemons, tasks, wait_until
 from dev_cluster.site import NODES, Site
+from patience import HANGS_AFTER_SECONDS
 from world import World
 
 QUICK = Site(accounting=False)
@@ -32,14 +33,18 @@ def test_cluster_with_accounting_runs_a_job_and_accounts_for_it(cluster: DevClus
     done = cluster.run("srun", "--partition=gpu", "--gres=gpu:2", "printenv", "CUDA_VISIBLE_DEVICES")
     assert done.stdout.strip() == "0,1", done.stderr
     show = ("sacct", "--noheader", "--allocations", "--parsable2", "--format=State")
-    wait_until(lambda: cluster.run(*show).stdout.strip() == "COMPLETED", 30, "the job's record in the accounting")
+    wait_until(
+        lambda: cluster.run(*show).stdout.strip() == "COMPLETED",
+        HANGS_AFTER_SECONDS,
+        "the job's record in the accounting",
+    )
 
 
 def test_down_leaves_no_process_and_no_file(cluster: DevCluster) -> None:
     cluster.up(Site())
     job = cluster.run("sbatch", "--parsable", "--partition=gpu-preempt", "--output=/dev/null", "--wrap=sleep 1000")
     assert job.returncode == 0, job.stderr
-    wait_until(lambda: bool(tasks(cluster.folder)), 30, "the job's task")
+    wait_until(lambda: bool(tasks(cluster.folder)), HANGS_AFTER_SECONDS, "the job's task")
     assert cluster.down()
     assert not daemons(cluster.folder)
     assert not tasks(cluster.folder)
@@ -85,7 +90,7 @@ def test_command_line_brings_it_up_and_down(cluster: DevCluster, world: World) -
     assert (nothing.returncode, "nothing to preempt" in nothing.stderr) == (1, True)
     sleeper = cluster.run("sbatch", "--parsable", "--partition=gpu-preempt", "--gres=gpu:1", "--job-name=sleeper",
                           "--output=/dev/null", "--wrap=sleep 100").stdout.strip()  # fmt: skip
-    wait_until(lambda: bool(cluster.preemptable_jobs()), 30, "the job's start")
+    wait_until(lambda: bool(cluster.preemptable_jobs()), HANGS_AFTER_SECONDS, "the job's start")
     preempted = world.regrow("dev-cluster", "preempt", *folder)
     assert preempted.stdout.endswith(f"takes the nodes of {sleeper} (sleeper)\n")
     assert world.regrow("dev-cluster", "down", *folder).returncode == 0

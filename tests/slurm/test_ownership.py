@@ -14,10 +14,10 @@ from dev_cluster.cluster import DevCluster
 from dev_cluster.daemons import SBIN
 from dev_cluster.processes import daemons, tasks, wait_until
 from dev_cluster.site import NODES, Site
+from patience import HANGS_AFTER_SECONDS
 from world import REGROW, REPO_ROOT, World
 
 QUICK = Site(accounting=False)
-SECONDS = 120
 """Only a process that hangs takes so long."""
 OWNER = """
 import signal
@@ -60,7 +60,9 @@ def is_program(pid: int, name: str) -> bool:
 
 def wait_until_nothing_is_left(folder: Path) -> None:
     """Wait until all processes and files are gone: after SIGKILL there is no owner whose end a test could wait for."""
-    wait_until(lambda: not (processes_of(folder) or folder.exists()), SECONDS, f"the end of all in {folder}")
+    wait_until(
+        lambda: not (processes_of(folder) or folder.exists()), HANGS_AFTER_SECONDS, f"the end of all in {folder}"
+    )
 
 
 def start_up(cluster: DevCluster, environment: dict[str, str], *options: str) -> subprocess.Popen[bytes]:
@@ -84,7 +86,7 @@ def test_bring_up_that_is_ended_half_way_leaves_nothing(
     cluster: DevCluster, tmp_path: Path, program: str, number: signal.Signals, options: list[str]
 ) -> None:
     with start_up(cluster, signals_its_parent(tmp_path, program, number), *options) as process:
-        assert process.wait(SECONDS) == 128 + number
+        assert process.wait(HANGS_AFTER_SECONDS) == 128 + number
     assert not processes_of(cluster.folder)
     assert not cluster.folder.exists()
     assert cluster.up(QUICK)
@@ -96,7 +98,7 @@ def test_after_a_bring_up_that_was_killed_the_next_one_works(cluster: DevCluster
     """The next one may start at once: it waits until the clean-up has ended, and the clean-up does not touch it."""
     environment = signals_its_parent(tmp_path, program, signal.SIGKILL)
     with start_up(cluster, environment, "--no-accounting") as process:
-        assert process.wait(SECONDS) == -signal.SIGKILL
+        assert process.wait(HANGS_AFTER_SECONDS) == -signal.SIGKILL
     assert cluster.up(QUICK)
     assert cluster.idle_nodes() == set(NODES)
     assert cluster.down()
@@ -106,7 +108,7 @@ def test_after_a_bring_up_that_was_killed_the_next_one_works(cluster: DevCluster
 def test_two_at_once_bring_up_one_cluster(cluster: DevCluster) -> None:
     first, second = (start_up(cluster, dict(os.environ), "--no-accounting") for _ in range(2))
     with first, second:
-        assert (first.wait(SECONDS), second.wait(SECONDS)) == (0, 0)
+        assert (first.wait(HANGS_AFTER_SECONDS), second.wait(HANGS_AFTER_SECONDS)) == (0, 0)
     assert cluster.idle_nodes() == set(NODES)
     assert len([pid for pid in daemons(cluster.folder) if is_program(pid, "slurmctld")]) == 1
 
@@ -114,7 +116,7 @@ def test_two_at_once_bring_up_one_cluster(cluster: DevCluster) -> None:
 def test_bring_up_that_was_killed_leaves_nothing_even_if_nobody_looks(cluster: DevCluster, tmp_path: Path) -> None:
     environment = signals_its_parent(tmp_path, "slurmctld", signal.SIGKILL)
     with start_up(cluster, environment, "--no-accounting") as process:
-        process.wait(SECONDS)
+        process.wait(HANGS_AFTER_SECONDS)
     wait_until_nothing_is_left(cluster.folder)
 
 
@@ -124,12 +126,12 @@ def test_half_a_cluster_without_any_owner_is_seen_and_taken_down(
     """This is the state after all processes that the user had started were killed."""
     environment = signals_its_parent(tmp_path, "slurmctld", signal.SIGSTOP)
     with start_up(cluster, environment, "--no-accounting") as process:
-        wait_until(lambda: (cluster.folder / "run" / "slurmctld.pid").exists(), SECONDS, "slurmctld")
+        wait_until(lambda: (cluster.folder / "run" / "slurmctld.pid").exists(), HANGS_AFTER_SECONDS, "slurmctld")
         for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
             if b"dev_cluster.cluster" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(int(pid), signal.SIGKILL)  # the shell that would clean up
         process.kill()
-        process.wait(SECONDS)
+        process.wait(HANGS_AFTER_SECONDS)
     assert processes_of(cluster.folder)
     folder = ("--folder", str(cluster.folder))
     assert world.regrow("dev-cluster", "status", *folder).returncode == 1
@@ -147,7 +149,7 @@ def test_cluster_ends_with_the_program_that_holds_it(temporary: Path, number: si
         folder = Path(owner.stdout.readline().strip())
         assert daemons(folder)
         owner.send_signal(number)
-        assert owner.wait(SECONDS) == (-number if number == signal.SIGKILL else 128 + number)
+        assert owner.wait(HANGS_AFTER_SECONDS) == (-number if number == signal.SIGKILL else 128 + number)
     if number == signal.SIGKILL:
         wait_until_nothing_is_left(folder.parent)
     assert not processes_of(folder)
@@ -165,7 +167,7 @@ def test_cluster_ends_with_the_tests(temporary: Path, number: signal.Signals) ->
     assert done.returncode == (-number if killed else 128 + number), done.stdout + done.stderr
     left = lambda: [*temporary.glob("regrow-*"), *_daemons_below(temporary)]  # noqa: E731
     if killed:
-        wait_until(lambda: not left(), SECONDS, "the end of the tests' cluster")
+        wait_until(lambda: not left(), HANGS_AFTER_SECONDS, "the end of the tests' cluster")
     assert left() == []
 
 
@@ -186,11 +188,11 @@ def test_make_chaos_ends_its_clusters(temporary: Path, world: World) -> None:
     with subprocess.Popen(command, cwd=REPO_ROOT, env=environment) as process:
         wait_until(
             lambda: all((folder / "site.json").exists() for folder in folders) or process.poll() is not None,
-            SECONDS,
+            HANGS_AFTER_SECONDS,
             "both clusters",
         )
         process.terminate()
-        assert process.wait(SECONDS) != 0
+        assert process.wait(HANGS_AFTER_SECONDS) != 0
     for folder in folders:
         assert not processes_of(folder)
         assert not folder.exists()

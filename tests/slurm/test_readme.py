@@ -12,13 +12,13 @@ from blocks import DEV_CLUSTER, YOUR_CLUSTER, Clone, blocks, words
 from dev_cluster.cluster import DevCluster
 from dev_cluster.processes import wait_until
 from entries import named
+from patience import HANGS_AFTER_SECONDS
 
 from callbacks.shared.journal import Entry, read_journal
 from jobs.spec.paths import RunPaths
 
 READ_ONLY = {"sinfo", "squeue", "sacct"}
 SHOWING = {("scontrol", "show"), ("sacctmgr", "show")}
-SECONDS = 240
 Condition = Callable[[list[Entry], str], bool]
 """A condition on the run's journal and on the output of squeue."""
 
@@ -56,7 +56,7 @@ class Reader:
     def _wait(self, conditions: Mapping[str, Condition], key: str) -> None:
         """Wait for the command's conditions in the journal and the queue: `regrow status` in a loop would slow the run down."""
         for holds in [condition for beginning, condition in conditions.items() if key.startswith(beginning)]:
-            wait_until(partial(self._holds, holds), SECONDS, f"what the pages say of: {key}")
+            wait_until(partial(self._holds, holds), HANGS_AFTER_SECONDS, f"what the pages say of: {key}")
 
     def _holds(self, condition: Condition) -> bool:
         entries = read_journal(RunPaths(self._clone.folder / "runs" / "mine").journal)
@@ -96,7 +96,7 @@ def following_log(clone: Clone) -> Iterator[Path]:
     ):  # fmt: skip
         try:
             yield printed
-            assert follower.wait(30) == 0
+            assert follower.wait(HANGS_AFTER_SECONDS) == 0
         finally:
             follower.kill()
 

@@ -4,6 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from patience import HANGS_AFTER_SECONDS
+
 SCORES = {"gen_json_parse_rate", "gen_offender_presence_f1", "gen_offender_name_set_f1", "gen_keyword_rule_presence_f1"}
 
 
@@ -24,7 +26,7 @@ def words(pid: int) -> bytes:
 def wait_for_end(pid: int) -> None:
     """Wait for the end of a process; TimeoutExpired if it still runs after 30 s."""
     tail = ["tail", f"--pid={pid}", "-f", os.devnull]
-    subprocess.run(tail, check=True, timeout=30)
+    subprocess.run(tail, check=True, timeout=HANGS_AFTER_SECONDS)
 
 
 def runs_module(pid: int, module: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from patience import HANGS_AFTER_SECONDS
 from processes_of_runs import processes_of, wait_for_end, words
 from world import REGROW, REPO_ROOT, World
 
@@ -34,7 +35,7 @@ def test_ended_submission_leaves_no_process(world: World, run: RunPaths, submiss
             break
     assert processes_of(world.runs_root / "ended")
     submission.send_signal(signal.SIGTERM)
-    assert submission.wait(timeout=30) == 128 + signal.SIGTERM
+    assert submission.wait(timeout=HANGS_AFTER_SECONDS) == 128 + signal.SIGTERM
     for pid in processes_of(world.runs_root / "ended"):
         wait_for_end(pid)
 
@@ -70,7 +71,7 @@ def test_ctrl_c_twice_ends_what_does_not_leave(world: World, run: RunPaths) -> N
             assert terminal.poll() is None
             time.sleep(0.05)
         os.killpg(terminal.pid, signal.SIGINT)
-        printed, _ = terminal.communicate(timeout=60)
+        printed, _ = terminal.communicate(timeout=HANGS_AFTER_SECONDS)
         assert terminal.returncode == 75, printed
         assert "train is not finished\nhint: `regrow resume" in printed
         assert "` goes on\n" in printed
@@ -85,7 +86,7 @@ def _interrupted(world: World, name: str, is_read: bool) -> tuple[RunPaths, int,
             terminal.stdout.close()
         os.killpg(terminal.pid, signal.SIGINT)  # as a terminal does: to every process in its foreground
         printed = terminal.stdout.read() if is_read else ""
-        terminal.wait(timeout=60)
+        terminal.wait(timeout=HANGS_AFTER_SECONDS)
     return paths, terminal.returncode, printed
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from patience import HANGS_AFTER_SECONDS
 from scipy.stats import ttest_1samp
 from tracking_server import PASSWORD, USER, TrackingServer, Way
 from turns import TURNS_ENV, Turns
@@ -48,7 +49,7 @@ class Training:
     def __init__(self, paths: RunPaths) -> None:
         self.paths = paths
 
-    def wait_for(self, is_there: Callable[[list[Entry]], bool], seconds: float = 120) -> list[Entry]:
+    def wait_for(self, is_there: Callable[[list[Entry]], bool], seconds: float = HANGS_AFTER_SECONDS) -> list[Entry]:
         until = time.monotonic() + seconds
         while not is_there(entries := read_journal(self.paths.journal)):
             assert time.monotonic() < until, [entry for entry in entries if not isinstance(entry, events.Metrics)][-5:]
@@ -95,7 +96,7 @@ def run(
         command, env=world.environment | CREDENTIALS | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as submission:
         _take_turns(Training(paths), turns, server, way)
-        printed, _ = submission.communicate(timeout=300)
+        printed, _ = submission.communicate(timeout=HANGS_AFTER_SECONDS)
     assert submission.returncode == 0, printed
     (paths.run_dir / "printed.txt").write_text(printed)
     return paths, turns

@@ -12,6 +12,8 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
+from patience import HANGS_AFTER_SECONDS
+
 USER, PASSWORD = "regrow-user", "a-secret-of-the-server"
 AUTH = """[mlflow]
 default_permission = READ
@@ -53,7 +55,7 @@ class TrackingServer:
             self._process = subprocess.Popen(
                 command, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
-        until = time.monotonic() + 120
+        until = time.monotonic() + HANGS_AFTER_SECONDS
         while not self._answers():
             assert self._process.poll() is None, (self._folder / "server.log").read_text()
             assert time.monotonic() < until, (self._folder / "server.log").read_text()

@@ -39,7 +39,9 @@ class Turns:
 
     def wait_for(self, steps: int) -> None:
         """Wait until this many more steps have begun."""
-        enough, until = self._count() + steps, time.monotonic() + 120
+        from patience import HANGS_AFTER_SECONDS  # a training imports this module too, without the tests' folder
+
+        enough, until = self._count() + steps, time.monotonic() + HANGS_AFTER_SECONDS
         while self._count() < enough:
             assert time.monotonic() < until, f"{self._count()} steps, of {enough}"
             time.sleep(0.1)

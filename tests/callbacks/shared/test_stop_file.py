@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from patience import HANGS_AFTER_SECONDS
 from world import REPO_ROOT
 
 from callbacks.shared.stop_file import STOP_FILE_ENV, StopFile, is_asked_to_stop
@@ -30,7 +31,7 @@ def test_request_reaches_a_process_that_runs_already() -> None:
             stop.request()
             stop.request()
             assert child.stdout.readline() == "asked\n"
-            assert child.wait(timeout=60) == 0
+            assert child.wait(timeout=HANGS_AFTER_SECONDS) == 0
 
 
 def test_file_of_a_stage_that_is_gone_asks_for_nothing(tmp_path: Path) -> None:

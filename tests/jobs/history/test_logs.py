@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from entries import fresh
+from patience import HANGS_AFTER_SECONDS
 from world import REGROW, REPO_ROOT
 
 from callbacks.shared.journal import Journal
@@ -18,8 +19,6 @@ from jobs.spec.errors import ConfigError
 from jobs.spec.resolve import load_run_spec
 from jobs.spec.run_spec import RunSpec, write_run
 from jobs.spec.stages import Stage
-
-HANGS_AFTER_SECONDS = 120
 
 
 class Writing:

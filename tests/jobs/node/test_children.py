@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from patience import HANGS_AFTER_SECONDS
 from world import REPO_ROOT
 
 SHIELD = REPO_ROOT / "jobs" / "node" / "shield.py"
@@ -22,7 +23,7 @@ def test_shield_blocks_both_signals_for_all_that_follows() -> None:
     shield = (sys.executable, "-I", "-S", str(SHIELD))
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SHOW_MASK!r}])"
     with python(code, prefix=shield) as process:
-        assert process.communicate(timeout=30)[0].strip() == "['SIGTERM', 'SIGUSR2']"
+        assert process.communicate(timeout=HANGS_AFTER_SECONDS)[0].strip() == "['SIGTERM', 'SIGUSR2']"
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGTERM])
@@ -37,7 +38,7 @@ def test_signal_is_waited_for_and_ends_nobody(number: signal.Signals) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "watching\n"
         process.send_signal(number)
-        assert process.communicate(timeout=30)[0] == f"{number.name} None\n"
+        assert process.communicate(timeout=HANGS_AFTER_SECONDS)[0] == f"{number.name} None\n"
         assert process.returncode == 0
 
 
@@ -55,7 +56,7 @@ def test_child_hears_of_its_own_children_but_not_of_the_signals(tmp_path: Path) 
         print(children.first_failure())
     """
     with python(code) as process:
-        assert process.communicate(timeout=30)[0] == "None\n"
+        assert process.communicate(timeout=HANGS_AFTER_SECONDS)[0] == "None\n"
     assert (tmp_path / "out").read_text().strip() == "['SIGTERM', 'SIGUSR2']"
 
 
@@ -75,7 +76,7 @@ def test_first_failure_is_seen_and_the_others_are_ended(tmp_path: Path) -> None:
         print(children.are_running(), flush=True)
     """
     with python(code) as process:
-        assert process.communicate(timeout=30)[0] == "(1, 3) True\nFalse\n"
+        assert process.communicate(timeout=HANGS_AFTER_SECONDS)[0] == "(1, 3) True\nFalse\n"
 
 
 def test_children_of_a_killed_parent_die(tmp_path: Path) -> None:
@@ -92,4 +93,4 @@ def test_children_of_a_killed_parent_die(tmp_path: Path) -> None:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
         process.kill()
-        subprocess.run(["tail", f"--pid={pid}", "-f", "/dev/null"], check=True, timeout=30)
+        subprocess.run(["tail", f"--pid={pid}", "-f", "/dev/null"], check=True, timeout=HANGS_AFTER_SECONDS)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from dev_cluster.processes import wait_until
+from patience import HANGS_AFTER_SECONDS
 from world import REGROW, REPO_ROOT, World
 
 from jobs.node.train import remove_half_compiled
@@ -20,7 +21,6 @@ case "$*" in
 esac
 """
 """Runs in place of Python: the rank writes the process id of its stage to a file, and waits until it is killed."""
-SECONDS = 240
 
 
 def test_what_a_killed_attempt_was_compiling_is_removed(tmp_path: Path) -> None:
@@ -54,9 +54,11 @@ def test_killed_stage_leaves_no_temporary_folder(world: World, tmp_path: Path) -
             text=True,
         ) as process,
     ):
-        wait_until(lambda: (tmp_path / "stage").exists() or process.poll() is not None, SECONDS, "the rank's start")
+        wait_until(
+            lambda: (tmp_path / "stage").exists() or process.poll() is not None, HANGS_AFTER_SECONDS, "the rank's start"
+        )
         assert (tmp_path / "stage").exists(), process.communicate()[0]
         os.kill(int((tmp_path / "stage").read_text()), signal.SIGKILL)
-        output, _ = process.communicate(timeout=SECONDS)
+        output, _ = process.communicate(timeout=HANGS_AFTER_SECONDS)
         assert process.returncode != 0, output
         assert [path.name for path in Path(temporary).glob("regrow-*")] == []

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from patience import HANGS_AFTER_SECONDS
 from world import REPO_ROOT, World
 
 from jobs.check.shared.scratch import scratch
@@ -23,7 +24,6 @@ with scratch() as place:
     print("ready", flush=True)
     sys.stdin.read()
 """
-SECONDS = 120
 """Only a process that hangs takes so long."""
 User = Callable[[str], subprocess.Popen[str]]
 
@@ -54,7 +54,7 @@ def start() -> Iterator[User]:
 def left_by(process: subprocess.Popen[str]) -> int:
     assert process.stdin is not None
     process.stdin.close()
-    return process.wait(SECONDS)
+    return process.wait(HANGS_AFTER_SECONDS)
 
 
 def test_folder_is_empty_after_use(start: User) -> None:
@@ -66,7 +66,7 @@ def test_folder_is_empty_after_use(start: User) -> None:
 def test_what_a_killed_process_has_left_is_removed_by_the_next_one(start: User) -> None:
     killed = start("one")
     killed.send_signal(signal.SIGKILL)
-    killed.wait(SECONDS)
+    killed.wait(HANGS_AFTER_SECONDS)
     with scratch() as place:
         assert list(place.folder.iterdir()) == []
 
