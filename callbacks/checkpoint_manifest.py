@@ -123,10 +123,11 @@ class CheckpointManifest(TrainerCallback):
             self._remove_old()
 
     def _name_best(self, best: Path, checkpoint: Path) -> None:
-        """Give the best checkpoint its final name; HF has found it in the folder where it is made."""
-        if best.name == checkpoint.name and self._trainer.args.should_save:
+        """Give the best checkpoint its final name, on every rank; HF has found it in the folder where it is made."""
+        if best.name == checkpoint.name:
             self._trainer.state.best_model_checkpoint = str(best)
-            self._trainer.state.save_to_json(str(checkpoint / "trainer_state.json"))
+            if self._trainer.args.should_save:
+                self._trainer.state.save_to_json(str(checkpoint / "trainer_state.json"))
 
     def _take_place(self, checkpoint: Path, final: Path) -> None:
         """Rename a whole checkpoint to its name, on rank 0. A whole one of another attempt stays."""

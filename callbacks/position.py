@@ -107,7 +107,20 @@ class Position(TrainerCallback):
         return self.epoch, 0 if self._trainer.args.ignore_data_skip else self.steps * accumulation
 
     def _run_from_position(self, **arguments: Any) -> None:
-        """HF's method. It restores the random numbers only at a batch, and an epoch that is just over has none left."""
+        """HF's method. It restores the random numbers only at a batch, and an epoch that is just over has none left. And it would
+        train one more step if the target step is saved, or if early stopping ends the training (transformers 5.16)."""
+        trainer = self._trainer
+        if trainer.state.global_step >= trainer.state.max_steps or trainer.control.should_training_stop:
+            if self.steps:
+                self._end_epoch(**arguments)
+            trainer.control.should_training_stop = True
+            return
         if arguments["epoch"] == arguments["epochs_trained"]:
-            self._trainer._load_rng_state(arguments["resume_from_checkpoint"])
+            trainer._load_rng_state(arguments["resume_from_checkpoint"])
         self._run_epoch(**arguments)
+
+    def _end_epoch(self, *, model: Any, epoch: int, trial: Any, start_time: float, **arguments: Any) -> None:
+        """What HF does after an epoch's last step. The attempt that did the step was stopped in the step's evaluation."""
+        trainer = self._trainer
+        trainer.control = trainer.callback_handler.on_epoch_end(trainer.args, trainer.state, trainer.control)
+        trainer._maybe_log_save_evaluate(trainer._tr_loss, None, model, trial, epoch, None, start_time, None)

@@ -75,16 +75,6 @@ class GracefulStop(TrainerCallback):
             trainer = self.trainer
             trainer._maybe_log_save_evaluate(trainer._tr_loss, None, trainer.model_wrapped, None, 0.0, None, 0.0)
 
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Only finalise a run whose target step is saved, or that early stopping ends: HF would train one more step
-        (transformers 5.16)."""
-        if state.global_step >= state.max_steps or control.should_training_stop:
-            assert callable(self.trainer._run_epoch)
-            self.trainer._run_epoch = lambda **arguments: None
-            control.should_training_stop = True
-
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:

@@ -1,6 +1,10 @@
-"""Imported once by the server from which every training is forked: the imports take ten seconds, a training two."""
+"""Imported once by the server from which every training is forked: the imports take longer than a training."""
 
-import axolotl.cli.train  # noqa: F401
+import axolotl.cli.config
+import axolotl.cli.train
+import axolotl.core.builders
+import axolotl.monkeypatch.lora_kernels  # noqa: F401
+import deepspeed  # noqa: F401
 import numpy as np
 from axolotl.utils.samplers.multipack import allocate_sequentially, pack_parallel
 

@@ -15,7 +15,7 @@ def differences(trainings: Trainings, case: Case, name: str) -> list[str]:
         AssertionError: a training failed, or a stop did not come.
     """
     whole = trainings.train(f"{name}-whole", case.settings, ranks=case.ranks)
-    stops = [whole.moment(stop) for stop in case.stops]
+    stops = sorted((whole.moment(stop) for stop in case.stops), key=lambda stop: int(stop.partition("@")[2]))
     stopped = trainings.train(f"{name}-stopped", case.settings, stops, ranks=case.ranks)
     found = [
         f"{what}: {_first_difference(get(whole), get(stopped))}"

@@ -34,3 +34,11 @@ def test_stopped_training_ends_as_the_undisturbed_one(trainings: Trainings, shap
     for get in COMPARED.values():
         assert get(stopped) == get(whole)
     assert [entry.step for entry in named(read_journal(stopped.folder.parent / "journal"), "finished")]
+
+
+def test_every_rank_finds_the_best_checkpoint(trainings: Trainings) -> None:
+    best = trainings.train(
+        "best-of-two-ranks", BASE | BEST | {"max_steps": 6, "eval_steps": 3, "save_steps": 3}, ranks=2
+    )
+    assert best.state["best_model_checkpoint"] == str(best.folder / f"checkpoint-{best.state['best_global_step']}")
+    assert "may not be saved correctly" not in best.log  # a rank that finds no file there only warns

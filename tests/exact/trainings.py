@@ -109,7 +109,7 @@ class Outcome:
             [step for event, step in self._told(self.log) if event == what]
             for what in ("epoch end", "evaluate", "save")
         )
-        places = {"first": min(filter(None, evaluated), default=0), "last": evaluated[-1]}
+        places = {"first": min(filter(None, evaluated), default=0), "last": max(evaluated, default=0)}
         places |= {"border": borders[0], "border+1": borders[0] + 1}
         places |= dict(zip(("saved", "saved+1"), sorted(set(saved)), strict=False))
         return f"{phase}@{places.get(word, word)}"
@@ -140,6 +140,8 @@ class Trainings:
         config = self.config(name, settings)
         for stop in stops:
             outcome = self.attempt(config, stop, ranks)
+            if outcome.code == 0 and stop == f"step@{outcome.state['global_step']}":
+                return outcome  # asked to stop in the last step: without an evaluation after it, the training just finishes
             number = SIGNALS.get(stop.partition("@")[0])
             if outcome.code != (-number if number else EXIT_STOPPED):
                 raise AssertionError(f"{name}: no stop at {stop}, but exit code {outcome.code}\n{outcome.log[-3000:]}")
