@@ -140,8 +140,8 @@ class Trainings:
         config = self.config(name, settings)
         for stop in stops:
             outcome = self.attempt(config, stop, ranks)
-            if outcome.code == 0 and stop == f"step@{outcome.state['global_step']}":
-                return outcome  # asked to stop in the last step: without an evaluation after it, the training just finishes
+            if outcome.code == 0 and stop.endswith(f"@{outcome.state['global_step']}"):
+                return outcome  # asked to stop in the last step or save: with no evaluation left, the training just finishes
             number = SIGNALS.get(stop.partition("@")[0])
             if outcome.code != (-number if number else EXIT_STOPPED):
                 raise AssertionError(f"{name}: no stop at {stop}, but exit code {outcome.code}\n{outcome.log[-3000:]}")
