@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from matrix import Case
-from trainings import SIGNALS, Outcome, Trainings
+from outcome import Outcome
+from trainings import SIGNALS, Trainings
 
 
 def differences(trainings: Trainings, case: Case, name: str) -> list[str]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from axolotl.integrations.base import BasePlugin
-from trainings import FINAL_STATE, SIGNALS, STOP_ENV
+from outcome import FINAL_STATE
+from trainings import SIGNALS, STOP_ENV
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.shared.stop_file import STOP_FILE_ENV

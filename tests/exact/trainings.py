@@ -1,47 +1,38 @@
 """Trainings in processes of their own, each by regrow's own entry point, forked from a server that has imported Axolotl."""
 
 import ctypes
-import hashlib
 import json
 import multiprocessing
 import os
-import re
 import shutil
 import signal
 import socket
 import sys
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import yaml
+from outcome import Outcome
 from patience import HANGS_AFTER_SECONDS
 from world import REPO_ROOT, World
 
 from callbacks.shared.journal import JOURNAL_ENV
 from callbacks.shared.lease_file import LEASE_ENV
-from callbacks.shared.ledger_file import history, ledgers, read_ledger
 from callbacks.shared.manifest import checkpoints, torn_reason
 from callbacks.shared.stop_file import EXIT_STOPPED, STOP_FILE_ENV
 from callbacks.shared.tracking import TRACKED_RUN_ENV, TrackedRun
-from jobs.history.records import TrainedRecords, trained_records
 
 STOP_ENV = "REGROW_TEST_STOP"
 """Environment variable: when to ask for a stop, `<phase>@<step>`; the plugin in stop_at.py reads it."""
-FINAL_STATE = "final_state.json"
-"""The Trainer's state at the end of the training."""
 SIGNALS = {"kill": signal.SIGKILL, "die": signal.SIGKILL, "freeze": signal.SIGSTOP}
 """Phases in which a training gets a signal, instead of being asked to stop."""
 FOLDER = "<folder>"
 """In a setting: the folder of the trainings, where their data sets are."""
 PR_SET_PDEATHSIG = 1
-MEASURED = ("runtime", "per_second", "seconds", "memory", "tokens", "ppl", "train/", "epoch", "flos")
-"""Logged values with these words are measured, not computed; or they are counters of this process alone."""
 SERVER = {
     "PYTHONPATH": str(Path(__file__).parent),
     "OMP_NUM_THREADS": "1",
@@ -51,78 +42,6 @@ SERVER = {
 }
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["axolotl_preload"])
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a training has left."""
-
-    folder: Path
-    log: str
-    code: int
-
-    @cached_property
-    def weights(self) -> str:
-        """SHA-256 of the final weights; empty: there are none."""
-        digest, files = hashlib.sha256(), sorted(self.folder.glob("*model*.safetensors"))
-        for file in files:
-            digest.update(file.read_bytes())
-        return digest.hexdigest() if files else ""
-
-    @cached_property
-    def state(self) -> dict[str, Any]:
-        """The Trainer's state at the end."""
-        found: dict[str, Any] = json.loads((self.folder / FINAL_STATE).read_bytes())
-        return found
-
-    @cached_property
-    def ledger(self) -> dict[str, dict[int, str]]:
-        """Each rank's ledger: the value of each step."""
-        return {
-            path.name: {step.step: step.value for step in history(read_ledger(path)).steps.values()}
-            for path in ledgers(self.folder)
-        }
-
-    @cached_property
-    def records(self) -> TrainedRecords:
-        """What `regrow verify` finds in the ledgers."""
-        return trained_records(self.folder)
-
-    @property
-    def events(self) -> Counter[tuple[str, int]]:
-        """What a callback was told in all attempts: how often each event came at each step. Saves may be more after a stop."""
-        logs = (path.read_text(encoding="utf-8", errors="replace") for path in self.folder.parent.glob("*.log"))
-        return Counter(each for log in logs for each in self._told(log) if each[0] != "save")
-
-    def _told(self, log: str) -> list[tuple[str, int]]:
-        """Events and their steps, in order."""
-        return [(event, int(step)) for event, step in re.findall(r"^EVENT ([a-z ]+) (\d+)$", log, re.MULTILINE)]
-
-    def moment(self, stop: str) -> str:
-        """A stop with its step in place of a word, of this training: `40%` of all steps (with `+1`, `-1`), `border` (with `+1`),
-        `first` and `last` evaluation, `saved` for the first save and `saved+1` for the second."""
-        phase, _, word = stop.partition("@")
-        if share := re.fullmatch(r"(\d+)%([+-]\d+)?", word):
-            step = max(1, self.state["global_step"] * int(share[1]) // 100) + int(share[2] or 0)
-            return f"{phase}@{step}"
-        borders, evaluated, saved = (
-            [step for event, step in self._told(self.log) if event == what]
-            for what in ("epoch end", "evaluate", "save")
-        )
-        places = {"first": min(filter(None, evaluated), default=0), "last": max(evaluated, default=0)}
-        places |= {"border": borders[0], "border+1": borders[0] + 1}
-        places |= dict(zip(("saved", "saved+1"), sorted(set(saved)), strict=False))
-        return f"{phase}@{places.get(word, word)}"
-
-    @property
-    def logged(self) -> list[tuple[int, str, float]]:
-        """Every computed value that was logged, with its step."""
-        return sorted(
-            (row["step"], name, value)
-            for row in self.state["log_history"]
-            for name, value in row.items()
-            if name != "step" and not any(word in name for word in MEASURED)
-        )
 
 
 class Trainings:

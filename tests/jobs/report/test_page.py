@@ -13,12 +13,10 @@ from answers import TARGET, rows
 
 from callbacks.shared import events
 from callbacks.shared.journal import Entry
-from callbacks.shared.ledger_file import Begun, Step, ledger_file, to_lines
 from callbacks.shared.predictions import write_rows
 from jobs.evaluation.results import ModelResult, Results
 from jobs.report.figures import MOST_INTERVALS, generation_charts, generation_intervals
 from jobs.report.page import page
-from jobs.report.summary import summary
 from jobs.spec.run_spec import RunSpec
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -154,18 +152,6 @@ def test_run_of_which_nothing_is_known_yet(spec: RunSpec, nothing: Results) -> N
     Reader(text)
     assert titles(text) == ["How it was made"]
     assert "Still running" in text
-
-
-def test_other_records_than_in_an_undisturbed_training_are_said(
-    spec: RunSpec, preempted: list[Entry], nothing: Results
-) -> None:
-    folder = spec.paths.checkpoints
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = [Begun("train-1-0", "c", 0, 1), Step(1, "a"), Begun("train-1-1", "c", 0, 1), Step(1, "b")]
-    ledger_file(folder, 0).write_bytes(to_lines(lines))
-    said = "rank 0: step 1 took other records when it was done again"
-    assert said in Reader(page(spec, preempted, nothing, {})).text
-    assert f"- other records than in an undisturbed training: {said}" in summary(spec, preempted, nothing)
 
 
 def test_run_that_goes_on_is_not_said_to_have_failed(spec: RunSpec, journal: Any) -> None:

@@ -4,7 +4,9 @@ import re
 from typing import Any
 
 from callbacks.shared.journal import Entry
+from callbacks.shared.ledger_file import Begun, Step, ledger_file, to_lines
 from jobs.evaluation.results import ModelResult, Results
+from jobs.report.page import page
 from jobs.report.summary import summary
 from jobs.spec.run_spec import RunSpec
 
@@ -47,3 +49,15 @@ def test_summary_of_a_failed_run_says_why_in_one_line(spec: RunSpec, journal: An
 def test_summary_of_a_run_that_has_just_been_submitted(spec: RunSpec) -> None:
     text = summary(spec, [], Results([], ["final: shard-0-of-2.jsonl not finished; hint: regrow resume looked-at"], []))
     assert text.splitlines()[:2] == ["**looked-at**: RUNNING after 0s on local", "- not evaluated yet: 1 model"]
+
+
+def test_other_records_than_in_an_undisturbed_training_are_said(
+    spec: RunSpec, preempted: list[Entry], nothing: Results
+) -> None:
+    folder = spec.paths.checkpoints
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [Begun("train-1-0", "c", 0, 1), Step(1, "a"), Begun("train-1-1", "c", 0, 1), Step(1, "b")]
+    ledger_file(folder, 0).write_bytes(to_lines(lines))
+    said = "rank 0: step 1 took other records when it was done again"
+    assert said in page(spec, preempted, nothing, {})
+    assert f"- other records than in an undisturbed training: {said}" in summary(spec, preempted, nothing)
