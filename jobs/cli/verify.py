@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -19,9 +20,11 @@ def verify(run: Run, cluster: Cluster = "local", settings: Settings = [], as_jso
     """Check a run's checkpoints byte by byte, and whether every step took the right records. Exit with 1 if one is wrong."""
     from callbacks.shared.journal import read_journal
     from jobs.history import verification
-    from jobs.spec.find import named_run
+    from jobs.spec.find import find_run_dir
+    from jobs.spec.paths import RunPaths
+    from jobs.spec.profile import load_profile
 
-    paths = named_run(run, cluster, settings).paths
+    paths = RunPaths(find_run_dir(run, Path(load_profile(cluster, settings).runs_root)))  # also of a copy
     with byte_progress("verify", verification.bytes_to_read(paths.checkpoints)) as advance:
         found = verification.verify(paths.checkpoints, read_journal(paths.journal), advance)
     if as_json:
