@@ -17,6 +17,10 @@ PRIME = 0x9E3779B97F4A7C15 - 2**64
 """Odd, as a signed 64-bit number; the fraction of the golden ratio."""
 
 
+RANDOM = "random numbers of "
+"""How the name of each generator's digest begins."""
+
+
 class Differs(ValueError):
     """A resumed training has other weights, or another state of the optimizer, than its checkpoint says."""
 
@@ -43,14 +47,15 @@ class Digests:
     def load(self, checkpoint: Path) -> None:
         """Raise Differs if the training does not continue with what the checkpoint was made of. HF loads random numbers later."""
         if saved := self._saved(checkpoint):
-            _compare(checkpoint, {name: saved[name] for name in saved if name not in random_digests()}, self.now())
+            _compare(checkpoint, {name: saved[name] for name in saved if not name.startswith(RANDOM)}, self.now())
 
     def _load_and_compare_random_numbers(self, checkpoint: str | None) -> None:
         """HF's method, called before the first batch. It only logs if it finds no file."""
         self._load_random_numbers(checkpoint)
-        if checkpoint and (saved := self._saved(Path(checkpoint))):
-            has = random_digests()
-            _compare(Path(checkpoint), {name: saved[name] for name in saved if name in has}, has)
+        saved = self._saved(Path(checkpoint)) if checkpoint else {}
+        random = {name: saved[name] for name in saved if name.startswith(RANDOM)}
+        if checkpoint and random:  # an older version has saved none
+            _compare(Path(checkpoint), random, random_digests())
 
     def _saved(self, checkpoint: Path) -> dict[str, str]:
         """What a checkpoint says; nothing for one without digests, or of another number of ranks."""
@@ -79,10 +84,7 @@ def random_digests() -> dict[str, str]:
     states = {"Python": state.python, "numpy": state.numpy, "torch": state.cpu.tolist()}
     if state.cuda is not None:
         states["CUDA"] = state.cuda.tolist()
-    return {
-        f"random numbers of {name}": hashlib.sha256(repr(each).encode()).hexdigest()[:16]
-        for name, each in states.items()
-    }
+    return {f"{RANDOM}{name}": hashlib.sha256(repr(each).encode()).hexdigest()[:16] for name, each in states.items()}
 
 
 def _compare(checkpoint: Path, saved: Mapping[str, str], has: Mapping[str, str]) -> None:

@@ -1,9 +1,14 @@
 """A digest changes with every bit and every place."""
 
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 
-from callbacks.digests import SHARE_WORDS, digests_of
+from callbacks.digests import SHARE_WORDS, Differs, Digests, digests_file, digests_of, random_digests
 
 
 def digest(tensor: torch.Tensor) -> str:
@@ -40,3 +45,18 @@ def test_shape_and_type_count_and_the_meta_device_is_not_read() -> None:
     assert digest(tensor) != digest(tensor.reshape(2, 8))
     assert digest(tensor) != digest(tensor.to(torch.int32))
     assert digest(tensor.to("meta")).endswith("unread")
+
+
+def test_random_numbers_are_compared_once_they_are_loaded_and_an_older_checkpoint_has_none(tmp_path: Path) -> None:
+    args = SimpleNamespace(process_index=0, world_size=1)
+    trainer: Any = SimpleNamespace(args=args, _load_rng_state=lambda checkpoint: None)
+    Digests(trainer)
+    file = tmp_path / digests_file(0)
+    file.write_text(json.dumps({"scheduler": "x"}), encoding="utf-8")
+    trainer._load_rng_state(str(tmp_path))
+    trainer._load_rng_state(None)
+    file.write_text(json.dumps(random_digests()), encoding="utf-8")
+    trainer._load_rng_state(str(tmp_path))
+    torch.rand(1)
+    with pytest.raises(Differs, match="random numbers of torch"):
+        trainer._load_rng_state(str(tmp_path))
