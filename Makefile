@@ -12,7 +12,7 @@ TIMED := tests/train/test_mlflow_outage.py
 export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
 
-.PHONY: help setup check test test-whole chaos exact lint demo trial slurm-packages browser-packages slurm-needed stop-and-resume \
+.PHONY: help setup check test test-whole chaos exact lint demo trial slurm-packages slurm-roots browser-packages slurm-needed stop-and-resume \
 	bench-submit bench-status bench-data bench-preempt bench-logging bench-gpu bench-eval docs release mlflow-ui
 help:            ## print this list of targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -52,14 +52,17 @@ test-whole:      ## run all tests without samples: every case of the memory and 
 slurm-packages:  ## install Debian's Slurm, for the dev cluster and its tests
 	slurm/dev_cluster/install.sh
 
+slurm-roots:     ## install other versions of Slurm, each in a root folder of its own; ARGS="24.11" for only that one
+	slurm/dev_cluster/make_roots.sh $(ARGS)
+
 browser-packages: ## install Debian's Chromium, for the tests that read the report
 	tests/install_browser.sh
 
 slurm-needed:
 	@slurm/dev_cluster/install.sh --look
 
-chaos: setup slurm-needed  ## run the third tier, in about an hour: everything that can happen to a job, on a real Slurm; continues where it was cut off
-	exec env PYTHONPATH=tests:tests/slurm $(BIN)/python -m chaos $(ARGS)
+chaos: setup slurm-needed  ## run the third tier, in about an hour: everything that can happen to a job, on a real Slurm (SLURM=24.11: on that version); continues where it was cut off
+	exec env PYTHONPATH=tests:tests/slurm $(BIN)/python -m chaos $(if $(SLURM),--slurm $(SLURM)) $(ARGS)
 
 exact: setup     ## run the third tier, in about two hours: trainings of every shape, stopped and resumed; continues where it was cut off
 	exec env PYTHONPATH=tests:tests/exact:tests/slurm:slurm $(BIN)/python -m exact $(ARGS)

@@ -26,8 +26,9 @@ Cause = Literal[
     "unknown",  # a signal came, and there is no scontrol here to ask what it means
 ]
 """Why an attempt ends."""
-Action = Literal["exit", "requeue", "successor", "stay", "fail"]
-"""What an attempt does when it leaves: end; requeue its job; submit a new job; wait until Slurm kills it; let the run fail."""
+Action = Literal["exit", "requeue", "leave", "successor", "stay", "fail"]
+"""What an attempt does when it leaves: end; requeue its job; just exit, since Slurm then requeues the job; submit a new job; wait
+until Slurm kills it; let the run fail."""
 RunEnd = Literal["FINISHED", "FAILED", "KILLED"]
 """MLflow's words for how a run ends."""
 Role = Literal["train", "validation"]
@@ -168,6 +169,14 @@ class SuccessorFailed(Event):
     """Slurm did not accept the new job that should continue this one."""
 
     error: str
+
+
+class SlurmSilent(Event):
+    """Slurm's controller did not answer. The stage asks again."""
+
+    error: str
+    pause: float
+    """Seconds until it asks again."""
 
 
 class DependentMoved(Event):

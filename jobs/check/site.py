@@ -28,7 +28,7 @@ def site_findings(spec: RunSpec, places: Places, counts: dict[str, Any] | None) 
     if spec.profile.executor == "local":
         yield from _tracking_server(spec, places)
         return
-    cluster = SlurmCluster(spec.profile.slurm_conf)
+    cluster = SlurmCluster.of(spec.profile)
     try:
         site = read_site(cluster)
     except ConfigError as error:
@@ -73,7 +73,7 @@ def _stage(
         yield from _refusal(said, place, stage, [node.name for node in here if not node.is_up])
     for key, table in (("slurm_account", "account"), ("slurm_qos", "qos")):
         value = parameters.get(key)
-        known = accounted(SlurmCluster(spec.profile.slurm_conf), table) if value else None
+        known = accounted(SlurmCluster.of(spec.profile), table) if value else None
         if known is not None and value not in known:
             yield Finding.warning(
                 f"site.{table}",

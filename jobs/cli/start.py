@@ -50,7 +50,7 @@ def start_run(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
 def _submit(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
     """Submit the stages' jobs and print where their output is. With `wait`, follow them; the run's exit code."""
     typer.echo(f"run folder: {spec.paths.run_dir}")
-    for found in submit_jobs(spec, stages, login_journal(spec)):
+    for found in submit_jobs(spec, stages, login_journal(spec), _say_that_slurm_is_silent):
         first = next(iter(found.job_parts))
         many = f" and {len(found.parts) - 1} more" if found.is_array else ""
         typer.echo(f"{found.stage:<9} job {found.job_id:<8} log {spec.paths.log(f'{found.stage}-{first}-0')}{many}")
@@ -66,6 +66,10 @@ def _submit(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
     with following() as follow:
         exit_code = wait_for_jobs(spec, stages, follow)
     return _say_how_it_ended(spec, exit_code)
+
+
+def _say_that_slurm_is_silent(error: str, pause: float) -> None:
+    typer.echo(f"Slurm does not answer; the next try is in {pause:.0f} s: {error}", err=True)
 
 
 def _run_in_foreground(spec: RunSpec, stages: Sequence[Stage]) -> int:

@@ -16,7 +16,7 @@ from callbacks.shared.journal import Entry, JournalReader
 from callbacks.shared.mlflow_process import MLFLOW_WRITER
 from jobs.history.run_state import ended_status, newest_jobs, run_status
 from jobs.history.status import ENDED, RunStatus
-from jobs.slurm import commands as slurm
+from jobs.slurm import answers as slurm
 from jobs.slurm.commands import SlurmCluster
 from jobs.spec.errors import ConfigError
 from jobs.spec.paths import RunPaths
@@ -135,21 +135,20 @@ class _Queues:
     """The clusters' answers about the runs' jobs. Each controller and each accounting database is asked once, if needed."""
 
     def __init__(self, runs: Sequence[_Known]) -> None:
-        self._queued: dict[str | None, Mapping[str, slurm.QueuedJob]] = {}
-        self._accounted: dict[str | None, dict[str, str]] = {}
-        of_cluster: dict[str | None, list[_Known]] = {}
+        self._queued: dict[SlurmCluster, Mapping[str, slurm.QueuedJob]] = {}
+        self._accounted: dict[SlurmCluster, dict[str, str]] = {}
+        of_cluster: dict[SlurmCluster, list[_Known]] = {}
         for known in runs:
             if known.spec.profile.executor == "slurm":
-                of_cluster.setdefault(known.spec.profile.slurm_conf, []).append(known)
-        for conf, members in of_cluster.items():
-            self._ask(conf, members)
+                of_cluster.setdefault(SlurmCluster.of(known.spec.profile), []).append(known)
+        for cluster, members in of_cluster.items():
+            self._ask(cluster, members)
 
-    def _ask(self, conf: str | None, runs: Sequence[_Known]) -> None:
-        cluster = SlurmCluster(conf)
+    def _ask(self, cluster: SlurmCluster, runs: Sequence[_Known]) -> None:
         queue = cluster.jobs_of_user()
         if queue is None:
             return
-        self._queued[conf] = queue
+        self._queued[cluster] = queue
         wanted = [
             job_id
             for known in runs
@@ -157,9 +156,9 @@ class _Queues:
             for stage in known.spec.stages
             for job_id in newest_jobs(known.entries, stage)
         ]
-        self._accounted[conf] = cluster.accounted_states([job_id for job_id in wanted if job_id not in queue])
+        self._accounted[cluster] = cluster.accounted_states([job_id for job_id in wanted if job_id not in queue])
 
-    def job(self, conf: str | None, job_id: str) -> slurm.QueuedJob:
-        if conf not in self._queued:
+    def job(self, cluster: SlurmCluster, job_id: str) -> slurm.QueuedJob:
+        if cluster not in self._queued:
             return slurm.QueuedJob(slurm.NO_ANSWER, "")
-        return self._queued[conf].get(job_id) or slurm.QueuedJob(self._accounted[conf].get(job_id, "UNKNOWN"), "")
+        return self._queued[cluster].get(job_id) or slurm.QueuedJob(self._accounted[cluster].get(job_id, "UNKNOWN"), "")

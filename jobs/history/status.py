@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobs.history.time_spent import AttemptTimes
-from jobs.slurm import commands as slurm
+from jobs.slurm import answers as slurm
 from jobs.spec.stages import Stage
 
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from callbacks.shared import events
 from callbacks.shared.events import only
 from callbacks.shared.journal import Entry
+from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
 
 
@@ -29,6 +30,11 @@ class Submission:
         if self.is_array:
             return {f"{self.job_id}_{index}": part for index, part in enumerate(self.parts)}
         return {self.job_id: self.parts[0]}
+
+
+def token(spec: RunSpec) -> str:
+    """How the comments of all jobs of a run begin. A submission adds what no other one has, to find its jobs in the queue."""
+    return f"regrow:{spec.run_uuid}:"
 
 
 def submissions(entries: list[Entry]) -> list[Submission]:

@@ -18,8 +18,9 @@ from jobs.node.children import Children, next_signal, pending_stop
 from jobs.node.commands import Command
 from jobs.node.lease import HEARTBEAT_SECONDS, Lease
 from jobs.node.requeue_policy import FINAL, Cause, stop_cause
-from jobs.slurm.commands import JobRecord, SlurmCluster
-from jobs.spec.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_TEMPORARY
+from jobs.slurm.answers import JobRecord
+from jobs.slurm.commands import SlurmCluster
+from jobs.spec.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_TEMPORARY, NoAnswer
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage, StageJob
 
@@ -134,7 +135,10 @@ class Attempt:
 
     def record(self) -> JobRecord | None:
         """Slurm's record of the job at this moment; None: it is not a Slurm job, or Slurm cannot be asked."""
-        return self.cluster.job_record(self.job_id) if self.in_slurm else None
+        try:
+            return self.cluster.job_record(self.job_id) if self.in_slurm else None
+        except NoAnswer:
+            return None
 
     def cause_by(self, record: JobRecord | None, number: signal.Signals | None = None) -> Cause:
         """Why the attempt must stop, by the job's record. `number`: the signal that came; None: no signal."""

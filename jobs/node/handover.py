@@ -1,113 +1,103 @@
-"""How an attempt leaves: look once, decide by the table, then act."""
+"""How an attempt leaves: look, decide by the table, then act; again, if Slurm's controller did not answer."""
 
-from dataclasses import dataclass
+import time
 from time import monotonic
 
 from callbacks.shared import events
-from callbacks.shared.events import only
-from callbacks.shared.journal import Entry, read_journal
-from jobs.history.progress import reached
-from jobs.history.submissions import awaited, current, has_successor, is_cancelled, since_typed, submissions
-from jobs.node.attempt import Attempt, Stopped
+from jobs.history.submissions import is_cancelled
+from jobs.node.attempt import Attempt
 from jobs.node.children import next_signal
-from jobs.node.requeue_policy import FINAL, OWN_FAULT, Cause, Decision, Situation, decide
-from jobs.slurm.commands import JobRecord
-from jobs.slurm.sbatch import submit_to_slurm
-from jobs.spec.errors import ConfigError
-from jobs.spec.run_spec import RunSpec
-from jobs.spec.stages import Stage, dependency
+from jobs.node.requeue_policy import FINAL, Cause, Decision, decide
+from jobs.node.successors import free_dependents, submit_successor
+from jobs.node.view import View, look
+from jobs.slurm.patience import Patience
+from jobs.spec.errors import NoAnswer
 
 STAY_SECONDS = 600
-
-
-@dataclass(frozen=True)
-class View:
-    """Everything that a decision looks at, as known at one moment."""
-
-    spec: RunSpec
-    stage: Stage
-    part: int
-    job_id: str
-    entries: list[Entry]
-    """The run's journal."""
-    record: JobRecord | None
-    """Slurm's record of this job; None: it is not a Slurm job, or Slurm cannot be asked."""
-    has_slurm: bool
-    can_ask: bool
-
-    @property
-    def mark(self) -> int | None:
-        """How much of the stage's work is saved."""
-        return reached(self.entries, self.stage, self.part)
-
-    @property
-    def has_successor(self) -> bool:
-        return has_successor(self.entries, self.job_id)
-
-    def situation(self, cause: Cause) -> Situation:
-        """What the decision depends on, besides the cause."""
-        left = [
-            entry
-            for entry in only(since_typed(self.entries, self.stage), events.Left)
-            if (entry.stage, entry.part) == (self.stage, self.part)
-        ]
-        partition = self.spec.site.partitions.get(self.stage) if self.spec.site else None
-        causes = [*(entry.cause for entry in left), cause]
-        limits = self.spec.regrow.requeue
-        return Situation(
-            crashes=causes.count("crashed"),
-            max_crashes=limits.max_crashes,
-            timeouts=causes.count("timed_out") + causes.count("expired"),
-            max_timeouts=limits.max_timeouts,
-            is_stuck=bool(left) and {left[-1].cause, cause} <= OWN_FAULT and left[-1].step == self.mark,
-            has_slurm=self.has_slurm,
-            can_ask=self.can_ask,
-            site_requeues=partition is not None and partition.preempt_mode == "REQUEUE",
-            requeueable=self.record.requeueable if self.record else True,
-            prefer_successor=limits.prefer == "successor",
-        )
-
-
-def look(attempt: Attempt) -> View:
-    """Read the journal and ask for the job's record. This is the last look before a job is brought back."""
-    return View(
-        spec=attempt.spec,
-        stage=attempt.stage,
-        part=attempt.part,
-        job_id=attempt.job_id,
-        entries=read_journal(attempt.spec.paths.journal),
-        record=attempt.record(),
-        has_slurm=attempt.in_slurm,
-        can_ask=attempt.cluster.is_reachable(),
-    )
+LEAST_PATIENCE_SECONDS = 600
 
 
 def leave(attempt: Attempt, cause: Cause, message: str = "") -> Decision:
-    """Write into the journal why the attempt ends, and bring the job back if the decision says so."""
+    """Write into the journal why the attempt ends, and bring the job back if the decision says so.
+
+    A controller that does not answer is asked again until the job's time limit. It may carry out later what it was asked, so the
+    attempt looks and decides anew each time.
+    """
+    patience, said = _patience(attempt), set[Decision]()
+    while True:
+        try:
+            return _leave(attempt, cause, message, patience, said)
+        except NoAnswer as error:
+            try:
+                patience.pause(error)
+            except NoAnswer:
+                return Decision("fail", f"Slurm does not answer: {error}; hint: regrow resume RUN")
+
+
+def _leave(attempt: Attempt, cause: Cause, message: str, patience: Patience, said: set[Decision]) -> Decision:
+    """Look, decide and act once. `said`: the decisions that stand in the journal."""
     view = look(attempt)
     cause = final_cause(attempt, cause, view)
     situation = view.situation(cause)
     decision = decide(cause, situation)
-    attempt.journal.write(
-        events.Left(
-            stage=view.stage,
-            part=view.part,
-            cause=cause,
-            action=decision.action,
-            reason=decision.reason,
-            message=message,
-            step=view.mark,
-        )
-    )
+    if decision not in said:
+        left = events.Left(stage=view.stage, part=view.part, cause=cause, action=decision.action, reason=decision.reason,
+                           message=message, step=view.mark)  # fmt: skip
+        attempt.journal.write(left)
+        said.add(decision)
     if attempt.lease:
         attempt.lease.release()
     if decision.action == "requeue":
         decision = _requeue(attempt, decision, may_stay=cause == "preempted" and situation.site_requeues)
     if decision.action == "successor" and not view.has_successor:
-        decision = submit_successor(attempt) or decision
+        decision = submit_successor(attempt, patience) or decision
+    is_over = view.record is not None and view.record.has_ended
+    if decision.action in ("exit", "fail", "successor") and not is_over and cause != "superseded":
+        _forbid_requeue(attempt)
     if decision.action == "stay":
         _stay()
     return decision
+
+
+def _patience(attempt: Attempt) -> Patience:
+    """Until the job's time limit, and for ten minutes at least: who could kill the job earlier does not answer."""
+    limit = attempt.spec.profile.parameters(attempt.stage).get("timeout_min")
+    left = attempt.started_at + 60 * float(limit) - time.time() if limit else LEAST_PATIENCE_SECONDS
+
+    def tell(error: str, pause: float) -> None:
+        print(f"Slurm does not answer; the next try is in {pause:.0f} s: {error}", flush=True)
+        attempt.journal.write(events.SlurmSilent(error=error, pause=pause))
+
+    return Patience(max(left, LEAST_PATIENCE_SECONDS), tell)
+
+
+def finish(attempt: Attempt) -> None:
+    """The stage's work is done: let the jobs that wait for this one start, whatever state Slurm gives it.
+
+    If the job is preempted at its end, Slurm ends it as PREEMPTED, or runs it once more. Then jobs that wait for its success
+    would be cancelled, or would wait for one more start.
+    """
+    if _may_count_as_preempted(attempt):
+        free_dependents(attempt)
+        _forbid_requeue(attempt)
+
+
+def _forbid_requeue(attempt: Attempt) -> None:
+    """Keep Slurm from starting a job again that left in its grace time, in this attempt or in an earlier one."""
+    if not _may_count_as_preempted(attempt):
+        return
+    try:
+        error = attempt.cluster.forbid_requeue(attempt.job_id)
+    except NoAnswer as silence:
+        error = str(silence)
+    if error:
+        print(f"Slurm may start this job once more, which then ends at once: {error}", flush=True)
+
+
+def _may_count_as_preempted(attempt: Attempt) -> bool:
+    """Whether Slurm may take the end of this job for a preemption."""
+    site = attempt.spec.site
+    return attempt.in_slurm and site is not None and site.leaving_is_preemption and site.preempts(attempt.stage)
 
 
 def final_cause(attempt: Attempt, cause: Cause, view: View) -> Cause:
@@ -133,68 +123,6 @@ def _requeue(attempt: Attempt, decision: Decision, may_stay: bool) -> Decision:
         return Decision("stay" if may_stay else "successor", error)
     attempt.journal.write(events.Requeued(job_id=attempt.job_id, by="stage"))
     return decision
-
-
-def prepare_to_leave(attempt: Attempt) -> None:
-    """Submit the successor of a job that is over, before its save: the job has only seconds left, and the save may not end."""
-    if attempt.stop_cause not in ("evicted", "expired"):
-        return
-    view = look(attempt)
-    decision = decide(attempt.stop_cause, view.situation(attempt.stop_cause))
-    if decision.action == "successor" and not view.has_successor and not is_cancelled(view.entries):
-        submit_successor(attempt)
-
-
-def rejoin(attempt: Attempt) -> None:
-    """What a job does first. End, if the run was cancelled meanwhile. If this job is a successor, let the jobs that waited for
-    its predecessor wait for this job: the predecessor may have been killed before it could do that.
-
-    Raises:
-        Stopped: the run is cancelled.
-    """
-    entries = read_journal(attempt.spec.paths.journal)
-    if is_cancelled(entries):
-        attempt.stop_cause = "cancelled"
-        raise Stopped
-    if any(found.job_id == attempt.job_id and found.successor_of for found in submissions(entries)):
-        move_dependents(attempt)
-
-
-def submit_successor(attempt: Attempt) -> Decision | None:
-    """Submit a new job for the same stage; it starts when this job has ended. Let the jobs that waited for this one wait for it.
-
-    Returns:
-        What to do instead, if Slurm refuses the new job; None: it is submitted.
-    """
-    try:
-        after = f"afterany:{attempt.job_id}"
-        ((job_id, _),) = submit_to_slurm(attempt.cluster, attempt.spec, attempt.stage, [attempt.job], after)
-    except ConfigError as refusal:
-        attempt.journal.write(events.SuccessorFailed(error=str(refusal)))
-        return Decision("fail", f"{refusal}; hint: regrow resume RUN")
-    attempt.journal.write(
-        events.Submitted(
-            stage=attempt.stage, parts=(attempt.part,), job_id=job_id, after=after, successor_of=attempt.job_id
-        )
-    )
-    move_dependents(attempt)
-    return None
-
-
-def move_dependents(attempt: Attempt) -> None:
-    """Let the next stage wait for all live jobs of this stage.
-
-    Array tasks may do this at the same time, each for its own successor. So each task looks again after its own change,
-    until the journal has no newer job. The last one to write then knows all jobs.
-    """
-    spec, wait_for = attempt.spec, list[str]()
-    following = next(iter(spec.stages[spec.stages.index(attempt.stage) + 1 :]), None)
-    while following and (now := awaited(entries := read_journal(spec.paths.journal), attempt.stage)) != wait_for:
-        wait_for = now
-        for dependent in current(entries, following):
-            error = attempt.cluster.set_dependency(dependent.job_id, dependency(following, wait_for))
-            moved = events.DependentMoved(stage=following, job_id=dependent.job_id, to=wait_for, error=error)
-            attempt.journal.write(moved)
 
 
 def _stay() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from callbacks.shared import events
 from callbacks.shared.journal import read_journal
-from jobs.history.submissions import part_of
+from jobs.history.submissions import job_ids, part_of
 from jobs.node.attempt import current_attempt, own_job_id
 from jobs.node.handover import leave
 from jobs.node.requeue_policy import Cause
@@ -20,7 +20,10 @@ SPOKEN = (events.Left, events.StageFinished)
 def main() -> None:
     run_dir, name, code = sys.argv[1:]
     stage = next(stage for stage in STAGES if stage == name)
-    part = part_of(read_journal(RunPaths(Path(run_dir)).journal), own_job_id())
+    entries = read_journal(RunPaths(Path(run_dir)).journal)
+    part = part_of(entries, own_job_id())
+    if own_job_id() not in job_ids(entries):
+        return  # a job that Slurm accepted without an answer, and that was submitted again
     attempt = current_attempt(StageJob(run_dir, stage, part), writer="last_word")
     if any(isinstance(entry, SPOKEN) for entry in attempt.entries()):
         return

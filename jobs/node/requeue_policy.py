@@ -1,14 +1,17 @@
 """Whether a job is brought back, and by whom: a table. Pure."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from callbacks.shared.events import Action as Action
 from callbacks.shared.events import Cause as Cause
-from jobs.slurm.commands import JobRecord
+from jobs.slurm.answers import JobRecord
 
 OWN_FAULT: frozenset[Cause] = frozenset({"crashed", "timed_out", "expired"})
 FINAL: frozenset[Cause] = frozenset({"cancelled", "requeued", "evicted", "expired"})
 """Causes that Slurm has already decided. They count more than an earlier cause, or than how the attempt ended."""
+Fate = Literal["as it exits", "requeued", "ended"]
+"""What Slurm does with a job that leaves by itself: the exit code counts; Slurm requeues it; Slurm ends it as PREEMPTED."""
 NEAR_SECONDS = 60
 """Slurm may send the warning before the time limit this much too early (sbatch(1), --signal)."""
 
@@ -33,6 +36,8 @@ class Situation:
     requeueable: bool = True
     """The job's own Requeue flag: set by `--requeue`, or by JobRequeue if a site forbids the option."""
     prefer_successor: bool = False
+    when_it_leaves: Fate = "as it exits"
+    """What Slurm does with the job if it leaves now."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,10 @@ def decide(cause: Cause, s: Situation) -> Decision:
             return Decision("fail", "the process on this machine failed")
         case _ if not s.has_slurm:
             return Decision("fail", "the run was stopped; hint: regrow resume RUN")
+        case "unknown" if s.when_it_leaves == "requeued":
+            return Decision(
+                "leave", "Slurm does not say what the signal means; if it means preemption, Slurm requeues the job"
+            )
         case "unknown" if s.site_requeues:
             return Decision("stay", "Slurm does not say what the signal means; Slurm requeues the job when it kills it")
         case "unknown":
@@ -81,6 +90,8 @@ def decide(cause: Cause, s: Situation) -> Decision:
 def _brought_back(cause: Cause, s: Situation) -> Decision:
     """How a job comes back. The first case that fits counts."""
     match cause:
+        case _ if s.when_it_leaves == "requeued" and not (s.prefer_successor and s.can_ask):
+            return Decision("leave", "its work is saved; Slurm requeues a job that leaves in its grace time")
         case "preempted" if not s.can_ask and s.site_requeues:
             return Decision("stay", "no scontrol on the node; Slurm requeues the job when it kills it")
         case _ if not s.can_ask:
@@ -95,6 +106,8 @@ def _brought_back(cause: Cause, s: Situation) -> Decision:
             return Decision("successor", "this job cannot be requeued")
         case _ if s.prefer_successor:
             return Decision("successor", "regrow.requeue.prefer: successor")
+        case _ if s.when_it_leaves == "ended":
+            return Decision("successor", "Slurm ends a job that leaves in its grace time")
         case _:
             return Decision("requeue", "its work is saved; the next attempt continues it")
 

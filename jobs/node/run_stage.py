@@ -10,8 +10,9 @@ from callbacks.shared.mlflow_process import MlflowProcess
 from data_prep.records import RecordError
 from jobs.node.attempt import Attempt, StageFailed, Stopped, current_attempt
 from jobs.node.children import watch_signals
-from jobs.node.handover import leave, prepare_to_leave, rejoin
+from jobs.node.handover import finish, leave
 from jobs.node.requeue_policy import Cause
+from jobs.node.successors import prepare_to_leave, rejoin
 from jobs.spec.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_TEMPORARY, ConfigError
 from jobs.spec.find import name_to_type
 from jobs.spec.stages import Stage, StageJob
@@ -86,6 +87,7 @@ def run_stage(job: StageJob) -> None:
     if attempt.lease:
         attempt.lease.release()
     attempt.journal.write(events.StageFinished(stage=job.stage, part=job.part))
+    finish(attempt)
     _close(attempt, mlflow)
 
 

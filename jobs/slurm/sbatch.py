@@ -6,15 +6,18 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import submitit
-from submitit.core.utils import FailedJobError, FailedSubmissionError
+from submitit.core.utils import DelayedSubmission, FailedJobError, FailedSubmissionError, JobPaths
 from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
 
+from jobs.slurm.answers import SILENT, last_line
 from jobs.slurm.commands import SlurmCluster
+from jobs.slurm.patience import Patience
 from jobs.spec.entry_points import LAST_WORD, SHIELD
-from jobs.spec.errors import ConfigError, nearest
+from jobs.spec.errors import ConfigError, NoAnswer, nearest
 from jobs.spec.paths import REPO_ROOT
 from jobs.spec.run_spec import RunSpec, python_of
 from jobs.spec.stages import STAGES, Stage
@@ -43,7 +46,7 @@ class SbatchFile(SlurmExecutor):
 def sbatch_text(spec: RunSpec, stage: Stage, here: str) -> str:
     """The sbatch file of one stage, as submitit writes it, without the dependency, which is known only at submission."""
     executor = SbatchFile(spec.paths.slurm, python=shielded_python(spec, here))
-    executor.update_parameters(**executor._convert_parameters(_slurm_parameters(spec, stage, here, None)))
+    executor.update_parameters(**executor._convert_parameters(_slurm_parameters(spec, stage, here, None, None)))
     if (parts := spec.parts(stage)) > 1:
         executor.parameters["map_count"] = parts  # as SlurmExecutor does for an array
     text: str = executor._make_submission_file_text(executor._submitit_command_str, "")
@@ -57,39 +60,74 @@ def sbatch_options(spec: RunSpec, stage: Stage) -> list[str]:
     return [option for option in options if not option.startswith(_NOT_ASKED)]
 
 
+@dataclass(frozen=True)
+class Order:
+    """Jobs of one stage that are to be submitted."""
+
+    stage: Stage
+    jobs: Sequence[Callable[[], None]]
+    dependency: str | None
+    """Slurm's expression, e.g. `afterok:4711`; None: the jobs may start at once."""
+    token: str
+    """A word that no other order has. It stands in the jobs' comments, and tells whether Slurm has them already."""
+
+
 def submit_to_slurm(
-    cluster: SlurmCluster, spec: RunSpec, stage: Stage, jobs: Sequence[Callable[[], None]], dependency: str | None
+    cluster: SlurmCluster, spec: RunSpec, order: Order, patience: Patience
 ) -> Iterator[tuple[str, list[int]]]:
     """Submit the jobs of one stage: one job alone, several as an array, more than the site's MaxArraySize as several arrays.
 
-    Args:
-        dependency: Slurm's expression, e.g. `afterok:4711`; None: the jobs may start at once.
+    If the controller does not answer, it may have accepted the jobs all the same. So they are looked for by their token before
+    they are submitted again.
 
     Yields:
         The id of each job or array, and which of `jobs` it runs (an array's elements count from 0 in their order).
 
     Raises:
         ConfigError: sbatch rejected the job; the message has the reason.
+        NoAnswer: the controller did not answer, and the patience is at its end.
     """
+    jobs = order.jobs
     most = spec.site.max_array_size if spec.site else len(jobs)  # indices run from 0 to MaxArraySize - 1
     for first in range(0, len(jobs), most):
         indices = list(range(first, min(first + most, len(jobs))))
-        yield _submit_array(cluster, spec, stage, [jobs[index] for index in indices], dependency), indices
+        array = replace(order, jobs=[jobs[index] for index in indices], token=f"{order.token}.{first}")
+        yield _submit_once(cluster, spec, array, patience), indices
 
 
-def _submit_array(
-    cluster: SlurmCluster, spec: RunSpec, stage: Stage, jobs: Sequence[Callable[[], None]], dependency: str | None
-) -> str:
+def _submit_once(cluster: SlurmCluster, spec: RunSpec, order: Order, patience: Patience) -> str:
+    """The id of the new job or array, or of the one that Slurm already has."""
+    while True:
+        try:
+            return _submit(cluster, spec, order)
+        except NoAnswer as error:
+            patience.pause(error)
+        if (found := patience.ask(lambda: cluster.job_with(order.token))) is not None:
+            return _adopt(spec, order, found)
+
+
+def _submit(cluster: SlurmCluster, spec: RunSpec, order: Order) -> str:
     with _outside_of_jobs(cluster):
         executor = SlurmExecutor(spec.paths.slurm, python=shielded_python(spec, sys.executable))
-        parameters = _slurm_parameters(spec, stage, sys.executable, dependency)
+        parameters = _slurm_parameters(spec, order.stage, sys.executable, order.dependency, order.token)
         executor.update_parameters(**executor._convert_parameters(parameters))
         try:
             with executor.batch():
-                submitted = [executor.submit(job) for job in jobs]
+                submitted = [executor.submit(job) for job in order.jobs]
             return str(submitted[0].job_id).partition("_")[0]
         except (FailedJobError, FailedSubmissionError) as error:
-            raise ConfigError(f"{stage}: sbatch rejected the job: {str(error).strip()}") from None
+            if SILENT.search(str(error)):
+                raise NoAnswer(f"sbatch: {last_line(str(error))}") from None
+            raise ConfigError(f"{order.stage}: sbatch rejected the job: {str(error).strip()}") from None
+
+
+def _adopt(spec: RunSpec, order: Order, job_id: str) -> str:
+    """Give a job that sbatch did not know to be accepted what submitit gives a job: the file with its function."""
+    for index, job in enumerate(order.jobs):
+        own_id = f"{job_id}_{index}" if len(order.jobs) > 1 else job_id
+        submitted = JobPaths(spec.paths.slurm, own_id).submitted_pickle
+        DelayedSubmission(job).dump(submitted)
+    return job_id
 
 
 def shielded_python(spec: RunSpec, here: str) -> str:
@@ -98,9 +136,13 @@ def shielded_python(spec: RunSpec, here: str) -> str:
     return shlex.join([python, "-I", "-S", str(SHIELD), python])
 
 
-def _slurm_parameters(spec: RunSpec, stage: Stage, here: str, dependency: str | None) -> dict[str, Any]:
+def _slurm_parameters(
+    spec: RunSpec, stage: Stage, here: str, dependency: str | None, token: str | None
+) -> dict[str, Any]:
     """The profile's parameters under the names of SlurmExecutor (without prefix), and the parameters of every regrow job."""
     parameters = {key.removeprefix("slurm_"): value for key, value in spec.profile.parameters(stage).items()}
+    if token:
+        parameters["comment"] = " ".join(filter(None, [parameters.get("comment"), token]))
     return {
         "name": f"{spec.name}-{stage}",
         "stderr_to_stdout": True,
@@ -138,9 +180,9 @@ def _outside_of_jobs(cluster: SlurmCluster) -> Iterator[None]:
 
     submitit starts sbatch by itself, so the cluster too is set in the environment of this process, as long as it submits.
     """
-    ours = ("SLURM", "SBATCH", "SUBMITIT")
+    ours = ("SLURM", "SBATCH", "SUBMITIT", "PATH")
     inherited = {key: value for key, value in os.environ.items() if key.startswith(ours)}
-    for key in inherited.keys() - {"SLURM_CONF"}:
+    for key in inherited.keys() - {"SLURM_CONF", "PATH"}:
         del os.environ[key]
     os.environ.update(cluster.environment)
     try:

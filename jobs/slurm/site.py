@@ -5,9 +5,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.slurm import commands as slurm
+from jobs.slurm import answers as slurm
 from jobs.slurm.commands import SlurmCluster
-from jobs.spec.errors import ConfigError
+from jobs.spec.errors import ConfigError, NoAnswer
 from jobs.spec.site_facts import PartitionFacts, SiteFacts
 from jobs.spec.stages import Stage
 
@@ -83,9 +83,12 @@ def read_site(cluster: SlurmCluster) -> SlurmSite:
     Raises:
         ConfigError: this machine has no Slurm, or it does not answer.
     """
-    answer = cluster.ask("scontrol", "show", "config")
+    try:
+        answer = cluster.ask("scontrol", "show", "config")
+    except NoAnswer as error:
+        raise NoAnswer(f"Slurm does not answer: {error}") from None
     if answer is None or answer.returncode:
-        raise ConfigError(f"Slurm does not answer: {_last_line(answer.stderr) if answer else cluster.why_not()}")
+        raise ConfigError(f"Slurm does not answer: {slurm.last_line(answer.stderr) if answer else cluster.why_not()}")
     lines = (line.partition("=") for line in answer.stdout.splitlines())
     config = {key.strip(): value.strip() for key, _, value in lines}
     return SlurmSite(config, _partitions(cluster, config.get("PreemptMode", "OFF")))
@@ -127,15 +130,20 @@ def nodes(cluster: SlurmCluster) -> list[Node]:
 
 def test_only(cluster: SlurmCluster, options: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """The answer of sbatch to a job with these options; the job is not submitted."""
-    answer = cluster.ask("sbatch", "--test-only", *options, "--wrap=true")
-    return answer or subprocess.CompletedProcess([], 1, "", "sbatch is not on this machine, or did not answer")
+    try:
+        answer = cluster.ask("sbatch", "--test-only", *options, "--wrap=true")
+    except NoAnswer as error:
+        return subprocess.CompletedProcess([], 1, "", str(error))
+    return answer or subprocess.CompletedProcess([], 1, "", "sbatch is not on this machine")
 
 
 def accounted(cluster: SlurmCluster, table: str) -> list[str] | None:
     """Names of the accounts (`account`) or QOS (`qos`) in the accounting; None: there is no accounting."""
-    answer = cluster.ask(
-        "sacctmgr", "--noheader", "--parsable2", "show", table, "format=Name" if table == "qos" else "format=Account"
-    )
+    name = "Name" if table == "qos" else "Account"
+    try:
+        answer = cluster.ask("sacctmgr", "--noheader", "--parsable2", "show", table, f"format={name}")
+    except NoAnswer:
+        return None
     if answer is None or answer.returncode:
         return None
     return answer.stdout.split()
@@ -148,9 +156,3 @@ def _seconds(text: str) -> int:
 def _cred_expire(auth_info: str) -> int:
     found = re.search(r"cred_expire=(\d+)", auth_info)
     return int(found[1]) if found else 120  # Slurm's own default
-
-
-def _last_line(text: str) -> str:
-    """The last line, without `scontrol: fatal:`. The lines before it say in Slurm's own words what it tried."""
-    line = (text.strip().splitlines() or ["no reason given"])[-1]
-    return re.sub(r"^(\w+: )?(error|fatal): ", "", line)

@@ -13,6 +13,10 @@ class ConfigError(ValueError):
         return re.findall(r"(.+?)(?:\nhint: ([^\n]*)(?:\n|\Z)|\Z)", str(self), re.DOTALL)
 
 
+class NoAnswer(ConfigError):
+    """Slurm's controller does not answer. Whether it will carry out what it was asked is unknown."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The most similar known word as a question, else all of them."""
     words = sorted(known)

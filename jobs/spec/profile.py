@@ -40,6 +40,8 @@ class ClusterProfile(Strict):
     """MLflow's tracking URI. Put passwords and tokens into the environment, never into this file."""
     slurm_conf: str | None = None
     """Slurm's configuration (SLURM_CONF), if a login node serves several clusters. Default: that of the machine."""
+    slurm_bin: str | None = None
+    """The folder of Slurm's commands, if they are not on the PATH."""
     python: str | None = None
     """The node's Python; default: the Python that submits."""
     setup: tuple[str, ...] = ()
@@ -131,6 +133,6 @@ def _resolved_profile(profile: ClusterProfile) -> ClusterProfile:
         raise ConfigError(
             "tracking_uri: it holds credentials\nhint: put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
-    conf = str(from_root(profile.slurm_conf)) if profile.slurm_conf else None
-    resolved = {"runs_root": str(from_root(profile.runs_root)), "tracking_uri": uri, "slurm_conf": conf}
-    return profile.model_copy(update=resolved)
+    paths = {key: getattr(profile, key) for key in ("runs_root", "slurm_conf", "slurm_bin")}
+    resolved = {key: str(from_root(path)) if path else None for key, path in paths.items()}
+    return profile.model_copy(update=resolved | {"tracking_uri": uri})

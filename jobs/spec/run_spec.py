@@ -66,6 +66,10 @@ class RunSpec(Strict):
     site: SiteFacts | None = None
     """What Slurm does with jobs at the site; None: the run is for this machine, or has not been submitted yet."""
 
+    def following(self, stage: Stage) -> Stage | None:
+        """The stage whose jobs wait for those of `stage`; None: it is the last one."""
+        return next(iter(self.stages[self.stages.index(stage) + 1 :]), None)
+
     @property
     def paths(self) -> RunPaths:
         return RunPaths(Path(self.profile.runs_root) / self.name)

@@ -1,22 +1,25 @@
 """The stages of a run in their order: submit them as jobs that wait for one another, or run them on this machine."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from callbacks.shared import events
 from callbacks.shared.events import only
 from callbacks.shared.journal import Entry, Journal, JournalReader, read_journal
 from jobs.history.progress import parts_left
-from jobs.history.submissions import Submission, job_ids, since_typed, submissions
-from jobs.slurm import commands as slurm
+from jobs.history.submissions import Submission, job_ids, since_typed, submissions, token
+from jobs.slurm import answers as slurm
 from jobs.slurm.commands import SlurmCluster
-from jobs.slurm.sbatch import submit_to_slurm
-from jobs.spec.errors import EXIT_FAILED
+from jobs.slurm.patience import Patience
+from jobs.slurm.sbatch import Order, submit_to_slurm
+from jobs.spec.errors import EXIT_FAILED, NoAnswer
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import AFTER_ANY, Stage, StageJob, dependency
 from jobs.submit.local_run import run_job
 
 POLL_SECONDS = 0.2
+ANSWER_SECONDS = 120.0
+"""How long a submission waits for a controller that does not answer."""
 QUEUE_SECONDS = 3.0
 """The time between two looks at the queue with `--wait`; a controller serves many users."""
 
@@ -50,29 +53,43 @@ def stage_jobs(spec: RunSpec, stage: Stage) -> list[StageJob]:
     return [StageJob(str(spec.paths.run_dir), stage, part) for part in left]
 
 
-def submit_jobs(spec: RunSpec, stages: Sequence[Stage], journal: Journal) -> list[Submission]:
+def submit_jobs(
+    spec: RunSpec, stages: Sequence[Stage], journal: Journal, tell: Callable[[str, float], None]
+) -> list[Submission]:
     """Submit the stages as dependent jobs.
 
+    Args:
+        tell: called before each pause while the controller does not answer: Slurm's error, and the seconds.
+
     Raises:
-        ConfigError: sbatch refused a job; the jobs submitted before it are cancelled.
+        ConfigError: sbatch refused a job, or Slurm does not answer; the jobs submitted before it are cancelled.
     """
-    submitted, cluster = list[str](), SlurmCluster(spec.profile.slurm_conf)
+    patience = Patience(ANSWER_SECONDS, tell)
+    submitted, cluster = list[str](), SlurmCluster.of(spec.profile)
     try:
         previous: list[str] = []
         for stage in stages:
             after, jobs = dependency(stage, previous) if previous else None, stage_jobs(spec, stage)
             previous = []
-            for job_id, indices in submit_to_slurm(cluster, spec, stage, jobs, after):
+            order = Order(stage, jobs, after, f"{token(spec)}{stage}:{journal.path.stem}")
+            for job_id, indices in submit_to_slurm(cluster, spec, order, patience):
                 previous.append(job_id)
                 submitted.append(job_id)
                 parts = tuple(jobs[index].part for index in indices)
                 journal.write(events.Submitted(stage=stage, parts=parts, job_id=job_id, after=after))
     except BaseException:
         if submitted:
-            error = cluster.cancel(submitted)
-            journal.write(events.SubmissionFailed(cancelled=submitted, error=error))
+            journal.write(events.SubmissionFailed(cancelled=submitted, error=_cancelled(cluster, submitted)))
         raise
     return [found for found in submissions(read_journal(spec.paths.journal)) if found.job_id in submitted]
+
+
+def _cancelled(cluster: SlurmCluster, job_ids: Sequence[str]) -> str:
+    """Cancel the jobs. Why that failed; empty: it worked."""
+    try:
+        return cluster.cancel(job_ids)
+    except NoAnswer as error:
+        return str(error)
 
 
 def wait_for_jobs(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list[Entry]], None]) -> int:
@@ -96,11 +113,16 @@ def wait_for_jobs(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list
 
 def has_active_jobs(spec: RunSpec) -> bool:
     """Whether a job of the run may still work; also True if Slurm does not answer."""
-    jobs = SlurmCluster(spec.profile.slurm_conf).jobs_of_user()
-    if jobs is None:
-        return True
-    mine = job_ids(read_journal(spec.paths.journal))
-    return any(jobs[job_id].state in slurm.ACTIVE_STATES for job_id in mine if job_id in jobs)
+    jobs = SlurmCluster.of(spec.profile).jobs_of_user()
+    return jobs is None or bool(active_jobs(spec, jobs))
+
+
+def active_jobs(spec: RunSpec, jobs: Mapping[str, slurm.QueuedJob]) -> list[str]:
+    """Which of a user's jobs belong to the run and have not ended, oldest first. A job whose submission got no answer is known
+    only by its comment."""
+    known = job_ids(read_journal(spec.paths.journal))
+    unknown = [job_id for job_id, job in jobs.items() if token(spec) in job.comment and job_id not in known]
+    return [each for each in [*known, *unknown] if each in jobs and jobs[each].state in slurm.ACTIVE_STATES]
 
 
 def login_journal(spec: RunSpec) -> Journal:

@@ -3,14 +3,12 @@
 from callbacks.shared import events
 from callbacks.shared.journal import read_journal
 from jobs.history.progress import stages_finished
-from jobs.history.submissions import job_ids
-from jobs.slurm import commands as slurm
 from jobs.slurm.commands import SlurmCluster
 from jobs.spec.errors import ConfigError
 from jobs.spec.find import name_to_type
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
-from jobs.submit.pipeline import has_active_jobs, login_journal
+from jobs.submit.pipeline import active_jobs, has_active_jobs, login_journal
 
 
 def cancel_run(spec: RunSpec) -> list[str]:
@@ -30,7 +28,7 @@ def cancel_run(spec: RunSpec) -> list[str]:
         job_id for job_id in active_job_ids(spec) if job_id not in cancelled
     ]:  # a successor may have been submitted meanwhile
         # Waiting jobs first, so that none starts when another ends.
-        if error := SlurmCluster(spec.profile.slurm_conf).cancel(reversed(new)):
+        if error := SlurmCluster.of(spec.profile).cancel(reversed(new)):
             raise ConfigError(f"scancel: {error}")
         cancelled += new
     return cancelled
@@ -42,11 +40,10 @@ def active_job_ids(spec: RunSpec) -> list[str]:
     Raises:
         ConfigError: Slurm does not answer.
     """
-    jobs = SlurmCluster(spec.profile.slurm_conf).jobs_of_user()
+    jobs = SlurmCluster.of(spec.profile).jobs_of_user()
     if jobs is None:
         raise ConfigError("Slurm does not answer\nhint: try again later")
-    ids = job_ids(read_journal(spec.paths.journal))
-    return [job_id for job_id in ids if job_id in jobs and jobs[job_id].state in slurm.ACTIVE_STATES]
+    return active_jobs(spec, jobs)
 
 
 def stages_to_resume(spec: RunSpec) -> list[Stage]:

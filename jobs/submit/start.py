@@ -55,7 +55,7 @@ def note_check(spec: RunSpec, found: list[Finding] | None) -> None:
 
 def _with_site(spec: RunSpec) -> RunSpec:
     try:
-        site = read_site(SlurmCluster(spec.profile.slurm_conf))
+        site = read_site(SlurmCluster.of(spec.profile))
     except ConfigError as error:
         raise ConfigError(f"{error}\nhint: `--cluster local` runs here, `--dry-run` shows the jobs") from None
     facts = site.facts({stage: spec.profile.parameters(stage).get("slurm_partition") for stage in spec.stages})

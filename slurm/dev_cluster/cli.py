@@ -8,6 +8,7 @@ import typer
 
 from dev_cluster.cluster import DEFAULT_FOLDER, DevCluster
 from dev_cluster.ownership import exit_on_signals
+from dev_cluster.root import VERSIONS
 from dev_cluster.site import Site
 
 app = typer.Typer(help="Run a real Slurm on this machine, for trials.", no_args_is_help=True, rich_markup_mode=None)
@@ -17,6 +18,9 @@ Folder = Annotated[Path, typer.Option(help="Folder of the cluster; slurm/dev.yml
 @app.command()
 def up(
     folder: Folder = DEFAULT_FOLDER,
+    slurm: Annotated[
+        str | None, typer.Option(help=f"Slurm's version, {', '.join(VERSIONS)}; default: this machine's own Slurm.")
+    ] = None,
     user_signal: Annotated[bool, typer.Option(help="Send a preempted job its --signal first, or only TERM.")] = True,
     proctrack: Annotated[
         Literal["linuxproc", "cgroup"],
@@ -32,7 +36,10 @@ def up(
     task_affinity: Annotated[bool, typer.Option(help="Bind tasks to CPUs.")] = False,
 ) -> None:
     """Start the dev cluster, unless it is up: two nodes with four simulated GPUs each, and one CPU node."""
+    if slurm not in (None, *VERSIONS):
+        raise typer.BadParameter(f"{slurm}: choose {', '.join(VERSIONS)}", param_hint="--slurm")
     site = Site(
+        slurm=slurm,
         user_signal=user_signal,
         proctrack=proctrack,
         grace_time=grace_time,
@@ -45,7 +52,7 @@ def up(
     exit_on_signals()  # half a cluster is taken down again
     cluster = DevCluster(folder.expanduser().resolve())
     typer.echo("the dev cluster is up" if cluster.up(site) else "the dev cluster was up already")
-    typer.echo(f"hint: for squeue and other Slurm commands: export SLURM_CONF={cluster.conf}")
+    typer.echo(f"hint: for squeue and other Slurm commands: export SLURM_CONF={cluster.conf} PATH={cluster.bin}:$PATH")
 
 
 @app.command()
@@ -62,7 +69,7 @@ def status(folder: Folder = DEFAULT_FOLDER) -> None:
     if cluster.site is None or not cluster.is_answering():
         typer.echo("the dev cluster is down\nhint: `regrow dev-cluster up`")
         raise typer.Exit(1)
-    typer.echo(" ".join(f"{key}={value}" for key, value in asdict(cluster.site).items()))
+    typer.echo(" ".join(f"{key}={value}" for key, value in asdict(cluster.site).items() if value is not None))
     typer.echo(cluster.run("sinfo").stdout)
     typer.echo(cluster.run("squeue").stdout, nl=False)
 

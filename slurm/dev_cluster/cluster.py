@@ -14,8 +14,9 @@ from pathlib import Path
 
 from dev_cluster import daemons
 from dev_cluster.ownership import last_will, lock
+from dev_cluster.processes import controllers, kill, tasks, wait_until
 from dev_cluster.processes import daemons as daemon_pids
-from dev_cluster.processes import kill, tasks, wait_until
+from dev_cluster.root import inside, why_not
 from dev_cluster.site import GPU_NODES, GPUS_PER_NODE, NODES, PREEMPTABLE, Site
 
 DEFAULT_FOLDER = Path("~/.cache/regrow/dev-cluster")
@@ -37,6 +38,11 @@ class DevCluster:
     @property
     def conf(self) -> Path:
         return self.folder / "slurm.conf"
+
+    @property
+    def bin(self) -> Path:
+        """Folder of Slurm's commands for this cluster."""
+        return self.folder / "bin"
 
     @property
     def site_json(self) -> Path:
@@ -130,11 +136,22 @@ class DevCluster:
     def start_node(self, node: str) -> None:
         daemons.start_node(self.folder, node)
 
+    def signal_controller(self, number: signal.Signals) -> None:
+        """Kill, stop or continue the controller."""
+        kill(controllers(self.folder), number)
+        if number == signal.SIGKILL:
+            wait_until(lambda: not controllers(self.folder), STOP_SECONDS, "the controller")
+
+    def start_controller(self) -> None:
+        """Start the controller again; it knows all jobs."""
+        daemons.start_controller(self.folder)
+        wait_until(self.is_answering, STOP_SECONDS, "the controller")
+
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """One of Slurm's commands, against this cluster."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("SLURM", "SBATCH"))}
         return subprocess.run(
-            command,
+            inside(self.folder, command),
             env=environment | {"SLURM_CONF": str(self.conf)},
             capture_output=True,
             text=True,
@@ -147,6 +164,8 @@ class DevCluster:
             raise DevClusterError("the dev cluster is down\nhint: `regrow dev-cluster up`")
 
     def _require(self, site: Site) -> None:
+        if site.slurm and (reason := why_not(site.slurm)):
+            raise DevClusterError(reason)
         if missing := daemons.missing_packages(site):
             raise DevClusterError(f"not installed: {', '.join(missing)}\nhint: {daemons.INSTALL} {' '.join(missing)}")
         if site.proctrack == "cgroup" and os.geteuid() != 0:

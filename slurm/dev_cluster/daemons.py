@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dev_cluster.processes import CLUSTER_ENV, NODE_ENV, wait_until
+from dev_cluster.root import CLIENTS, hold, inside, write_clients
 from dev_cluster.site import GPUS_PER_NODE, NODES, Ports, Site, cgroup_conf, gres_conf, slurm_conf, slurmdbd_conf
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
@@ -17,10 +19,14 @@ INSTALL = "apt-get install -y --no-install-recommends"
 SBIN = "/usr/sbin:/sbin"
 """Where the daemons are; a plain user's PATH lacks it."""
 START_SECONDS = 30
+ROOTS_MARIADB = f"/usr/lib/bookworm/usr/lib/{platform.machine()}-linux-gnu"
+"""Where make_roots.sh puts a client library of MariaDB that slurmdbd understands; not there on the machine itself."""
 
 
 def missing_packages(site: Site) -> list[str]:
-    """Debian packages without which the cluster cannot come up."""
+    """Debian packages of this machine without which the cluster cannot come up."""
+    if site.slurm:
+        return []
     programs = {"slurmctld": "slurmctld", "slurmd": "slurmd", "slurm-client": "scontrol", "munge": "munged"}
     if site.accounting:
         programs |= {"slurmdbd": "slurmdbd", "mariadb-server": "mariadbd"}
@@ -28,7 +34,11 @@ def missing_packages(site: Site) -> list[str]:
 
 
 def write_files(site: Site, folder: Path) -> Ports:
-    """The cluster's folder with all its configuration; the ports are those that were free."""
+    """The cluster's folder with all its configuration; the ports are those that were free.
+
+    Raises:
+        TimeoutError: the root of another version of Slurm could not be mounted.
+    """
     for name in ("munge", "state", "run", "log", "dev", *(f"spool/{node}" for node in NODES)):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "munge").chmod(0o755)  # munged wants its socket reachable
@@ -36,7 +46,10 @@ def write_files(site: Site, folder: Path) -> Ports:
     ports = Ports(slurmctld, slurmdbd, dict(zip(NODES, nodes, strict=True)))
     for index in range(GPUS_PER_NODE):
         (folder / "dev" / f"nvidia{index}").symlink_to(os.devnull)
-    (folder / "slurm.conf").write_text(slurm_conf(site, ports, folder))
+    if site.slurm:
+        hold(site.slurm, folder, _environment(folder))
+    write_clients(folder, {name: _required_path(name) for name in CLIENTS} if site.slurm is None else {})
+    (folder / "slurm.conf").write_text(slurm_conf(site, ports, folder, _version(folder)))
     (folder / "gres.conf").write_text(gres_conf(folder))
     (folder / "cgroup.conf").write_text(cgroup_conf())
     (folder / "slurmdbd.conf").write_text(slurmdbd_conf(ports, folder))
@@ -51,9 +64,10 @@ def start_all(site: Site, folder: Path, ports: Ports) -> None:
     start_munge(folder)
     if site.accounting:
         _start_mariadb(folder)
-        _start(folder, ["slurmdbd"], {"MYSQL_UNIX_PORT": str(folder / "run/mariadb.sock")})
+        environment = {"MYSQL_UNIX_PORT": str(folder / "run/mariadb.sock"), "LD_LIBRARY_PATH": ROOTS_MARIADB}
+        _start(folder, ["slurmdbd"], environment)
         wait_until(lambda: _is_listening(ports.slurmdbd), START_SECONDS, "slurmdbd")
-    _start(folder, ["slurmctld"])
+    start_controller(folder)
     for node in NODES:
         start_node(folder, node)
 
@@ -63,6 +77,10 @@ def start_munge(folder: Path) -> None:
     files = {"key-file": "key", "socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
     _start(folder, ["munged", "--force", *(f"--{option}={place / name}" for option, name in files.items())])
     wait_until((place / "socket").exists, START_SECONDS, "munged")
+
+
+def start_controller(folder: Path) -> None:
+    _start(folder, ["slurmctld"])
 
 
 def start_node(folder: Path, node: str) -> None:
@@ -79,7 +97,7 @@ def _start_mariadb(folder: Path) -> None:
     sock = folder / "run" / "mariadb.sock"
     _start(
         folder,
-        ["setsid", "--fork", _required_path("mariadbd"), "--no-defaults", f"--datadir={data}", f"--socket={sock}",
+        ["setsid", "--fork", "mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={sock}",
          f"--user={user}", "--skip-networking", f"--pid-file={folder}/run/mariadb.pid", "--innodb-buffer-pool-size=32M",
          f"--log-error={folder}/log/mariadb.log"],
         temporary,
@@ -95,9 +113,8 @@ def _start(folder: Path, command: list[str], environment: dict[str, str] | None 
     """
     log = folder / "log" / f"{command[0]}.start"
     with log.open("wb") as output:  # a file: a daemon that keeps a pipe open would keep us waiting
-        program = _required_path(command[0])
         started = subprocess.run(
-            [program, *command[1:]],
+            inside(folder, command, folder),
             env=_environment(folder) | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -117,6 +134,14 @@ def _environment(folder: Path) -> dict[str, str]:
         "SLURM_CONF": str(folder / "slurm.conf"),
         CLUSTER_ENV: str(folder),
     }
+
+
+def _version(folder: Path) -> tuple[int, int]:
+    """The version of the cluster's Slurm: year and month."""
+    command = inside(folder, ["slurmctld", "-V"])
+    said = subprocess.run(command, env=_environment(folder), capture_output=True, text=True, check=True)
+    year, month = said.stdout.split()[-1].split(".")[:2]  # "slurm-wlm 22.05.8"
+    return int(year), int(month)
 
 
 def _path_of(program: str) -> str | None:

@@ -33,6 +33,11 @@ def tasks(folder: Path, node: str | None = None) -> list[int]:
     ]
 
 
+def controllers(folder: Path) -> list[int]:
+    """Process ids of slurmctld."""
+    return [pid for pid in daemons(folder) if _program(pid) == "slurmctld"]
+
+
 def kill(pids: list[int], number: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
@@ -59,3 +64,10 @@ def _live_processes() -> Iterator[tuple[int, dict[str, str]]]:
             text = Path("/proc", name, "environ").read_bytes().decode(errors="replace")
             if pairs := [item.partition("=") for item in text.split("\0") if item]:
                 yield int(name), {key: value for key, _, value in pairs}
+
+
+def _program(pid: int) -> str:
+    """The name of a process's program, e.g. `slurmctld`; empty: the process has ended."""
+    with suppress(OSError):
+        return Path(Path("/proc", str(pid), "cmdline").read_bytes().partition(b"\0")[0].decode()).name
+    return ""

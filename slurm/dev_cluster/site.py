@@ -12,6 +12,7 @@ NODES = (*GPU_NODES, "cpu-1")
 GPUS_PER_NODE = 4
 PREEMPTABLE = "gpu-preempt"
 """The partition whose jobs give the GPU nodes away."""
+USER_SIGNAL_BEFORE_23_02 = "SlurmctldParameters=preempt_send_user_signal"
 TEMPLATE = Path(__file__).with_name("slurm.conf.template")
 
 
@@ -19,6 +20,8 @@ TEMPLATE = Path(__file__).with_name("slurm.conf.template")
 class Site:
     """Ways in which sites differ, by Slurm's own names."""
 
+    slurm: str | None = None
+    """The version of Slurm, e.g. `24.11`, from a root folder of its own; None: the machine's own Slurm."""
     user_signal: bool = True
     """`preempt_send_user_signal`: a preempted job gets its --signal first; otherwise TERM alone."""
     proctrack: Literal["linuxproc", "cgroup"] = "linuxproc"
@@ -49,21 +52,21 @@ class Ports:
     nodes: dict[str, int]
 
 
-def slurm_conf(site: Site, ports: Ports, folder: Path) -> str:
-    """The text of slurm.conf."""
+def slurm_conf(site: Site, ports: Ports, folder: Path, version: tuple[int, int]) -> str:
+    """The text of slurm.conf. `version`: of the Slurm that reads it."""
+    user_signal = "PreemptParameters=send_user_signal" if version >= (23, 2) else USER_SIGNAL_BEFORE_23_02
     values = {key: value for key, value in asdict(site).items() if key not in ("accounting", "job_requeue")} | {
         "folder": folder,
         "host": socket.gethostname(),
         "user": getpass.getuser(),
         "slurmctld_port": ports.slurmctld,
-        "slurmctld_parameters": "preempt_send_user_signal" if site.user_signal else "",
+        "user_signal": user_signal if site.user_signal else "",
         "task_plugin": "affinity" if site.task_affinity else "none",
         "job_requeue": int(site.job_requeue),
         "accounting": _accounting(ports, folder) if site.accounting else "",
         **{f"{node.replace('-', '_')}_port": port for node, port in ports.nodes.items()},
     }
-    text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(values)
-    return text.replace("SlurmctldParameters=\n", "")
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(values)
 
 
 def _accounting(ports: Ports, folder: Path) -> str:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from comparison import differences
 from dev_cluster.ownership import exit_on_signals
-from matrix import PROPERTIES, Case, cases
+from matrix import Case, cases
+from properties import PROPERTIES
 from side_by_side import side_by_side
 from trainings import Trainings
 from world import REPO_ROOT, build_world, commit

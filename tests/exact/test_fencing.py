@@ -5,8 +5,8 @@ import signal
 from pathlib import Path
 
 from dev_cluster.processes import wait_until
-from matrix import BASE
 from patience import HANGS_AFTER_SECONDS
+from properties import BASE
 from trainings import Trainings
 
 

@@ -3,7 +3,7 @@
 import pytest
 from comparison import COMPARED
 from entries import named
-from matrix import BASE, BEST, PACKED
+from properties import BASE, BEST, PACKED
 from trainings import Trainings
 
 from callbacks.shared.journal import read_journal

@@ -3,7 +3,7 @@
 import json
 import shutil
 
-from matrix import BASE
+from properties import BASE
 from trainings import FOLDER, Trainings
 
 from callbacks.shared.ledger_file import RECORDS

@@ -3,7 +3,8 @@
 import random
 from itertools import combinations
 
-from matrix import PROPERTIES, cases, fits
+from matrix import cases, fits
+from properties import PROPERTIES
 
 
 def pairs(row: dict[str, str]) -> set[frozenset[tuple[str, str]]]:

@@ -52,7 +52,9 @@ class Trainings:
         os.environ |= SERVER  # the server inherits them
         records = json.loads((world.folder / "hawks_train.json").read_bytes())
         _write_lines(folder / "texts.jsonl", [{"text": record["input"]} for record in records])
-        _write_lines(folder / "preferences.jsonl", [_preference(*each) for each in enumerate(records)])
+        preferences = [_preference(*each) for each in enumerate(records)]
+        _write_lines(folder / "preferences.jsonl", preferences)
+        _write_lines(folder / "answers.jsonl", [_conversations(each) for each in preferences])
 
     def train(self, name: str, settings: Mapping[str, Any], stops: Sequence[str] = (), ranks: int = 1) -> Outcome:
         """Train to the end, stopped at each of `stops` in turn and resumed. A stop that does not come is an error."""
@@ -170,7 +172,7 @@ def _write_lines(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _preference(number: int, record: Mapping[str, str]) -> dict[str, Any]:
-    """A record for DPO and for KTO: the right answer, and one that is wrong or no answer at all."""
+    """A record for DPO, KTO and reward models: the right answer, and one that is wrong or no answer at all."""
     question = f"{record['instruction']}\n{record['input'][:80]}"
     rejected = '{"offenders": []}' if number % 2 else "?"
     answers = {
@@ -179,7 +181,13 @@ def _preference(number: int, record: Mapping[str, str]) -> dict[str, Any]:
         "completion": record["output"],
         "label": number % 3 > 0,
     }
-    return {"system": "", "question": question, **answers}
+    return {"system": "", "question": question, "input": question, **answers}
+
+
+def _conversations(preference: Mapping[str, Any]) -> dict[str, Any]:
+    """The same record for ORPO: whole conversations."""
+    asked = {"role": "user", "content": preference["question"]}
+    return {key: [asked, {"role": "assistant", "content": preference[key]}] for key in ("chosen", "rejected")}
 
 
 def _distributed(ranks: int) -> list[dict[str, str]]:

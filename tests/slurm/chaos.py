@@ -19,6 +19,7 @@ from pathlib import Path
 
 from dev_cluster.cluster import DevCluster, DevClusterError
 from dev_cluster.ownership import exit_on_signals
+from dev_cluster.root import VERSIONS
 from dev_cluster.site import Site
 from rows import ROWS
 from scenario import Run, Scenario, submit
@@ -44,12 +45,13 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="forget what earlier calls have shown")
     parser.add_argument("--only", default="", help="rows whose name fits this regular expression")
     parser.add_argument("--workers", type=int, default=2, help="rows that run side by side; each needs a CPU")
+    parser.add_argument("--slurm", choices=tuple(VERSIONS), help="the version of Slurm; default: this machine's own")
     parser.add_argument("--write", type=Path, help="write the table as Markdown")
     options = parser.parse_args()
     results = Results(options.folder / "results.jsonl")
     if options.fresh:
         results.path.unlink(missing_ok=True)
-    rows = [row for row in ROWS if re.search(options.only, row.name)]
+    rows = [row.on(options.slurm) for row in ROWS if re.search(options.only, row.name)]
 
     def work(number: int, items: Iterator[int]) -> Generator[tuple[int, dict], None, None]:
         """Run rows on this worker's own cluster."""
@@ -110,7 +112,8 @@ class Results:
 
     def of(self, row: Scenario) -> dict | None:
         lines = self.path.read_text().splitlines() if self.path.exists() else []
-        found = [r for r in map(json.loads, lines) if (r["name"], r["code"]) == (row.name, self.code) and r["held"]]
+        wanted = {"name": row.name, "code": self.code, "site": asdict(row.site), "held": True}
+        found = [result for result in map(json.loads, lines) if wanted.items() <= result.items()]
         return found[-1] if found else None
 
     def add(self, row: Scenario, run: Run, found: list[str], seconds: float) -> dict:
@@ -144,7 +147,7 @@ class Table:
     def run(self, row: Scenario) -> tuple[Run, list[str], float]:
         run, started = Run(row.slug, self.world, self.cluster, self.world.folder / "gates" / row.slug), time.monotonic()
         try:
-            reference = self.reference(row.reference)
+            reference = self.reference(row)
             with alone(row.site):
                 started = time.monotonic()
                 self.bring_up(row.site)
@@ -165,12 +168,13 @@ class Table:
             self.cluster.down()
         self.cluster.up(site)
 
-    def reference(self, settings: tuple[str, ...]) -> Run:
-        """The undisturbed run with these settings."""
+    def reference(self, row: Scenario) -> Run:
+        """The undisturbed run with the same settings; on any Slurm."""
+        settings = row.reference
         name = f"reference{self.code}" + "".join(c if c.isalnum() else "-" for c in "-".join(settings))
         run = Run(name, self.world, self.cluster, self.world.folder / "gates" / name)
         if not run.entries("run_ended"):
-            self.bring_up(self.cluster.site or Site())
+            self.bring_up(self.cluster.site or Site(slurm=row.site.slurm))
             submit(run, (), settings)
             run.wait_for_end()
             assert run.adapter(), f"the reference run failed: {run.paths.run_dir}"

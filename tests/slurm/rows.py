@@ -1,5 +1,6 @@
 """The chaos table: every scenario, with what is done to the run and what must hold."""
 
+import signal
 from dataclasses import replace
 
 from acts import (
@@ -20,6 +21,7 @@ from acts import (
     timed_out_at,
     timed_out_for_good_at,
 )
+from away import finished_while_the_controller_is_away, preempted_while_the_controller_is_away
 from damage import cut_short, disk_full, small_disk, torn_after_preemption, without
 from dev_cluster.site import Site
 from scenario import Scenario
@@ -27,7 +29,7 @@ from world import REPO_ROOT
 
 USER = Site()
 STEP_GATES = ("step@5", "step@12", "step@20")
-THRICE = ("stage",) * 3
+THRICE = ("grace",) * 3
 DROPOUT = ("lora_dropout=0.1", "lora_target_parameters=null")
 WARNING_SECONDS = 110
 LIMIT = f"train.slurm_signal_delay_s={WARNING_SECONDS}"
@@ -35,7 +37,7 @@ LIMIT = f"train.slurm_signal_delay_s={WARNING_SECONDS}"
 
 def single(name: str, gate: str, **changes: object) -> Scenario:
     """One preemption at a gate."""
-    return replace(Scenario(name, preempted_at(gate), (gate,), requeued_by=("stage",)), **changes)
+    return replace(Scenario(name, preempted_at(gate), (gate,), requeued_by=("grace",)), **changes)
 
 
 FAULTS: tuple[Scenario, ...] = (
@@ -56,7 +58,7 @@ FAULTS: tuple[Scenario, ...] = (
     single("preempted during a save", "save@8"),
     single("preempted in the last evaluation", "evaluation@24"),
     Scenario("preempted after the last step", preempted_after_the_end, ("after@24",)),
-    Scenario("preempted twice before a step", preempted_twice_before_a_step, ("model@0",), requeued_by=("stage",) * 2),
+    Scenario("preempted twice before a step", preempted_twice_before_a_step, ("model@0",), requeued_by=("grace",) * 2),
     Scenario("preempted in the prepare stage", prepare_preempted, ("tokenise@0",), prepares=True,
              settings=("prepare.slurm_partition=gpu-preempt", "prepare.gpus_per_node=1")),
     Scenario("preempted in the evaluate stage", evaluate_preempted, evaluate_starts=2,
@@ -77,7 +79,7 @@ FAULTS: tuple[Scenario, ...] = (
     Scenario("frozen during a save, awake after its successor has begun", frozen_at("save@16"), ("save@16",), lost=8,
              requeued_by=("slurm",)),
     *(
-        Scenario(f"torn checkpoint: {what}", torn_after_preemption(tear), ("step@12",), lost=5, requeued_by=("stage",))
+        Scenario(f"torn checkpoint: {what}", torn_after_preemption(tear), ("step@12",), lost=5, requeued_by=("grace",))
         for what, tear in {
             "no manifest": without("regrow_manifest.json"),
             "no trainer_state.json": without("trainer_state.json"),
@@ -91,17 +93,17 @@ FAULTS: tuple[Scenario, ...] = (
 )  # fmt: skip
 
 SITES: dict[str, tuple[Site, str]] = {
-    "TERM only": (Site(user_signal=False), "stage"),
-    "cgroup": (Site(proctrack="cgroup"), "stage"),
-    "cgroup, TERM only": (Site(proctrack="cgroup", user_signal=False), "stage"),
+    "TERM only": (Site(user_signal=False), "grace"),
+    "cgroup": (Site(proctrack="cgroup"), "grace"),
+    "cgroup, TERM only": (Site(proctrack="cgroup", user_signal=False), "grace"),
     "GraceTime 0": (Site(grace_time=0), "slurm"),
     "GraceTime 0, TERM only": (Site(grace_time=0, user_signal=False), "slurm"),
-    "PreemptMode CANCEL": (Site(preempt_mode="CANCEL"), "stage"),
+    "PreemptMode CANCEL": (Site(preempt_mode="CANCEL"), "grace"),
     "PreemptMode CANCEL, GraceTime 0": (Site(preempt_mode="CANCEL", grace_time=0), "successor"),
-    "JobRequeue 0": (Site(job_requeue=False), "stage"),
-    "no accounting": (Site(accounting=False), "stage"),
+    "JobRequeue 0": (Site(job_requeue=False), "grace"),
+    "no accounting": (Site(accounting=False), "grace"),
 }
-"""Sites with other settings, and who brings a preempted job back there."""
+"""Sites with other settings, and who brings a preempted job back there (as in `Scenario.requeued_by`)."""
 BLIND = Site(user_signal=False, accounting=False)
 WITHOUT_SCONTROL = "export PATH={folder}/only_srun"
 
@@ -146,4 +148,19 @@ SHAPES: tuple[Scenario, ...] = (
     single("best checkpoint: preempted in an evaluation", "evaluation@12",
            reference=("save_steps=12", "load_best_model_at_end=true", "metric_for_best_model=eval_loss")),
 )  # fmt: skip
-ROWS = (*FAULTS, *OTHER_SITES, *RANKS, *SHAPES)
+AWAY: tuple[Scenario, ...] = tuple(
+    Scenario(f"{name}, {what}", acts, gates, site, settings=settings, requeued_by=by)
+    for what, seconds, number in (
+        ("controller killed and back after 100 s", 100, signal.SIGKILL),
+        ("controller stopped for 150 s", 150, signal.SIGSTOP),
+    )
+    for name, acts, gates, site, settings, by in (
+        ("preempted", preempted_while_the_controller_is_away("step@12", seconds, number), ("step@12",), USER, (), ("any",)),
+        ("preempted, PreemptMode CANCEL", preempted_while_the_controller_is_away("step@12", seconds, number), ("step@12",),
+         Site(preempt_mode="CANCEL"), (), ("any",)),
+        ("preempted, successors preferred", preempted_while_the_controller_is_away("step@12", seconds, number), ("step@12",),
+         USER, ("regrow.requeue.prefer=successor",), ("successor",)),
+        ("finished", finished_while_the_controller_is_away(seconds, number), ("after@24",), USER, (), ()),
+    )
+)  # fmt: skip
+ROWS = (*FAULTS, *OTHER_SITES, *RANKS, *SHAPES, *AWAY)

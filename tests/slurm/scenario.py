@@ -5,7 +5,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,9 @@ from patience import HANGS_AFTER_SECONDS
 from world import World
 
 from callbacks.shared.journal import metric_rows, read_journal
+from jobs.history.submissions import token
 from jobs.spec.paths import RunPaths
+from jobs.spec.run_spec import RunSpec
 
 STEPS, SAVE_STEPS = 24, 8
 SETTINGS = {
@@ -124,6 +126,17 @@ class Run:
         ids = lambda: [entry.job_id for entry in self.entries("submitted")]  # noqa: E731
         self.wait(lambda: not any(self.state(job_id) in active for job_id in ids()), "the end of all jobs")
 
+    def unknown_jobs(self) -> list[str]:
+        """Jobs in Slurm that are the run's by their comment, and that its journal does not know."""
+        rows = self.cluster.run("squeue", "--noheader", "--states=all", "--format=%A|%k").stdout.splitlines()
+        own = token(RunSpec.load(self.paths.run_dir))
+        known = {entry.job_id for entry in self.entries("submitted")}
+        return [
+            job_id
+            for job_id, _, comment in (row.partition("|") for row in rows)
+            if own in comment and job_id not in known
+        ]
+
     # ---- what must hold, from the journal and the weights
 
     def steps_lost(self) -> list[int]:
@@ -173,7 +186,10 @@ class Scenario:
     lost: int = 0
     """The most optimizer steps that may be done again, in total."""
     requeued_by: tuple[str, ...] = ()
-    """Who must have brought the train stage back each time; `any`: this depends on how early a signal came."""
+    """Who must have brought the train stage back each time.
+
+    `grace`: whoever does so after a job has left in its grace time, at this site; `any`: this depends on how early a signal came.
+    """
     evaluate_starts: int = 1
     setup: str = ":"
     """A shell line before each job's command."""
@@ -186,6 +202,10 @@ class Scenario:
     def is_resumed(self) -> bool:
         """Whether the run ended before it was finished, and `regrow resume` finished it."""
         return "resume" in self.requeued_by
+
+    def on(self, slurm: str | None) -> "Scenario":
+        """The same row on this version of Slurm; None: the machine's own."""
+        return replace(self, site=replace(self.site, slurm=slurm))
 
     @cached_property
     def slug(self) -> str:
@@ -209,6 +229,7 @@ def submit(run: Run, gates: tuple[str, ...], settings: tuple[str, ...], setup: s
         run.name,
         *(f"{key}={value}" for key, value in SETTINGS.items()),
         f"slurm_conf={run.cluster.conf}",
+        f"slurm_bin={run.cluster.bin}",
         f'setup=["{exports}", "{setup.format(folder=world.folder)}"]',
         *settings,
         cluster="dev",

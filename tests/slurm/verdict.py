@@ -7,10 +7,19 @@ from callbacks.shared.tracking import RUN_UUID_TAG
 from jobs.history.time_spent import attempt_times, steps_lost
 from jobs.history.verification import verify
 from jobs.spec.run_spec import RunSpec
+from jobs.spec.site_facts import SiteFacts
 
 
-def is_as_expected(by: list[str], expected: tuple[str, ...]) -> bool:
-    return len(by) == len(expected) and all(want in ("any", one) for one, want in zip(by, expected, strict=True))
+def is_as_expected(by: list[str], expected: tuple[str, ...], after_grace: str) -> bool:
+    wanted = [after_grace if want == "grace" else want for want in expected]
+    return len(by) == len(wanted) and all(want in ("any", one) for one, want in zip(by, wanted, strict=True))
+
+
+def after_grace(site: SiteFacts) -> str:
+    """Who brings a training back that has left in its grace time, at this site."""
+    if not site.leaving_is_preemption:
+        return "stage"
+    return "slurm" if site.requeues("train") else "successor"
 
 
 def problems(run: Run, scenario: Scenario, reference: Run) -> list[str]:
@@ -21,18 +30,22 @@ def problems(run: Run, scenario: Scenario, reference: Run) -> list[str]:
         if not holds:
             found.append(text)
 
-    lost, by = run.steps_lost(), run.requeued_by()
+    lost, by, site = run.steps_lost(), run.requeued_by(), RunSpec.load(run.paths.run_dir).site
+    assert site
     counted = steps_lost(attempt_times(read_journal(run.paths.journal)))
     expect(counted == sum(lost), f"the accounting says {counted} steps lost, the journal {sum(lost)}")
     expect(sum(lost) <= scenario.lost, f"{sum(lost)} steps lost, at most {scenario.lost} may be")
     expect(min(lost, default=0) >= 0, f"an attempt began above the step that was reached: {lost}")
-    expect(is_as_expected(by, scenario.requeued_by), f"requeued by {by}, expected {scenario.requeued_by}")
+    expect(
+        is_as_expected(by, scenario.requeued_by, after_grace(site)),
+        f"requeued by {by}, expected {scenario.requeued_by}",
+    )
     expect(not run.entries("requeue_failed"), f"errors: {run.entries('requeue_failed')}")
     expect(run.adapter() == reference.adapter() != "", "the adapter differs from the uninterrupted run's")
     expect(run.losses() == reference.losses(), "the losses differ from the uninterrupted run's")
     for stage in ("train", "evaluate", "report"):
         state = run.state(run.job_id(stage))
-        expect(state == "COMPLETED", f"{stage} is {state}")
+        expect(state == "COMPLETED" or (state == "PREEMPTED" and site.leaving_is_preemption), f"{stage} is {state}")
     ended = run.entries("stage_finished", stage="train")
     expect(len(ended) == 1, f"train has finished {len(ended)} times")
     if not scenario.is_resumed:
@@ -41,6 +54,7 @@ def problems(run: Run, scenario: Scenario, reference: Run) -> list[str]:
             starts = scenario.evaluate_starts if stage == "evaluate" else 1
             expect(len(started) == starts, f"{stage} was started {len(started)} times")
             expect(all(s.time > e.time for s in started for e in ended), f"{stage} was started before training ended")
+    expect(not run.unknown_jobs(), f"jobs that the journal does not know: {run.unknown_jobs()}")
     verified = verify(run.paths.checkpoints, read_journal(run.paths.journal))
     expect(verified.records.steps == STEPS and bool(verified.records.epochs), f"the ledgers say {verified.records}")
     return [*found, *verified.problems, *mlflow_problems(run, reference)]

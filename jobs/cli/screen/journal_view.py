@@ -20,6 +20,7 @@ from jobs.spec.run_spec import RunSpec
 
 LEFT = {
     "requeue": "goes back into the queue",
+    "leave": "goes back into the queue",
     "successor": "is followed by a new job",
     "stay": "waits for Slurm to requeue it",
     "exit": "ends",

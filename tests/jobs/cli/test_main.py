@@ -48,6 +48,7 @@ OPTIONS = {
     "data audit": ["train", "validation", "--json"],
     "dev-cluster up": [
         "--folder",
+        "--slurm",
         "--user-signal",
         "--proctrack",
         "--grace-time",

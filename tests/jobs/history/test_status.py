@@ -11,7 +11,7 @@ from callbacks.shared.journal import Entry
 from jobs.history.pace import Pace, pace
 from jobs.history.run_state import run_status
 from jobs.history.status import RunStatus, duration
-from jobs.slurm.commands import NO_ANSWER, QueuedJob
+from jobs.slurm.answers import NO_ANSWER, QueuedJob
 from jobs.spec.find import name_to_type
 from jobs.spec.resolve import load_run_spec
 from jobs.spec.run_spec import RunSpec

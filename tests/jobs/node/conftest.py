@@ -48,6 +48,10 @@ class Slurm:
     def refuses(self, command: str, words: str) -> None:
         (self.folder / f"{command}.error").write_text(words)
 
+    def accepts(self, command: str) -> None:
+        """From now on it does not refuse any more."""
+        (self.folder / f"{command}.error").unlink()
+
     @property
     def asked(self) -> list[str]:
         """All questions except those for the job's record."""
@@ -79,11 +83,11 @@ class Here:
     def entries(self) -> list[Event]:
         return read_journal(self.attempt.spec.paths.journal)
 
-    def at_site(self, **facts: str) -> "Here":
-        """The same attempt at a site whose partition has this `preempt_mode`."""
-        partition = PartitionFacts(preempt_mode=facts["preempt_mode"], grace_seconds=10, max_minutes=None)
+    def at_site(self, preempt_mode: str = "REQUEUE", version: str = "22.05.8") -> "Here":
+        """The same attempt at a site with this Slurm, whose partition has this PreemptMode."""
+        partition = PartitionFacts(preempt_mode=preempt_mode, grace_seconds=10, max_minutes=None)
         assert self.attempt.spec.site
-        site = self.attempt.spec.site.model_copy(update={"partitions": {"train": partition}})
+        site = self.attempt.spec.site.model_copy(update={"partitions": {"train": partition}, "version": version})
         spec = self.attempt.spec.model_copy(update={"site": site})
         return replace(self, attempt=replace(self.attempt, spec=spec))
 

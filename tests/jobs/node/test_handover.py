@@ -9,7 +9,9 @@ from entries import named
 
 from jobs.history.submissions import awaited
 from jobs.node.attempt import Stopped
-from jobs.node.handover import leave, look, prepare_to_leave, rejoin
+from jobs.node.handover import finish, leave
+from jobs.node.successors import prepare_to_leave, rejoin
+from jobs.node.view import look
 
 PREEMPTED = {"PreemptTime": "1500", "EndTime": "1510"}
 
@@ -92,6 +94,58 @@ def test_successor_is_submitted_before_the_save_of_a_job_that_is_over_and_only_o
     assert len(named(here.entries, "submitted")) == 5
 
 
+@pytest.mark.parametrize("version", ["24.05.0-0rc1", "24.11.5", "26.05.5"])
+def test_new_slurm_requeues_a_preempted_job_that_just_leaves(here: Any, version: str) -> None:
+    here = here.at_site(version=version)
+    here.slurm.job_is(**PREEMPTED)
+    assert leave(here.attempt, "preempted").action == "leave"
+    assert here.slurm.asked == []  # `scontrol requeue` would leave a flag on the job (24.11)
+
+
+def test_new_slurm_ends_a_preempted_job_at_a_site_that_cancels(here: Any) -> None:
+    here = here.at_site(version="24.11.5", preempt_mode="CANCEL")
+    here.slurm.job_is(**PREEMPTED)
+    assert leave(here.attempt, "preempted").action == "successor"
+    assert here.slurm.asked[1:] == ["scontrol update JobId=3 Dependency=afterok:7", "scontrol update JobId=2 Requeue=0"]
+
+
+@pytest.mark.parametrize("cause", ["config", "crashed"])
+def test_new_slurm_must_not_requeue_what_failed_in_its_grace(here: Any, cause: str) -> None:
+    for attempt in range(3):
+        here.says("left", f"train-1-{attempt}-stage", stage="train", cause="crashed", step=attempt)
+    here = here.at_site(version="24.11.5")
+    here.slurm.job_is(**PREEMPTED)
+    assert leave(here.attempt, cause).action == "fail"  # type: ignore[arg-type]
+    assert here.slurm.asked == ["scontrol update JobId=2 Requeue=0"]
+
+
+def test_new_slurm_is_asked_to_requeue_a_job_that_is_not_preempted(here: Any) -> None:
+    here = here.at_site(version="24.11.5")
+    assert leave(here.attempt, "timed_out").action == "requeue"
+    assert here.slurm.asked == ["scontrol requeue 2"]
+
+
+@pytest.mark.parametrize("mode", ["REQUEUE", "CANCEL"])
+def test_dependents_of_finished_work_start_whatever_new_slurm_calls_the_job(here: Any, mode: str) -> None:
+    here = here.at_site(version="24.11.5", preempt_mode=mode)
+    finish(here.attempt)
+    assert here.slurm.asked == ["scontrol update JobId=3 Dependency=", "scontrol update JobId=2 Requeue=0"]
+    assert [(moved.job_id, moved.to) for moved in named(here.entries, "dependent_moved")] == [("3", [])]
+
+
+@pytest.mark.parametrize(("version", "mode"), [("22.05.8", "REQUEUE"), ("24.11.5", "OFF")])
+def test_slurm_is_not_asked_at_the_end_where_it_counts_by_the_exit_code(here: Any, version: str, mode: str) -> None:
+    finish(here.at_site(version=version, preempt_mode=mode).attempt)
+    assert here.slurm.asked == []
+
+
+def test_job_that_is_started_though_it_has_a_successor_ends_at_once(here: Any) -> None:
+    here.says("submitted", "train-2-0-stage", stage="train", job_id="7", successor_of="2")
+    with pytest.raises(Stopped):
+        rejoin(here.attempt)
+    assert here.attempt.stop_cause == "superseded"
+
+
 def test_attempt_that_has_some_grace_left_prepares_nothing(here: Any) -> None:
     here.attempt.stop_cause = "preempted"
     prepare_to_leave(here.attempt)
@@ -100,7 +154,7 @@ def test_attempt_that_has_some_grace_left_prepares_nothing(here: Any) -> None:
 
 def test_budgets_count_the_attempts_since_somebody_typed(here: Any) -> None:
     for attempt in range(3):
-        here.says("left", f"train-2-{attempt}-stage", stage="train", cause="crashed", step=attempt)
+        here.says("left", f"train-1-{attempt}-stage", stage="train", cause="crashed", step=attempt)
     assert leave(here.attempt, "crashed").action == "fail"
     here.says("submitted", "login-9-cli", stage="train", job_id="9")
     assert look(here.attempt).situation("crashed").crashes == 1
@@ -108,7 +162,7 @@ def test_budgets_count_the_attempts_since_somebody_typed(here: Any) -> None:
 
 def test_two_crashes_at_one_step_end_the_run_and_a_preemption_between_them_does_not(here: Any) -> None:
     here.says("saved", "rank0", step=4)
-    here.says("left", "train-2-0-stage", stage="train", cause="crashed", step=4)
+    here.says("left", "train-1-0-stage", stage="train", cause="crashed", step=4)
     assert look(here.attempt).situation("crashed").is_stuck
     assert not look(here.attempt).situation("preempted").is_stuck
     here.says("saved", "rank0", step=8)

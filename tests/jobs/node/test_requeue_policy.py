@@ -5,8 +5,8 @@ from typing import get_args
 
 import pytest
 
-from jobs.node.requeue_policy import Action, Cause, Situation, decide, stop_cause
-from jobs.slurm.commands import JobRecord
+from jobs.node.requeue_policy import Action, Cause, Fate, Situation, decide, stop_cause
+from jobs.slurm.answers import JobRecord
 
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 GOOD = Situation()
@@ -39,6 +39,20 @@ ENDING = replace(RUNNING, state="COMPLETING", end_time=1000)
         ("expired", {"is_stuck": True}, "fail"),
         ("evicted", {}, "successor"),
         ("evicted", {"can_ask": False}, "fail"),
+        ("preempted", {"when_it_leaves": "requeued"}, "leave"),
+        ("preempted", {"when_it_leaves": "requeued", "can_ask": False}, "leave"),
+        ("preempted", {"when_it_leaves": "requeued", "prefer_successor": True}, "successor"),
+        ("preempted", {"when_it_leaves": "ended", "site_requeues": False}, "successor"),
+        ("preempted", {"when_it_leaves": "ended", "site_requeues": False, "can_ask": False}, "fail"),
+        ("preempted", {"when_it_leaves": "ended", "requeueable": False}, "successor"),
+        ("finished", {"when_it_leaves": "requeued"}, "exit"),
+        ("crashed", {"when_it_leaves": "requeued"}, "leave"),
+        ("crashed", {"when_it_leaves": "requeued", "crashes": 4}, "fail"),
+        ("config", {"when_it_leaves": "requeued"}, "fail"),
+        ("timed_out", {"when_it_leaves": "requeued"}, "leave"),
+        ("timed_out", {"when_it_leaves": "ended"}, "successor"),
+        ("unknown", {"when_it_leaves": "requeued", "can_ask": False}, "leave"),
+        ("unknown", {"when_it_leaves": "ended", "site_requeues": False, "can_ask": False}, "fail"),
         ("timed_out", {}, "requeue"),
         ("timed_out", {"timeouts": 20}, "requeue"),
         ("timed_out", {"timeouts": 21}, "fail"),
@@ -68,20 +82,27 @@ def test_table(cause: Cause, changes: dict[str, object], action: Action) -> None
 @pytest.mark.parametrize("requeueable", [False, True])
 @pytest.mark.parametrize("can_ask", [False, True])
 @pytest.mark.parametrize("site_requeues", [False, True])
+@pytest.mark.parametrize("when_it_leaves", get_args(Fate))
 def test_every_decision_has_a_reason_and_only_what_may_come_back_does(
-    cause: Cause, prefer_successor: bool, requeueable: bool, can_ask: bool, site_requeues: bool
+    cause: Cause, prefer_successor: bool, requeueable: bool, can_ask: bool, site_requeues: bool, when_it_leaves: Fate
 ) -> None:
     situation = Situation(
-        can_ask=can_ask, site_requeues=site_requeues, requeueable=requeueable, prefer_successor=prefer_successor
+        can_ask=can_ask,
+        site_requeues=site_requeues,
+        requeueable=requeueable,
+        prefer_successor=prefer_successor,
+        when_it_leaves=when_it_leaves,
     )
     decision = decide(cause, situation)
     assert decision.reason
     if cause in ("finished", "config", "unsaved", "cancelled", "requeued", "superseded"):
         assert decision.action in ("exit", "fail")
     if not can_ask:
-        assert decision.action in ("exit", "stay", "fail")
+        assert decision.action in ("exit", "leave", "stay", "fail")
     if decision.action == "requeue":
-        assert requeueable and not prefer_successor
+        assert requeueable and not prefer_successor and when_it_leaves == "as it exits"
+    if decision.action == "leave":
+        assert when_it_leaves == "requeued"
 
 
 def test_budget_is_named_with_its_figures() -> None:

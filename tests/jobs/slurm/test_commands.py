@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.slurm.commands import SlurmCluster, parse_job_record
+from jobs.slurm.answers import parse_job_record
+from jobs.slurm.commands import SlurmCluster
 
 RUNNING = (
     "JobId=2 JobName=wrap UserId=root(0) Dependency=(null) JobState=RUNNING Reason=None Requeue=1 Restarts=3 BatchFlag=1 "

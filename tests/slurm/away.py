@@ -1,0 +1,55 @@
+"""What is done to Slurm's controller while a run needs it."""
+
+import signal
+import time
+from collections.abc import Callable
+
+from acts import Act
+from scenario import Run
+
+
+def preempted_while_the_controller_is_away(gate: str, seconds: float, number: signal.Signals) -> Act:
+    """Kill or stop the controller as soon as a stop is announced. It comes back after so long, and after several questions."""
+
+    def act(run: Run) -> None:
+        run.wait_for_gate(gate)
+        run.cluster.preempt()
+        run.wait_for_new("stop_requested", 0)
+        _without_controller(run, seconds, number, lambda: run.open_gate(gate))
+
+    return act
+
+
+def finished_while_the_controller_is_away(seconds: float, number: signal.Signals) -> Act:
+    """Kill or stop the controller when all is trained, before the training's end."""
+
+    def act(run: Run) -> None:
+        run.wait_for_gate("after@24")
+        known = len(run.entries("stage_finished"))
+        run.cluster.signal_controller(number)
+        try:
+            run.open_gate("after@24")
+            run.wait_for_new("stage_finished", known)
+            time.sleep(seconds)
+        finally:
+            _bring_back(run, number)
+
+    return act
+
+
+def _without_controller(run: Run, seconds: float, number: signal.Signals, meanwhile: Callable[[], None]) -> None:
+    known, began = len(run.entries("slurm_silent", stage="train")), time.monotonic()
+    run.cluster.signal_controller(number)
+    try:
+        meanwhile()
+        run.wait_for_new("slurm_silent", known + 1)
+        time.sleep(max(0, began + seconds - time.monotonic()))
+    finally:
+        _bring_back(run, number)
+
+
+def _bring_back(run: Run, number: signal.Signals) -> None:
+    if number == signal.SIGKILL:
+        run.cluster.start_controller()
+    else:
+        run.cluster.signal_controller(signal.SIGCONT)
