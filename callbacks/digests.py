@@ -99,22 +99,27 @@ def digests_of(tensors: dict[str, torch.Tensor]) -> dict[str, str]:
 
     A tensor whose bits cannot be read (on the meta device, or of a class of its own) has the digest `unread`.
     """
-    sums = {name: sum_of_bits(tensor) for name, tensor in tensors.items()}
-    kinds = {name: f"{tensor.dtype} {list(tensor.shape)}" for name, tensor in tensors.items()}
+    shares = {name: own_share(tensor) for name, tensor in tensors.items()}
+    sums = {name: sum_of_bits(share) for name, share in shares.items()}
+    kinds = {name: f"{share.dtype} {list(share.shape)}" for name, share in shares.items()}
     return {
         name: f"{kinds[name]} {'unread' if total is None else format(int(total) % 2**64, '016x')}"
         for name, total in sums.items()
     }
 
 
+def own_share(tensor: torch.Tensor) -> torch.Tensor:
+    """What this rank holds of a tensor. Under ZeRO-3, the tensor itself is sometimes whole and sometimes empty."""
+    own: torch.Tensor = getattr(tensor, "ds_tensor", tensor)  # ZeRO-3
+    return own.to_local() if hasattr(own, "to_local") else own  # FSDP2
+
+
 def sum_of_bits(tensor: torch.Tensor) -> torch.Tensor | None:
     """A 64-bit sum over a tensor's bits, as a tensor on its device; None: the bits cannot be read."""
-    own = getattr(tensor, "ds_tensor", tensor)  # ZeRO-3: this rank's share
-    own = own.to_local() if hasattr(own, "to_local") else own  # FSDP2: the same
-    if own.is_meta:
+    if tensor.is_meta:
         return None
     try:
-        octets = own.detach().contiguous().reshape(-1).view(torch.uint8)
+        octets = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
     except (RuntimeError, NotImplementedError):  # a subclass that has no bits of its own
         return None
     if octets.numel() % 8 or octets.storage_offset() % 8:
@@ -122,7 +127,7 @@ def sum_of_bits(tensor: torch.Tensor) -> torch.Tensor | None:
     words = octets.view(torch.int64)
     places = 2 * torch.arange(min(SHARE_WORDS, max(1, words.numel())), device=words.device) + 1
     total = torch.zeros((), dtype=torch.int64, device=words.device)
-    for share in words.split(SHARE_WORDS):
+    for share in torch.split(words, SHARE_WORDS):
         total = total * PRIME + ((share ^ (share >> 29)) * PRIME * places[: share.numel()]).sum()
     return total
 

@@ -15,6 +15,7 @@ Cause = Literal[
     "config",  # another attempt would fail in the same way
     "unsaved",  # a checkpoint could not be written
     "crashed",  # the attempt failed, or was killed from outside without a warning
+    "not_started",  # Slurm could not start the attempt's process
     "cancelled",  # a person cancelled the job: it never comes back
     "requeued",  # Slurm has already requeued the job
     "preempted",  # the job still has some grace time

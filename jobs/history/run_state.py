@@ -182,6 +182,7 @@ _WORDS: Mapping[events.Cause, str] = {
     "timed_out": "was near its time limit",
     "expired": "reached its time limit",
     "crashed": "crashed",
+    "not_started": "could not be started by Slurm",
     "unsaved": "could not write a checkpoint",
     "config": "met an error in the config",
     "unknown": "got a signal that Slurm does not explain",

@@ -2,8 +2,10 @@
 
 import sys
 from pathlib import Path
+from time import sleep
 
 from callbacks.shared import events
+from callbacks.shared.events import only
 from callbacks.shared.journal import read_journal
 from jobs.history.submissions import job_ids, part_of
 from jobs.node.attempt import current_attempt, own_job_id
@@ -13,6 +15,9 @@ from jobs.spec.errors import EXIT_FAILED
 from jobs.spec.paths import RunPaths
 from jobs.spec.stages import STAGES, StageJob
 
+START_PAUSE_SECONDS = 20.0
+"""If Slurm could not start the stage's process, it may do so later: for example after its controller has restarted, it does not
+know the GPUs of its nodes for some seconds."""
 SPOKEN = (events.Left, events.StageFinished)
 """The last event of a stage that was not killed."""
 
@@ -28,7 +33,10 @@ def main() -> None:
     if any(isinstance(entry, SPOKEN) for entry in attempt.entries()):
         return
     now = attempt.cause_by(attempt.record())
-    cause: Cause = now if now in ("preempted", "timed_out") else "crashed"
+    has_begun = bool(only(attempt.entries(), events.StageStarted))
+    cause: Cause = now if now in ("preempted", "timed_out") else "crashed" if has_begun else "not_started"
+    if cause == "not_started":
+        sleep(START_PAUSE_SECONDS)
     decision = leave(attempt, cause, f"the stage's process ended without a message; its exit code was {code}")
     if decision.action == "fail":
         failed = events.StageFailed(stage=stage, part=part, message=decision.reason, exit_code=EXIT_FAILED)

@@ -21,7 +21,7 @@ class Situation:
     """What the decision depends on, besides the cause."""
 
     crashes: int = 1
-    """Attempts of this stage that crashed, this one included."""
+    """Attempts of this stage that crashed or were not started, this one included."""
     max_crashes: int = 3
     timeouts: int = 1
     max_timeouts: int = 20
@@ -63,7 +63,7 @@ def decide(cause: Cause, s: Situation) -> Decision:
             return Decision("fail", "another attempt would fail as well")
         case "unsaved":
             return Decision("fail", "a checkpoint could not be written; hint: make room, then regrow resume RUN")
-        case "crashed" if s.crashes > s.max_crashes:
+        case "crashed" | "not_started" if s.crashes > s.max_crashes:
             limit = f"regrow.requeue.max_crashes: {s.max_crashes}"
             return Decision("fail", f"{limit}, and the stage has crashed {s.crashes} times")
         case "timed_out" | "expired" if s.timeouts > s.max_timeouts:

@@ -49,7 +49,7 @@ class View:
         causes = [*(entry.cause for entry in left), cause]
         limits = self.spec.regrow.requeue
         return Situation(
-            crashes=causes.count("crashed"),
+            crashes=causes.count("crashed") + causes.count("not_started"),
             max_crashes=limits.max_crashes,
             timeouts=causes.count("timed_out") + causes.count("expired"),
             max_timeouts=limits.max_timeouts,

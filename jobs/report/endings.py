@@ -20,6 +20,7 @@ ENDINGS: dict[str, tuple[Look, str]] = {
     "cancelled": ("taken", "cancelled"),
     "superseded": ("taken", "superseded"),
     "crashed": ("broken", "crashed"),
+    "not_started": ("broken", "not started"),
     "config": ("broken", "config error"),
     "unsaved": ("broken", "not saved"),
     "unknown": ("broken", "ended without a message"),

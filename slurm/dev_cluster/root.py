@@ -29,7 +29,7 @@ _HOLD = 'root=$1; shift; for each; do mount --rbind "/$each" "$root/$each" || ex
 
 def root_of(version: str) -> Path:
     """The folder with this version of Slurm; it may be missing."""
-    return ROOTS / version
+    return (ROOTS / version).resolve()
 
 
 def why_not(version: str) -> str:

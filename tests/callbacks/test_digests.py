@@ -47,6 +47,13 @@ def test_shape_and_type_count_and_the_meta_device_is_not_read() -> None:
     assert digest(tensor.to("meta")).endswith("unread")
 
 
+def test_under_zero3_the_share_of_a_rank_counts_whether_the_parameter_is_whole_or_empty_now() -> None:
+    share, whole, empty = torch.rand(8), torch.rand(4, 4), torch.empty(0)
+    for parameter in (whole, empty):
+        parameter.ds_tensor = share  # type: ignore[attr-defined]
+    assert digest(whole) == digest(empty) == digest(share)
+
+
 def test_random_numbers_are_compared_once_they_are_loaded_and_an_older_checkpoint_has_none(tmp_path: Path) -> None:
     args = SimpleNamespace(process_index=0, world_size=1)
     trainer: Any = SimpleNamespace(args=args, _load_rng_state=lambda checkpoint: None)

@@ -123,7 +123,6 @@ PROPERTIES: Mapping[str, Values] = {
         "2, DDP": {"ranks": 2},
         "4, DDP": {"ranks": 4, "ddp_find_unused_parameters": True, "micro_batch_size": 1},
         "2, ZeRO-2": {"ranks": 2, "deepspeed": "deepspeed_configs/zero2.json"},
-        "2, ZeRO-3": {"ranks": 2, "deepspeed": "deepspeed_configs/zero3.json", "lora_target_parameters": None},
     },
     "stopped": {
         "in the warm-up": {"stops": ["step@2"]},

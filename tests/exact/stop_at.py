@@ -8,6 +8,7 @@ state.
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ class StopAt(TrainerCallback):
 
     def _say(self, event: str, step: int) -> None:
         if self._says:
-            print(f"\nEVENT {event} {step}", flush=True)
+            sys.stdout.write(f"\nEVENT {event} {step}\n")  # in one piece: other ranks write to the same file
+            sys.stdout.flush()
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -9,6 +9,8 @@ import pytest
 from entries import named
 from world import REPO_ROOT
 
+from jobs.node.last_word import START_PAUSE_SECONDS, main
+
 
 def last_word(here: Any, code: int) -> None:
     """Run the last command as the batch script of job 2 does."""
@@ -33,7 +35,29 @@ def test_stage_that_was_killed_in_its_grace_was_preempted_and_costs_no_budget(he
     assert [entry.cause for entry in named(here.entries, "left")] == ["preempted"]
 
 
+def test_job_whose_stage_slurm_could_not_start_comes_back_after_a_pause(
+    here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("jobs.node.last_word.sleep", pauses.append)
+    monkeypatch.setattr(sys, "argv", ["last_word", str(here.attempt.spec.paths.run_dir), "train", "1"])
+    monkeypatch.setenv("SLURM_JOB_ID", "2")
+    main()
+    assert [entry.cause for entry in named(here.entries, "left")] == ["not_started"]
+    assert here.slurm.asked == ["scontrol requeue 2"]
+    assert pauses == [START_PAUSE_SECONDS]
+
+
+def test_job_that_the_journal_does_not_know_is_left_alone(here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["last_word", str(here.attempt.spec.paths.run_dir), "train", "1"])
+    monkeypatch.setenv("SLURM_JOB_ID", "99")
+    main()
+    assert not named(here.entries, "left")
+    assert here.slurm.asked == []
+
+
 def test_budget_that_is_used_up_ends_the_run(here: Any) -> None:
+    here.says("stage_started", stage="train", job_id="2")
     for attempt in range(3):
         here.says("left", f"train-2-{attempt + 1}-stage", stage="train", cause="crashed", step=attempt)
     last_word(here, 1)
