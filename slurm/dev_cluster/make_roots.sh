@@ -3,7 +3,7 @@
 # Needs root and debootstrap; prints what to type where it may not. With CI=true, that is an error.
 set -euo pipefail
 roots="$HOME/.cache/regrow/slurm-roots"
-packages=(slurmctld slurmd slurm-client munge slurmdbd mariadb-server git)
+packages=(slurmctld slurmd slurm-client munge slurmdbd mariadb-server git python3) # python3: the jobs' own Python needs its libraries
 declare -A suites=([22.05]=bookworm [24.11]=trixie [26.05]=sid)
 if [ "${CI:-}" = true ]; then not_made=1; else not_made=0; fi
 if [ $# = 0 ]; then set -- 22.05 24.11 26.05; fi
