@@ -10,25 +10,19 @@ from jobs.check.shared.memory_model import Model, checkpoint_bytes
 from jobs.check.shared.places import Places
 from jobs.slurm.site import SlurmSite
 from jobs.spec.run_spec import RunSpec
-from jobs.spec.stages import Stage
-
-
-def partition_of(spec: RunSpec, stage: Stage, site: SlurmSite) -> str | None:
-    """The partition of a stage's jobs; None: the profile names none, and the site has no default."""
-    return spec.profile.parameters(stage).get("slurm_partition") or site.default_partition
 
 
 def preemption_findings(
     spec: RunSpec, places: Places, site: SlurmSite, counts: dict[str, Any] | None
 ) -> Iterator[Finding]:
-    """Findings about the partition's grace period. `counts`: None: the size of a save is not known."""
-    name = partition_of(spec, "train", site)
-    if name not in site.partitions:
+    """Findings about the shortest grace period. `counts`: None: the size of a save is not known."""
+    parameters, kill_wait = spec.profile.parameters("train"), site.kill_wait_seconds
+    where = site.preempting(parameters.get("slurm_partition"), parameters.get("slurm_qos"))
+    preempting = {name: facts for name, facts in where.items() if facts.preempt_mode in ("REQUEUE", "CANCEL")}
+    if not preempting:
         return
-    facts, place = site.partitions[name].facts, places.profile("train", "slurm_partition")
-    if facts.preempt_mode in ("OFF", "SUSPEND", "GANG"):
-        return
-    kill_wait = site.facts({"train": name}).kill_wait_seconds
+    name, facts = min(preempting.items(), key=lambda each: each[1].grace_seconds)
+    place = places.profile("train", "slurm_qos" if site.qos else "slurm_partition")
     grace = facts.grace_seconds or kill_wait
     text = f"{name}: PreemptMode {facts.preempt_mode}, GraceTime {facts.grace_seconds} s, KillWait {kill_wait} s"
     if not facts.grace_seconds:

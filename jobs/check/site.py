@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from jobs.check.nodes import node_findings
-from jobs.check.preemption import partition_of, preemption_findings
+from jobs.check.preemption import preemption_findings
 from jobs.check.shared.finding import Finding, Place
 from jobs.check.shared.places import Places
 from jobs.check.stage_parameters import is_number
@@ -54,20 +54,22 @@ def _stage(
     spec: RunSpec, places: Places, stage: Stage, site: SlurmSite, nodes: list[Node], said: CompletedProcess[str]
 ) -> Iterator[Finding]:
     """`said`: the answer of `sbatch --test-only` to the stage's job."""
-    parameters = spec.profile.parameters(stage)
-    name, partitions = partition_of(spec, stage, site), site.partitions
+    parameters, partitions = spec.profile.parameters(stage), site.partitions
     place = places.profile(stage, "slurm_partition")
-    if name not in partitions:
-        yield Finding.error(
-            "site.partition",
-            place,
-            found=f"{name}: no such partition" if name else "no partition is named, and the site has no default",
-            cost="sbatch would reject the job",
-            fix=nearest(name or "", partitions),
-        )
-        return
-    here = [node for node in nodes if name in node.partitions]
-    too_much = list(_limits(spec, places, stage, name, partitions[name].facts, here))
+    names = site.named(parameters.get("slurm_partition"))
+    for name in names:
+        if name not in partitions:
+            yield Finding.error(
+                "site.partition",
+                place,
+                found=f"{name}: no such partition" if name else "no partition is named, and the site has no default",
+                cost="sbatch would reject the job",
+                fix=nearest(name, partitions),
+            )
+            return
+    here = [node for node in nodes if set(names) & set(node.partitions)]
+    refused = [list(_limits(spec, places, stage, name, partitions[name].facts, here)) for name in names]
+    too_much = min(refused, key=len)  # one partition that accepts the job is enough
     yield from too_much
     if not too_much:
         yield from _refusal(said, place, stage, [node.name for node in here if not node.is_up])

@@ -56,7 +56,7 @@ class View:
             is_stuck=bool(left) and {left[-1].cause, cause} <= OWN_FAULT and left[-1].step == self.mark,
             has_slurm=self.has_slurm,
             can_ask=self.can_ask,
-            site_requeues=self.spec.site is not None and self.spec.site.requeues(self.stage),
+            site_requeues=self._site_requeues(),
             requeueable=self.record.requeueable if self.record else True,
             prefer_successor=limits.prefer == "successor",
             when_it_leaves=self._when_it_leaves(cause),
@@ -67,8 +67,13 @@ class View:
         site = self.spec.site
         if not (is_preempted and site and site.leaving_is_preemption):
             return "as it exits"
-        requeues = site.requeues(self.stage) and (self.record is None or self.record.requeueable)
+        requeues = self._site_requeues() and (self.record is None or self.record.requeueable)
         return "requeued" if requeues else "ended"
+
+    def _site_requeues(self) -> bool:
+        """Whether Slurm requeues this job when it is preempted."""
+        names = (self.record.partition, self.record.qos) if self.record else ("", "")
+        return self.spec.site is not None and self.spec.site.requeues(self.stage, *names)
 
 
 def look(attempt: Attempt) -> View:

@@ -31,6 +31,9 @@ class JobRecord:
     """When Slurm chose the job for preemption, seconds since the epoch; None: it did not. Set again at the end of the grace."""
     end_time: float | None
     """When the job ends or ended, seconds since the epoch; during a grace period, the end of the grace."""
+    partition: str = ""
+    """The partition that the job runs in; of a waiting job, all that it may get."""
+    qos: str = ""
     limit_end: float | None = None
     """When the time limit is reached, seconds since the epoch; None: the job has no limit, or does not run."""
 
@@ -61,6 +64,8 @@ def parse_job_record(text: str) -> JobRecord:
         preempt_time=time_of(fields.get("PreemptTime", "None")),
         end_time=time_of(fields.get("EndTime", "")),
         limit_end=_limit_end(fields),
+        partition=fields.get("Partition", ""),
+        qos=fields.get("QOS", ""),
     )
 
 

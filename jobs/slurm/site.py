@@ -3,12 +3,12 @@
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobs.slurm import answers as slurm
 from jobs.slurm.commands import SlurmCluster
 from jobs.spec.errors import ConfigError, NoAnswer
-from jobs.spec.site_facts import PartitionFacts, SiteFacts
+from jobs.spec.site_facts import PartitionFacts, QosFacts, SiteFacts
 from jobs.spec.stages import Stage
 
 AWAY = frozenset({"DOWN", "DRAIN", "FAIL", "MAINT"})
@@ -43,6 +43,8 @@ class SlurmSite:
 
     config: Mapping[str, str]
     partitions: dict[str, Partition]
+    qos: dict[str, QosFacts] = field(default_factory=dict)
+    """Every QOS, where the QOS decides about preemption (PreemptType=preempt/qos)."""
 
     @property
     def default_partition(self) -> str | None:
@@ -59,21 +61,37 @@ class SlurmSite:
         return SiteFacts(
             version=config["SLURM_VERSION"],
             user_signal=user_signal,
-            kill_wait_seconds=_seconds(config["KillWait"]),
+            kill_wait_seconds=self.kill_wait_seconds,
             job_requeue=config["JobRequeue"] == "1",
             cred_expire_seconds=_cred_expire(config.get("AuthInfo", "")),
             max_array_size=int(config["MaxArraySize"]),
             accounting=config["AccountingStorageType"].endswith("slurmdbd"),
             partitions={
-                stage: self._partition_of(stage, wanted or self.default_partition)
+                stage: {name: self._partition_of(stage, name) for name in self.named(wanted)}
                 for stage, wanted in partitions.items()
             },
+            qos=self.qos,
         )
 
-    def _partition_of(self, stage: Stage, name: str | None) -> PartitionFacts:
-        if name is None or name not in self.partitions:
+    @property
+    def kill_wait_seconds(self) -> int:
+        return _seconds(self.config["KillWait"])
+
+    def preempting(self, partition: str | None, qos: str | None) -> Mapping[str, PartitionFacts | QosFacts]:
+        """Where a job may be preempted, and how: the partitions that it names, or its QOS. Empty: this is not known."""
+        if self.qos:
+            return {qos or "normal": self.qos[qos or "normal"]} if (qos or "normal") in self.qos else {}
+        named = [name for name in self.named(partition) if name in self.partitions]
+        return {name: self.partitions[name].facts for name in named}
+
+    def named(self, wanted: str | None) -> list[str]:
+        """The partitions in `slurm_partition`, which may name several: `gpu,gpu-preempt`. None: the site's default, if any."""
+        return (wanted or self.default_partition or "").split(",")
+
+    def _partition_of(self, stage: Stage, name: str) -> PartitionFacts:
+        if name not in self.partitions:
             known = ", ".join(sorted(self.partitions))
-            raise ConfigError(f"{stage}.slurm_partition: {name}: no such partition; the site has {known}")
+            raise ConfigError(f"{stage}.slurm_partition: {name or None}: no such partition; the site has {known}")
         return self.partitions[name].facts
 
 
@@ -91,7 +109,36 @@ def read_site(cluster: SlurmCluster) -> SlurmSite:
         raise ConfigError(f"Slurm does not answer: {slurm.last_line(answer.stderr) if answer else cluster.why_not()}")
     lines = (line.partition("=") for line in answer.stdout.splitlines())
     config = {key.strip(): value.strip() for key, _, value in lines}
-    return SlurmSite(config, _partitions(cluster, config.get("PreemptMode", "OFF")))
+    mode = config.get("PreemptMode", "OFF")
+    by_qos = config.get("PreemptType") == "preempt/qos"
+    return SlurmSite(config, _partitions(cluster, mode), _qos(cluster, mode) if by_qos else {})
+
+
+def _qos(cluster: SlurmCluster, global_mode: str) -> dict[str, QosFacts]:
+    """Every QOS. `global_mode`: the PreemptMode of a QOS that says `cluster`."""
+    answer = cluster.ask("sacctmgr", "--noheader", "--parsable2", "show", "qos", "format=Name,PreemptMode,GraceTime")
+    rows = [line.split("|") for line in (answer.stdout.splitlines() if answer else [])]
+    return {
+        name: QosFacts(
+            preempt_mode=_mode(global_mode if mode in ("", "cluster") else mode), grace_seconds=grace_seconds(grace)
+        )
+        for name, mode, grace in rows
+    }
+
+
+def _mode(text: str) -> str:
+    """The mode among Slurm's words, e.g. REQUEUE of `GANG,REQUEUE` and of `requeue`."""
+    words = [word.upper() for word in text.split(",")]
+    return next((word for word in words if word not in ("GANG", "WITHIN")), "OFF")
+
+
+def grace_seconds(text: str) -> int:
+    """Seconds of a GraceTime, which sacctmgr prints as `00:01:30`."""
+    days, _, clock = text.rpartition("-")
+    seconds = 0
+    for part in clock.split(":"):
+        seconds = 60 * seconds + int(part or 0)
+    return 86_400 * int(days or 0) + seconds
 
 
 def _partitions(cluster: SlurmCluster, global_mode: str) -> dict[str, Partition]:
@@ -100,7 +147,7 @@ def _partitions(cluster: SlurmCluster, global_mode: str) -> dict[str, Partition]
     found = {}
     for fields in map(slurm.fields_of, answer.stdout.splitlines() if answer else []):
         facts = PartitionFacts(
-            preempt_mode=fields.get("PreemptMode", global_mode).split(",")[-1],
+            preempt_mode=_mode(fields.get("PreemptMode", global_mode)),
             grace_seconds=int(fields.get("GraceTime", "0")),
             max_minutes=slurm.minutes(fields.get("MaxTime", "UNLIMITED")),
         )

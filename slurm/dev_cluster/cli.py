@@ -30,6 +30,9 @@ def up(
     preempt_mode: Annotated[
         Literal["REQUEUE", "CANCEL"], typer.Option(help="What Slurm does with preempted jobs.")
     ] = "REQUEUE",
+    preempt_type: Annotated[
+        Literal["partition_prio", "qos"], typer.Option(help="What decides about the preemption of a job.")
+    ] = "partition_prio",
     job_requeue: Annotated[bool, typer.Option(help="Allow requeueing by default (JobRequeue).")] = True,
     accounting: Annotated[bool, typer.Option(help="Start slurmdbd with a MariaDB of its own.")] = True,
     max_array_size: Annotated[int, typer.Option(help="Slurm's MaxArraySize.")] = 1001,
@@ -44,6 +47,7 @@ def up(
         proctrack=proctrack,
         grace_time=grace_time,
         preempt_mode=preempt_mode,
+        preempt_type=preempt_type,
         job_requeue=job_requeue,
         accounting=accounting,
         max_array_size=max_array_size,

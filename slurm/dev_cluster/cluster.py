@@ -16,7 +16,8 @@ from dev_cluster import daemons
 from dev_cluster.ownership import last_will, lock
 from dev_cluster.processes import controllers, kill, tasks, wait_until
 from dev_cluster.processes import daemons as daemon_pids
-from dev_cluster.root import inside, why_not
+from dev_cluster.qos import higher_priority, make_qos
+from dev_cluster.root import inside
 from dev_cluster.site import GPU_NODES, GPUS_PER_NODE, NODES, PREEMPTABLE, Site
 
 DEFAULT_FOLDER = Path("~/.cache/regrow/dev-cluster")
@@ -68,7 +69,8 @@ class DevCluster:
                 raise DevClusterError(
                     f"{self.folder}: a cluster with other options is up\nhint: `regrow dev-cluster down`"
                 )
-            self._require(site)
+            if reason := daemons.why_not(site):
+                raise DevClusterError(reason)
             with last_will([*_AS_LAST_WILL, "end", str(self.folder)], keeps=[held]):
                 self._start_or_remove(site)
         return True
@@ -123,7 +125,8 @@ class DevCluster:
     def preempt(self, seconds: float = 1) -> str:
         """Take all GPU nodes away for so long, by a job of higher priority; its id. It starts when they are free."""
         self._require_up()
-        done = self.run("sbatch", "--parsable", "--partition=gpu", f"--nodes={len(GPU_NODES)}", "--job-name=preemptor",
+        assert self.site
+        done = self.run("sbatch", "--parsable", *higher_priority(self.site), f"--nodes={len(GPU_NODES)}", "--job-name=preemptor",
                         f"--gres=gpu:{GPUS_PER_NODE}", "--output=/dev/null", f"--wrap=sleep {seconds}")  # fmt: skip
         if done.returncode:
             raise DevClusterError(done.stderr.strip())
@@ -163,14 +166,6 @@ class DevCluster:
         if self.site is None or not self.is_answering():
             raise DevClusterError("the dev cluster is down\nhint: `regrow dev-cluster up`")
 
-    def _require(self, site: Site) -> None:
-        if site.slurm and (reason := why_not(site.slurm)):
-            raise DevClusterError(reason)
-        if missing := daemons.missing_packages(site):
-            raise DevClusterError(f"not installed: {', '.join(missing)}\nhint: {daemons.INSTALL} {' '.join(missing)}")
-        if site.proctrack == "cgroup" and os.geteuid() != 0:
-            raise DevClusterError("proctrack/cgroup needs root\nhint: use linuxproc, or run the command with sudo")
-
     @contextmanager
     def _lock(self, what: str) -> Iterator[int]:
         try:
@@ -196,6 +191,8 @@ class DevCluster:
         ports = daemons.write_files(site, self.folder)
         daemons.start_all(site, self.folder, ports)
         wait_until(lambda: len(self.idle_nodes()) == len(NODES), STOP_SECONDS, "nodes of the dev cluster")
+        if site.preempt_type == "qos":
+            make_qos(self.run, site)
         self.site_json.write_text(json.dumps(asdict(site)))
 
     def _remove(self) -> None:

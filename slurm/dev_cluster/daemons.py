@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dev_cluster.processes import CLUSTER_ENV, NODE_ENV, wait_until
-from dev_cluster.root import CLIENTS, hold, inside, write_clients
+from dev_cluster.root import CLIENTS, hold, inside, why_not_version, write_clients
 from dev_cluster.site import GPUS_PER_NODE, NODES, Ports, Site, cgroup_conf, gres_conf, slurm_conf, slurmdbd_conf
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
@@ -31,6 +31,19 @@ def missing_packages(site: Site) -> list[str]:
     if site.accounting:
         programs |= {"slurmdbd": "slurmdbd", "mariadb-server": "mariadbd"}
     return [package for package, program in programs.items() if not _path_of(program)]
+
+
+def why_not(site: Site) -> str:
+    """Why the cluster cannot come up here, and what to type; empty: it can."""
+    if site.slurm and (reason := why_not_version(site.slurm)):
+        return reason
+    if missing := missing_packages(site):
+        return f"not installed: {', '.join(missing)}\nhint: {INSTALL} {' '.join(missing)}"
+    if site.preempt_type == "qos" and not site.accounting:
+        return "preemption by QOS needs the accounting, which knows the QOS"
+    if site.proctrack == "cgroup" and os.geteuid() != 0:
+        return "proctrack/cgroup needs root\nhint: use linuxproc, or run the command with sudo"
+    return ""
 
 
 def write_files(site: Site, folder: Path) -> Ports:

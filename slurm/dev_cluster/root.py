@@ -23,8 +23,12 @@ OF_DEBIAN = frozenset({"bin", "boot", "etc", "lib", "lib32", "lib64", "libx32", 
 """Top-level folders that are the root's own. All others are this machine's."""
 OURS = ("usr/local", "etc/hosts", "etc/passwd", "etc/group")
 """What is this machine's all the same."""
-_HOLD = 'root=$1; shift; for each; do mount --rbind "/$each" "$root/$each" || exit; done; exec chroot "$root" sleep infinity'
-"""A shell's command: mount, then keep the namespace."""
+_HOLD = """
+echo $$ >"$1"; root=$2; shift 2
+for each; do mount --rbind "/$each" "$root/$each" || exit; done
+exec chroot "$root" sleep infinity
+"""
+"""A shell's command: write its process id, mount, then keep the namespace."""
 
 
 def root_of(version: str) -> Path:
@@ -32,7 +36,7 @@ def root_of(version: str) -> Path:
     return (ROOTS / version).resolve()
 
 
-def why_not(version: str) -> str:
+def why_not_version(version: str) -> str:
     """Why a cluster cannot use this version here, and what to type; empty: it can."""
     if os.geteuid() != 0:
         return f"Slurm {version} has a root folder of its own, which only root can use\nhint: run the command with sudo"
@@ -56,24 +60,25 @@ def hold(version: str, folder: Path, environment: Mapping[str, str]) -> None:
             (root / name).mkdir(parents=True, exist_ok=True)
         else:
             (root / name).touch()
-    holder = subprocess.Popen(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-c", _HOLD, "sh", str(root), *seen, *OURS],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "log" / "root.start").open("wb"),
-        cwd="/",
-        start_new_session=True,
-    )
-    _pid_file(folder).write_text(str(holder.pid))
-    wait_until(lambda: _root_of_process(holder.pid) == str(root), 30, f"mounts of {root}")
+    shell = ["sh", "-c", _HOLD, "sh", str(_pid_file(folder)), str(root), *seen, *OURS]
+    with (folder / "log" / "root.start").open("wb") as log:
+        subprocess.run(
+            ["setsid", "--fork", "unshare", "--mount", "--propagation", "private", *shell],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            cwd="/",
+            check=True,
+        )
+    wait_until(lambda: _root_of_holder(folder) == str(root), 30, f"mounts of {root}")
 
 
 def inside(folder: Path, command: Sequence[str], cwd: Path | str = "/") -> list[str]:
     """The command as the cluster in `folder` must run it: in its root, or, without one, as it is."""
     if not _pid_file(folder).exists():
         return list(command)
-    pid, program = _pid_file(folder).read_text(), command[0]
+    pid, program = _pid_file(folder).read_text().strip(), command[0]
     if program in CLIENTS:
         program = f"/usr/bin/{program}"  # PATH may have `<folder>/bin`
     return ["nsenter", f"--target={pid}", "--mount", "--root", f"--wdns={cwd}", program, *command[1:]]
@@ -96,8 +101,8 @@ def _pid_file(folder: Path) -> Path:
     return folder / "run" / "root.pid"
 
 
-def _root_of_process(pid: int) -> str:
+def _root_of_holder(folder: Path) -> str:
     try:
-        return str(Path(f"/proc/{pid}/root").readlink())
+        return str(Path("/proc", _pid_file(folder).read_text().strip(), "root").readlink())
     except OSError:
         return ""

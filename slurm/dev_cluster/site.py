@@ -30,6 +30,8 @@ class Site:
     """GraceTime of the partition gpu-preempt, seconds."""
     preempt_mode: Literal["REQUEUE", "CANCEL"] = "REQUEUE"
     """PreemptMode of the partition gpu-preempt."""
+    preempt_type: Literal["partition_prio", "qos"] = "partition_prio"
+    """PreemptType: what decides about a preemption. With `qos`, grace_time and preempt_mode are those of the QOS `normal`."""
     job_requeue: bool = True
     """JobRequeue: whether jobs that do not say may be requeued."""
     accounting: bool = True
@@ -63,13 +65,13 @@ def slurm_conf(site: Site, ports: Ports, folder: Path, version: tuple[int, int])
         "user_signal": user_signal if site.user_signal else "",
         "task_plugin": "affinity" if site.task_affinity else "none",
         "job_requeue": int(site.job_requeue),
-        "accounting": _accounting(ports, folder) if site.accounting else "",
+        "accounting": _accounting(ports, folder, site.preempt_type == "qos") if site.accounting else "",
         **{f"{node.replace('-', '_')}_port": port for node, port in ports.nodes.items()},
     }
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(values)
 
 
-def _accounting(ports: Ports, folder: Path) -> str:
+def _accounting(ports: Ports, folder: Path, by_qos: bool) -> str:
     return "\n".join(
         [
             "AccountingStorageType=accounting_storage/slurmdbd",
@@ -77,6 +79,7 @@ def _accounting(ports: Ports, folder: Path) -> str:
             f"AccountingStoragePort={ports.slurmdbd}",
             f"AccountingStoragePass={folder}/munge/socket",
             "AccountingStorageTRES=gres/gpu,gres/gpu:a100",
+            *(["AccountingStorageEnforce=associations,qos"] if by_qos else []),
         ]
     )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from comparison import differences
 from dev_cluster.ownership import exit_on_signals
-from matrix import Case, cases
+from matrix import COUNT, Case, cases
 from properties import PROPERTIES
 from side_by_side import side_by_side
 from trainings import Trainings
@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=REPO_ROOT / "runs" / "exact")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier calls have shown")
     parser.add_argument("--only", default="", help="cases whose name fits this regular expression")
-    parser.add_argument("--count", type=int, default=200, help="how many cases")
+    parser.add_argument("--count", type=int, default=COUNT, help="how many cases")
     parser.add_argument("--workers", type=int, default=2, help="trainings that run side by side; each needs a CPU")
     parser.add_argument("--write", type=Path, help="write the table as Markdown")
     options = parser.parse_args()

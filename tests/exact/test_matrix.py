@@ -3,7 +3,7 @@
 import random
 from itertools import combinations
 
-from matrix import cases, fits
+from matrix import COUNT, cases, fits
 from properties import PROPERTIES
 
 
@@ -19,7 +19,7 @@ def test_every_pair_of_values_occurs() -> None:
     found = cases()
     assert len(possible) > 1000
     assert possible <= set().union(*(pairs(dict(case.chosen)) for case in found))
-    assert len({case.name for case in found}) == len(found) == 200
+    assert len({case.name for case in found}) == len(found) == COUNT
 
 
 def test_cases_are_the_same_at_every_call() -> None:

@@ -102,6 +102,8 @@ SITES: dict[str, tuple[Site, str]] = {
     "PreemptMode CANCEL, GraceTime 0": (Site(preempt_mode="CANCEL", grace_time=0), "successor"),
     "JobRequeue 0": (Site(job_requeue=False), "grace"),
     "no accounting": (Site(accounting=False), "grace"),
+    "PreemptType qos": (Site(preempt_type="qos"), "grace"),
+    "PreemptType qos, PreemptMode CANCEL": (Site(preempt_type="qos", preempt_mode="CANCEL"), "grace"),
 }
 """Sites with other settings, and who brings a preempted job back there (as in `Scenario.requeued_by`)."""
 BLIND = Site(user_signal=False, accounting=False)

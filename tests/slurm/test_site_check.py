@@ -33,6 +33,10 @@ def test_site_is_looked_at(found: Finder, cluster: DevCluster) -> None:
     assert good.keys() == {"site.start"}
     assert good["site.start"][0] == "note"
     assert "gpu-premept: no such partition" in found("train.slurm_partition=gpu-premept")["site.partition"][1]
+    assert found("train.slurm_partition=cpu,gpu-preempt").keys() == {
+        "site.start"
+    }  # one that can take the job is enough
+    assert "nowhere: no such partition" in found("train.slurm_partition=gpu-preempt,nowhere")["site.partition"][1]
     assert "MaxTime of gpu-preempt is 1440" in found("train.timeout_min=99999")["site.time-limit"][1]
     assert "has 4 GPUs" in found("train.gpus_per_node=8")["site.nodes"][1]
     assert "GB of memory" in found("train.mem_gb=900")["site.nodes"][1]
@@ -53,6 +57,12 @@ def test_no_grace_and_unknown_account(found: Finder, cluster: DevCluster) -> Non
     assert "GraceTime 0 s" in said["site.no-grace"][1]
     assert "sacctmgr does not list it" in said["site.account"][1]
     assert "sacctmgr does not list it" in said["site.qos"][1]
+
+
+@pytest.mark.train
+def test_where_the_qos_decides_its_grace_counts(found: Finder, cluster: DevCluster) -> None:
+    cluster.up(Site(preempt_type="qos", grace_time=7))
+    assert found("write_gb_per_s=0.000001")["site.save-does-not-fit"][1].endswith("the grace period is 7 s")
 
 
 @pytest.mark.train

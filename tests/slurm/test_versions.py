@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from chaos import Table
 from dev_cluster.cluster import temporary_cluster
-from dev_cluster.root import why_not
+from dev_cluster.root import why_not_version
 from rows import ROWS
 
 SHORT = {
@@ -27,7 +27,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Table]:
 
 @pytest.mark.parametrize(("version", "name"), [(version, name) for version in SHORT for name in SHORT[version]])
 def test_chaos_row_holds(table: Table, version: str, name: str) -> None:
-    if reason := why_not(version):
+    if reason := why_not_version(version):
         if os.environ.get("REGROW_REQUIRE_SLURM"):
             pytest.fail(reason)
         pytest.skip(reason)

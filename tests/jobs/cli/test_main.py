@@ -53,6 +53,7 @@ OPTIONS = {
         "--proctrack",
         "--grace-time",
         "--preempt-mode",
+        "--preempt-type",
         "--job-requeue",
         "--accounting",
         "--max-array-size",

@@ -87,7 +87,9 @@ class Here:
         """The same attempt at a site with this Slurm, whose partition has this PreemptMode."""
         partition = PartitionFacts(preempt_mode=preempt_mode, grace_seconds=10, max_minutes=None)
         assert self.attempt.spec.site
-        site = self.attempt.spec.site.model_copy(update={"partitions": {"train": partition}, "version": version})
+        site = self.attempt.spec.site.model_copy(
+            update={"partitions": {"train": {"gpu": partition}}, "version": version}
+        )
         spec = self.attempt.spec.model_copy(update={"site": site})
         return replace(self, attempt=replace(self.attempt, spec=spec))
 
@@ -96,7 +98,7 @@ class Here:
 def spec(tmp_path: Path) -> RunSpec:
     partition = PartitionFacts(preempt_mode="REQUEUE", grace_seconds=10, max_minutes=None)
     site = SiteFacts(version="22.05.8", user_signal=True, kill_wait_seconds=5, job_requeue=True, cred_expire_seconds=5,
-                     max_array_size=1001, accounting=False, partitions={"train": partition})  # fmt: skip
+                     max_array_size=1001, accounting=False, partitions={"train": {"gpu": partition}})  # fmt: skip
     settings = [f"runs_root={tmp_path / 'runs'}", "slurm_conf=null", "regrow.evaluate.shards=1"]
     found = load_run_spec(TINY, "dev", settings, "one").model_copy(update={"site": site})
     write_run(found)
