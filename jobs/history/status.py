@@ -5,13 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobs.history.time_spent import AttemptTimes
-from jobs.slurm import answers as slurm
 from jobs.spec.stages import Stage
 
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
 """States of jobs that have no node. Jobs on hold wait until a person releases them."""
-UNSAID = frozenset({"UNKNOWN", slurm.NO_ANSWER})
-"""Shown for a job about which Slurm says nothing."""
 STOPPED = frozenset({"failed", "cancelled", "lost"})
 """States of a run that has ended before its work was done."""
 ENDED = STOPPED | {"finished", "unreadable"}

@@ -20,7 +20,7 @@ class Patience:
     """0: ask once."""
     tell: Callable[[str, float], None]
     """Called before each pause with Slurm's error and the pause's length in seconds."""
-    began: float | None = field(default=None, init=False)
+    _began: float | None = field(default=None, init=False)
     _pause: float = field(default=FIRST_PAUSE, init=False)
 
     def ask(self, question: Callable[[], Answer]) -> Answer:
@@ -41,8 +41,8 @@ class Patience:
         Raises:
             NoAnswer: the patience is at its end.
         """
-        self.began = self.began or monotonic()
-        if monotonic() - self.began + self._pause > self.seconds:
+        self._began = self._began or monotonic()
+        if monotonic() - self._began + self._pause > self.seconds:
             raise error
         self.tell(str(error), self._pause)
         sleep(self._pause)

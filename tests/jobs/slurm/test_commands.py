@@ -85,6 +85,7 @@ def test_whole_record_as_slurm_prints_it() -> None:
     record = parse_job_record(WHOLE)
     assert (record.state, record.restarts, record.requeueable, record.preempt_time) == ("RUNNING", 1, True, None)
     assert record.limit_end == record.end_time == 1795513195
+    assert (record.partition, record.qos) == ("gpu-preempt", "normal")
 
 
 def test_each_cluster_is_asked_by_its_own_configuration_and_this_process_stays_as_it_was(
