@@ -133,6 +133,14 @@ def test_state_is_what_slurm_and_the_journal_make_of_it(
     assert seen(spec, [*submitted(**SUBMITTED), *entries], **states).state == state
 
 
+@pytest.mark.parametrize("said", ["PREEMPTED", "UNKNOWN", NO_ANSWER])
+def test_finished_stage_is_completed_whatever_slurm_calls_its_job(spec: RunSpec, said: str) -> None:
+    finished = entry(1, "stage_finished", "prepare-1-0-stage", stage="prepare", part=0)
+    status = seen(spec, [*submitted(**SUBMITTED), finished], prepare=said, train="RUNNING")
+    assert [job.state for job in status.jobs if job.stage == "prepare"] == ["COMPLETED"]
+    assert status.state == "running"
+
+
 def test_stage_whose_job_has_a_node_is_starting_until_it_is_at_a_step(spec: RunSpec) -> None:
     entries = [*submitted(**SUBMITTED), entry(1, "stage_finished", "prepare-1-0-stage", stage="prepare", part=0)]
     silent = seen(spec, entries, prepare="COMPLETED", train="RUNNING")
