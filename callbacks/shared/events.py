@@ -180,6 +180,13 @@ class SlurmSilent(Event):
     """Seconds until it asks again."""
 
 
+class Suspended(Event):
+    """The attempt's processes stood still: Slurm had suspended the job, or the machine was paused. They go on now."""
+
+    seconds: float
+    """How long they stood still, up to this entry's time."""
+
+
 class DependentMoved(Event):
     """The next stage's job now waits for other jobs than before."""
 

@@ -1,51 +1,18 @@
 """Where a run's time went, by its journal: the queue, the start, steps, steps done again, evaluations, saves. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 
 from callbacks.shared import events
 from callbacks.shared.events import only
 from callbacks.shared.journal import Entry
 from callbacks.shared.mlflow_process import MLFLOW_WRITER
+from jobs.history.spent import Spent, kept_share, of_others, of_training
 from jobs.spec.stages import STAGES, Stage
 
 ENDS = (events.StageFinished, events.Left)
 """The events that end an attempt that was not killed."""
-STEPPING = (events.Metrics, events.Saved, events.Stopped, events.TrainingEnded)
-"""The events of a training from its first step to its last."""
-
-
-@dataclass(frozen=True)
-class Spent:
-    """Seconds of each kind."""
-
-    queued: float = 0.0
-    """Time until the start, from the moment when the attempt waited only for Slurm. The only time that is not allocated."""
-    starting: float = 0.0
-    """Loading of imports, model, data and checkpoint, until the first step or an evaluation's first batch."""
-    productive: float = 0.0
-    """Steps that count, batches of answers, and all the work of a stage without steps."""
-    replayed: float = 0.0
-    """Steps that a later attempt did again."""
-    evaluating: float = 0.0
-    """Evaluations during the training."""
-    saving: float = 0.0
-    leaving: float = 0.0
-    """From the last step to the end of the attempt."""
-
-    @property
-    def allocated(self) -> float:
-        """All time except the queue: what the job is charged for."""
-        return float(sum(asdict(self).values())) - self.queued
-
-    @property
-    def goodput(self) -> float | None:
-        """The productive share of the allocated time; None: no time was allocated."""
-        return self.productive / self.allocated if self.allocated else None
-
-    def __add__(self, other: "Spent") -> "Spent":
-        return Spent(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -160,8 +127,8 @@ def _times(start: events.StageStarted, mine: list[Entry], ready_since: float, fo
     began = next(iter(only(mine, events.TrainingBegan)), None)
     steps = [entry.step for entry in only(mine, events.Metrics) if "loss" in entry.values]
     reached = max([began.step, *steps]) if began else None
-    kept = _kept(began.step if began else None, reached, following)
-    allocated = _of_training(mine, began, last, kept) if began else _of_others(start, mine, last)
+    kept = kept_share(began.step if began else None, reached, following)
+    allocated = of_training(mine, began, last, kept) if began else of_others(start, mine, last)
     return AttemptTimes(
         stage=start.stage,
         part=start.part,
@@ -185,38 +152,3 @@ def _ending(last: Entry) -> str:
             return last.cause
         case _:
             return "unknown"
-
-
-def _of_others(start: events.StageStarted, mine: list[Entry], last: Entry) -> Spent:
-    """The time of a stage without steps: for an evaluation, its batches are productive; for others, all their time."""
-    began = next((entry.time for entry in only(mine, events.PartBegan)), None)
-    if start.stage not in ("evaluate", "train"):
-        return Spent(productive=last.time - start.time)
-    if began is None:
-        return Spent(starting=last.time - start.time)
-    productive = sum(entry.seconds or 0.0 for entry in only(mine, events.Generated))
-    return Spent(starting=began - start.time, productive=productive, leaving=last.time - began - productive)
-
-
-def _of_training(mine: list[Entry], began: events.TrainingBegan, last: Entry, kept: float) -> Spent:
-    """The time of a training. `kept`: the share of its steps that no later attempt did again."""
-    end = max((entry.time for entry in mine if isinstance(entry, STEPPING)), default=began.time)
-    values = [entry.values for entry in only(mine, events.Metrics)]
-    evaluating = float(sum(each.get("eval_runtime", 0) + each.get("gen_seconds", 0) for each in values))
-    saving = float(sum(entry.seconds for entry in only(mine, events.Saved)))
-    stepped = max(0.0, end - began.time - evaluating - saving)
-    return Spent(
-        starting=began.time - mine[0].time,
-        productive=kept * stepped,
-        replayed=(1 - kept) * stepped,
-        evaluating=evaluating,
-        saving=saving,
-        leaving=last.time - end,
-    )
-
-
-def _kept(first: int | None, reached: int | None, following: list[int]) -> float:
-    """The share of an attempt's steps that the next attempt did not do again."""
-    if first is None or reached is None or reached <= first or not following:
-        return 1.0
-    return min(1.0, max(0.0, (following[0] - first) / (reached - first)))

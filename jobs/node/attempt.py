@@ -32,6 +32,8 @@ ENVIRONMENT = {
 }
 """Slurm's variables for a job. The restart count is unset for the first attempt, then 1, 2, ...; each array task has its own."""
 ENDED_BY_US = -signal.SIGKILL
+SUSPENDED_SECONDS = 10.0
+"""A stage that was not awake for so long, in spite of its heartbeat, stood still. A busy machine delays it by less."""
 DEFAULT_WARNING_SECONDS = 90
 """submitit's default of `signal_delay_s`."""
 
@@ -156,7 +158,10 @@ class Attempt:
     def _first_failure(self, children: Children, stop_file: StopFile | None) -> tuple[int, int] | None:
         """Wait for the children. Index and return code of the first that failed; None: none has failed."""
         while children.are_running():
+            asleep_since = time.monotonic()
             number = next_signal(HEARTBEAT_SECONDS)
+            if (suspended := time.monotonic() - asleep_since - HEARTBEAT_SECONDS) > SUSPENDED_SECONDS:
+                self.journal.write(events.Suspended(seconds=suspended))
             if self.lease and not self.lease.is_kept():
                 raise StageFailed(
                     f"another attempt has taken over this run: {self.lease.holder()}", EXIT_TEMPORARY, "superseded"

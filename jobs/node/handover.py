@@ -13,8 +13,9 @@ from jobs.node.view import View, look
 from jobs.slurm.patience import Patience
 from jobs.spec.errors import NoAnswer
 
-STAY_SECONDS = 600
 LEAST_PATIENCE_SECONDS = 600
+LATE_SECONDS = 600
+"""Slurm may kill a job so much later than at the end of its grace time; the grace time itself may also be unknown."""
 
 
 def leave(attempt: Attempt, cause: Cause, message: str = "") -> Decision:
@@ -47,15 +48,17 @@ def _leave(attempt: Attempt, cause: Cause, message: str, patience: Patience, sai
         said.add(decision)
     if attempt.lease:
         attempt.lease.release()
-    if decision.action == "requeue":
-        decision = _requeue(attempt, decision, may_stay=cause == "preempted" and situation.site_requeues)
-    if decision.action == "successor" and not view.has_successor:
-        decision = submit_successor(attempt, patience) or decision
     is_over = view.record is not None and view.record.has_ended
-    if decision.action in ("exit", "fail", "successor") and not is_over and cause != "superseded":
+    can_requeue = situation.requeueable and not is_over
+    if decision.action == "requeue":
+        decision, can_requeue = _requeue(attempt, decision, cause == "preempted" and situation.site_requeues), False
+    if decision.action == "successor" and not view.has_successor and (refused := submit_successor(attempt, patience)):
+        decision = _requeue_instead(attempt, refused) if can_requeue else refused
+    is_another_s = cause == "superseded" and not view.has_successor  # the attempt that works may have the same job
+    if decision.action in ("exit", "fail", "successor") and not is_over and not is_another_s:
         _forbid_requeue(attempt)
     if decision.action == "stay":
-        _stay()
+        _stay(_grace_seconds(attempt))
     return decision
 
 
@@ -83,8 +86,9 @@ def finish(attempt: Attempt) -> None:
 
 
 def _forbid_requeue(attempt: Attempt) -> None:
-    """Keep Slurm from starting a job again that left in its grace time, in this attempt or in an earlier one."""
-    if not _may_count_as_preempted(attempt):
+    """Keep Slurm from starting a job again: one that left in its grace time, in this attempt or in an earlier one; and, where
+    requeues are expedited, one that ends with an error: Slurm would requeue and hold it."""
+    if not (_may_count_as_preempted(attempt) or _is_requeued_after_errors(attempt)):
         return
     try:
         error = attempt.cluster.forbid_requeue(attempt.job_id)
@@ -98,6 +102,10 @@ def _may_count_as_preempted(attempt: Attempt) -> bool:
     """Whether Slurm may take the end of this job for a preemption."""
     site = attempt.spec.site
     return attempt.in_slurm and site is not None and site.leaving_is_preemption and site.preempts(attempt.stage)
+
+
+def _is_requeued_after_errors(attempt: Attempt) -> bool:
+    return attempt.in_slurm and attempt.spec.site is not None and attempt.spec.site.expedited_requeue
 
 
 def final_cause(attempt: Attempt, cause: Cause, view: View) -> Cause:
@@ -125,8 +133,20 @@ def _requeue(attempt: Attempt, decision: Decision, may_stay: bool) -> Decision:
     return decision
 
 
-def _stay() -> None:
+def _requeue_instead(attempt: Attempt, refused: Decision) -> Decision:
+    """Requeue the job, since Slurm accepts no new one, for example because the user may have no more jobs."""
+    decision = Decision("requeue", f"Slurm refuses a new job: {refused.reason}")
+    return decision if _requeue(attempt, decision, may_stay=False) == decision else refused
+
+
+def _grace_seconds(attempt: Attempt) -> int:
+    """The longest time from the signal to the kill."""
+    site = attempt.spec.site
+    return site.grace_seconds(attempt.stage) + site.kill_wait_seconds if site else 0
+
+
+def _stay(grace_seconds: int) -> None:
     """Wait until Slurm kills the job: Slurm does not requeue a job that exits within its grace time."""
-    deadline = monotonic() + STAY_SECONDS
+    deadline = monotonic() + grace_seconds + LATE_SECONDS
     while monotonic() < deadline:
         next_signal(deadline - monotonic())

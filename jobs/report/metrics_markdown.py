@@ -9,7 +9,8 @@ from callbacks.shared.events import only
 from callbacks.shared.journal import Entry, metric_rows
 from jobs.evaluation.markdown import evaluation_section, markdown_table
 from jobs.evaluation.results import Results
-from jobs.history.time_spent import Spent, attempt_times, main_stage, total
+from jobs.history.spent import RARE, Spent
+from jobs.history.time_spent import attempt_times, main_stage, total
 from jobs.report.facts import run_facts
 from jobs.report.labels import COLUMNS
 from jobs.spec.run_spec import RunSpec
@@ -46,7 +47,8 @@ def time_section(spec: RunSpec, entries: list[Entry]) -> list[str]:
     attempts = [each for each in attempt_times(entries) if each.stage != "report"]
     if not attempts:
         return []
-    kinds = [each.name for each in fields(Spent)]
+    spent = total(attempts)
+    kinds = [each.name for each in fields(Spent) if each.name not in RARE or getattr(spent, each.name)]
     rows = [
         [f"{each.stage} {each.job_id}, attempt {each.attempt + 1}: {each.ending}", *_seconds(each.spent, kinds)]
         for each in attempts
@@ -55,7 +57,7 @@ def time_section(spec: RunSpec, entries: list[Entry]) -> list[str]:
     goodput = "–" if facts.goodput is None else f"{facts.goodput:.1%}"
     return [
         "\n## Where the time went, in seconds\n",
-        *markdown_table(["attempt", *kinds], [*rows, ["all", *_seconds(total(attempts), kinds)]]),
+        *markdown_table(["attempt", *kinds], [*rows, ["all", *_seconds(spent, kinds)]]),
         f"\nGoodput of {main_stage(attempts)} (the productive share of its allocated time): {goodput}; "
         f"{facts.steps_lost} steps were done again; {facts.gpu_hours:.2f} GPU-hours.",
     ]

@@ -18,6 +18,7 @@ from jobs.evaluation.markdown import number as digits
 from jobs.evaluation.results import ModelResult, Results, best_of
 from jobs.evaluation.scores import RULE, metric_values
 from jobs.history.records import trained_records
+from jobs.history.spent import RARE
 from jobs.history.status import duration
 from jobs.history.time_spent import AttemptTimes, attempt_times, main_stage, total
 from jobs.report.charts import Chart
@@ -99,7 +100,11 @@ def _context(spec: RunSpec, entries: list[Entry], results: Results, intervals: I
         "headline": _headline(facts),
         "sections": _sections(charts, results, wrong),
         "main_stage": main_stage(attempts),
-        "kinds": {kind: said for kind, said in KINDS.items() if facts.target_step or getattr(spent, kind)},
+        "kinds": {
+            kind: said
+            for kind, said in KINDS.items()
+            if getattr(spent, kind) or (facts.target_step and kind not in RARE)
+        },
         "shares": shares,
         "total": spent,
         "results": results,

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from callbacks.shared import events
 from callbacks.shared.events import only
 from callbacks.shared.journal import Entry
+from jobs.history.spent import Spent
 from jobs.history.status import duration
-from jobs.history.time_spent import AttemptTimes, Spent
+from jobs.history.time_spent import AttemptTimes
 from jobs.report.endings import ENDINGS, Look, with_running
 from jobs.spec.stages import Stage
 
@@ -21,6 +22,7 @@ KINDS = {
     "evaluating": "evaluations during the training",
     "saving": "writing checkpoints",
     "leaving": "from the last step to the end of the attempt",
+    "suspended": "Slurm had suspended the job; not allocated",
 }
 MOST_ROWS = 12
 """Most attempts of a stage with a row of their own: first those that did not finish, then the earliest."""

@@ -31,6 +31,8 @@ SLURM_PARAMETERS = frozenset(
 )
 
 
+_FORBID_REQUEUE = "scontrol update JobId=$SLURM_JOB_ID Requeue=0"
+"""A shell command. Where requeues are expedited, Slurm would hold a job that fails, and the jobs that wait for it with it."""
 _NOT_ASKED = ("--output", "--error", "--open-mode", "--signal", "--array")
 """Options that `sbatch --test-only` does not need: output files; and arrays, which are split by the site's limit."""
 
@@ -150,7 +152,7 @@ def _slurm_parameters(
         "srun_args": _srun_arguments(parameters),
         "setup": [*spec.profile.setup, *parameters.pop("setup", []), *_own_setup(spec, stage, here)],
         "additional_parameters": {
-            "requeue": True,  # also where JobRequeue=0
+            "requeue": "expedite" if spec.site and spec.site.expedited_requeue else True,  # also where JobRequeue=0
             **({"dependency": dependency, "kill-on-invalid-dep": "yes"} if dependency else {}),
             **(parameters.get("additional_parameters") or {}),
         },
@@ -166,10 +168,12 @@ def _srun_arguments(parameters: Mapping[str, Any]) -> list[str]:
 
 def _own_setup(spec: RunSpec, stage: Stage, here: str) -> list[str]:
     """Shell lines that make this checkout's packages the only ones, and that record the end if the stage did not (75: it did)."""
-    last_word = shlex.join([python_of(spec, here), "-m", LAST_WORD, str(spec.paths.run_dir), stage])
+    last_word = shlex.join([python_of(spec, here), "-m", LAST_WORD, str(spec.paths.run_dir), stage]) + " $code"
+    if spec.site and spec.site.expedited_requeue:
+        last_word += f" || {_FORBID_REQUEUE}"
     return [
         f"export PYTHONPATH={shlex.quote(str(REPO_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
-        f"regrow_last_word() {{ code=$?; case $code in 0|75) ;; *) {last_word} $code;; esac; }}",
+        f"regrow_last_word() {{ code=$?; case $code in 0|75) ;; *) {last_word};; esac; }}",
         "trap regrow_last_word EXIT",
     ]
 

@@ -66,6 +66,7 @@ class SlurmSite:
             cred_expire_seconds=_cred_expire(config.get("AuthInfo", "")),
             max_array_size=int(config["MaxArraySize"]),
             accounting=config["AccountingStorageType"].endswith("slurmdbd"),
+            expedited_requeue="enable_expedited_requeue" in config.get("SlurmctldParameters", ""),
             partitions={
                 stage: {name: self._partition_of(stage, name) for name in self.named(wanted)}
                 for stage, wanted in partitions.items()

@@ -43,6 +43,8 @@ class SiteFacts(Strict):
     accounting: bool
     partitions: dict[Stage, dict[str, PartitionFacts]]
     """For each stage, the partitions that its job may get; none: they are unknown."""
+    expedited_requeue: bool = False
+    """SlurmctldParameters=enable_expedited_requeue: with `--requeue=expedite`, a requeued job starts at once."""
     qos: dict[str, QosFacts] = Field(default={})
     """Where PreemptType is preempt/qos: every QOS. Then the job's QOS decides about its preemption, not its partition."""
 
@@ -84,6 +86,10 @@ class SiteFacts(Strict):
         """Whether Slurm certainly requeues a preempted job of this stage. Arguments as for `deciding`."""
         found = self.deciding(stage, partition, qos)
         return bool(found) and all(facts.preempt_mode == "REQUEUE" for facts in found)
+
+    def grace_seconds(self, stage: Stage, partition: str = "", qos: str = "") -> int:
+        """The longest grace period that a job of this stage may have. Arguments as for `deciding`."""
+        return max((facts.grace_seconds for facts in self.deciding(stage, partition, qos)), default=0)
 
     def preempts(self, stage: Stage, partition: str = "", qos: str = "") -> bool:
         """Whether a job of this stage may be preempted. Arguments as for `deciding`."""

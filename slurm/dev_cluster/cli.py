@@ -28,11 +28,15 @@ def up(
     ] = "linuxproc",
     grace_time: Annotated[int, typer.Option(min=0, help="Seconds from the preemption of a job to its end.")] = 10,
     preempt_mode: Annotated[
-        Literal["REQUEUE", "CANCEL"], typer.Option(help="What Slurm does with preempted jobs.")
+        Literal["REQUEUE", "CANCEL", "SUSPEND"], typer.Option(help="What Slurm does with preempted jobs.")
     ] = "REQUEUE",
     preempt_type: Annotated[
         Literal["partition_prio", "qos"], typer.Option(help="What decides about the preemption of a job.")
     ] = "partition_prio",
+    preempt_exempt: Annotated[int, typer.Option(min=0, help="Seconds in which a new job is not preempted.")] = 0,
+    expedited_requeue: Annotated[
+        bool, typer.Option(help="Start requeued jobs at once (--requeue=expedite; Slurm 25.11 and newer).")
+    ] = False,
     job_requeue: Annotated[bool, typer.Option(help="Allow requeueing by default (JobRequeue).")] = True,
     accounting: Annotated[bool, typer.Option(help="Start slurmdbd with a MariaDB of its own.")] = True,
     max_array_size: Annotated[int, typer.Option(help="Slurm's MaxArraySize.")] = 1001,
@@ -48,6 +52,8 @@ def up(
         grace_time=grace_time,
         preempt_mode=preempt_mode,
         preempt_type=preempt_type,
+        preempt_exempt=preempt_exempt,
+        expedited_requeue=expedited_requeue,
         job_requeue=job_requeue,
         accounting=accounting,
         max_array_size=max_array_size,

@@ -18,7 +18,7 @@ from dev_cluster.processes import controllers, kill, tasks, wait_until
 from dev_cluster.processes import daemons as daemon_pids
 from dev_cluster.qos import higher_priority, make_qos
 from dev_cluster.root import inside
-from dev_cluster.site import GPU_NODES, GPUS_PER_NODE, NODES, PREEMPTABLE, Site
+from dev_cluster.site import GPU_NODES, NODES, PREEMPTABLE, Site
 
 DEFAULT_FOLDER = Path("~/.cache/regrow/dev-cluster")
 STOP_SECONDS = 30
@@ -126,8 +126,8 @@ class DevCluster:
         """Take all GPU nodes away for so long, by a job of higher priority; its id. It starts when they are free."""
         self._require_up()
         assert self.site
-        done = self.run("sbatch", "--parsable", *higher_priority(self.site), f"--nodes={len(GPU_NODES)}", "--job-name=preemptor",
-                        f"--gres=gpu:{GPUS_PER_NODE}", "--output=/dev/null", f"--wrap=sleep {seconds}")  # fmt: skip
+        done = self.run("sbatch", "--parsable", *higher_priority(self.site), f"--nodes={len(GPU_NODES)}",
+                        "--job-name=preemptor", "--output=/dev/null", f"--wrap=sleep {seconds}")  # fmt: skip
         if done.returncode:
             raise DevClusterError(done.stderr.strip())
         return done.stdout.strip()

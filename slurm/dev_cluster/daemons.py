@@ -6,6 +6,7 @@ import platform
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def write_files(site: Site, folder: Path) -> Ports:
     if site.slurm:
         hold(site.slurm, folder, _environment(folder))
     write_clients(folder, {name: _required_path(name) for name in CLIENTS} if site.slurm is None else {})
-    (folder / "slurm.conf").write_text(slurm_conf(site, ports, folder, _version(folder)))
+    version = _version(inside(folder, ["slurmctld", "-V"]), _environment(folder))
+    (folder / "slurm.conf").write_text(slurm_conf(site, ports, folder, version))
     (folder / "gres.conf").write_text(gres_conf(folder))
     (folder / "cgroup.conf").write_text(cgroup_conf())
     (folder / "slurmdbd.conf").write_text(slurmdbd_conf(ports, folder))
@@ -149,10 +151,13 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _version(folder: Path) -> tuple[int, int]:
-    """The version of the cluster's Slurm: year and month."""
-    command = inside(folder, ["slurmctld", "-V"])
-    said = subprocess.run(command, env=_environment(folder), capture_output=True, text=True, check=True)
+def own_version() -> tuple[int, int]:
+    """The version of this machine's own Slurm: year and month."""
+    return _version([_required_path("slurmctld"), "-V"], os.environ)
+
+
+def _version(command: list[str], environment: Mapping[str, str]) -> tuple[int, int]:
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     year, month = said.stdout.split()[-1].split(".")[:2]  # "slurm-wlm 22.05.8"
     return int(year), int(month)
 

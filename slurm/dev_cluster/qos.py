@@ -4,7 +4,7 @@ import getpass
 import subprocess
 from collections.abc import Callable
 
-from dev_cluster.site import PREEMPTABLE, Site
+from dev_cluster.site import CPUS_PER_GPU_NODE, GPUS_PER_NODE, PREEMPTABLE, Site
 
 HIGH = "high"
 
@@ -31,4 +31,7 @@ def make_qos(run: Callable[..., subprocess.CompletedProcess[str]], site: Site) -
 
 def higher_priority(site: Site) -> list[str]:
     """The options of a job that takes the GPU nodes away from others."""
-    return [f"--partition={PREEMPTABLE}", f"--qos={HIGH}"] if site.preempt_type == "qos" else ["--partition=gpu"]
+    whose = [f"--partition={PREEMPTABLE}", f"--qos={HIGH}"] if site.preempt_type == "qos" else ["--partition=gpu"]
+    if site.preempt_mode == "SUSPEND":  # a suspended job keeps its GPUs and its memory, and gives away its CPUs alone
+        return [*whose, f"--ntasks-per-node={CPUS_PER_GPU_NODE}", "--mem-per-cpu=1"]
+    return [*whose, f"--gres=gpu:{GPUS_PER_NODE}"]

@@ -2,6 +2,7 @@
 
 import getpass
 import socket
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
@@ -10,9 +11,9 @@ from typing import Literal
 GPU_NODES = ("gpu-a100-1", "gpu-a100-2")
 NODES = (*GPU_NODES, "cpu-1")
 GPUS_PER_NODE = 4
+CPUS_PER_GPU_NODE = 64
 PREEMPTABLE = "gpu-preempt"
 """The partition whose jobs give the GPU nodes away."""
-USER_SIGNAL_BEFORE_23_02 = "SlurmctldParameters=preempt_send_user_signal"
 TEMPLATE = Path(__file__).with_name("slurm.conf.template")
 
 
@@ -28,8 +29,12 @@ class Site:
     """linuxproc signals the whole process tree, cgroup the srun task alone (needs root)."""
     grace_time: int = 10
     """GraceTime of the partition gpu-preempt, seconds."""
-    preempt_mode: Literal["REQUEUE", "CANCEL"] = "REQUEUE"
-    """PreemptMode of the partition gpu-preempt."""
+    preempt_mode: Literal["REQUEUE", "CANCEL", "SUSPEND"] = "REQUEUE"
+    """PreemptMode of the partition gpu-preempt. With `SUSPEND`, gang scheduling wakes the jobs up later."""
+    preempt_exempt: int = 0
+    """PreemptExemptTime: seconds after its start in which a job is not preempted."""
+    expedited_requeue: bool = False
+    """`enable_expedited_requeue` (25.11 and newer): `--requeue=expedite` starts a requeued job at once."""
     preempt_type: Literal["partition_prio", "qos"] = "partition_prio"
     """PreemptType: what decides about a preemption. With `qos`, grace_time and preempt_mode are those of the QOS `normal`."""
     job_requeue: bool = True
@@ -56,19 +61,31 @@ class Ports:
 
 def slurm_conf(site: Site, ports: Ports, folder: Path, version: tuple[int, int]) -> str:
     """The text of slurm.conf. `version`: of the Slurm that reads it."""
-    user_signal = "PreemptParameters=send_user_signal" if version >= (23, 2) else USER_SIGNAL_BEFORE_23_02
     values = {key: value for key, value in asdict(site).items() if key not in ("accounting", "job_requeue")} | {
         "folder": folder,
         "host": socket.gethostname(),
         "user": getpass.getuser(),
         "slurmctld_port": ports.slurmctld,
-        "user_signal": user_signal if site.user_signal else "",
+        "parameters": "\n".join(_parameters(site, version)),
+        "preempt_mode_of_all": "SUSPEND,GANG" if site.preempt_mode == "SUSPEND" else "REQUEUE",
+        "shared": "OverSubscribe=FORCE:1" if site.preempt_mode == "SUSPEND" else "",
         "task_plugin": "affinity" if site.task_affinity else "none",
         "job_requeue": int(site.job_requeue),
         "accounting": _accounting(ports, folder, site.preempt_type == "qos") if site.accounting else "",
         **{f"{node.replace('-', '_')}_port": port for node, port in ports.nodes.items()},
     }
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(values)
+
+
+def _parameters(site: Site, version: tuple[int, int]) -> Iterator[str]:
+    """The lines of SlurmctldParameters and PreemptParameters."""
+    of_controller = ["enable_expedited_requeue"] if site.expedited_requeue else []
+    if site.user_signal and version >= (23, 2):
+        yield "PreemptParameters=send_user_signal"
+    elif site.user_signal:
+        of_controller.append("preempt_send_user_signal")
+    if of_controller:
+        yield f"SlurmctldParameters={','.join(of_controller)}"
 
 
 def _accounting(ports: Ports, folder: Path, by_qos: bool) -> str:
@@ -79,7 +96,7 @@ def _accounting(ports: Ports, folder: Path, by_qos: bool) -> str:
             f"AccountingStoragePort={ports.slurmdbd}",
             f"AccountingStoragePass={folder}/munge/socket",
             "AccountingStorageTRES=gres/gpu,gres/gpu:a100",
-            *(["AccountingStorageEnforce=associations,qos"] if by_qos else []),
+            *(["AccountingStorageEnforce=associations,limits,qos"] if by_qos else []),
         ]
     )
 

@@ -17,8 +17,9 @@ from world import REPO_ROOT
 from callbacks.shared.args import Regrow
 from callbacks.shared.events import KINDS, Event
 from jobs.cli.main import app
+from jobs.history.spent import Spent
 from jobs.history.status import JobStatus, RunStatus
-from jobs.history.time_spent import AttemptTimes, Spent
+from jobs.history.time_spent import AttemptTimes
 from jobs.slurm.sbatch import SHARED_PARAMETERS, SLURM_PARAMETERS
 from jobs.spec.profile import ClusterProfile
 

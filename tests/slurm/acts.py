@@ -1,15 +1,18 @@
 """What is done to a run of the chaos table: preemptions, signals, kills, time limits."""
 
-import math
+import getpass
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from dev_cluster.processes import daemons, kill, tasks
 from scenario import Run
 
+from callbacks.shared.journal import read_journal
+from jobs.history.time_spent import attempt_times, total
+
 Act = Callable[[Run], None]
+EXEMPT_SECONDS = 60
 
 
 def in_turn(*acts: Act) -> Act:
@@ -51,45 +54,51 @@ def preempted_after_the_end(run: Run) -> None:
     run.open_gate("after@24")
 
 
-def timed_out_at(gate: str) -> Act:
-    """Shorten the time limit so that Slurm sends its warning soon. Slurm compares the limits twice a minute."""
+def suspended_at(gate: str, seconds: float) -> Act:
+    """Let Slurm suspend the job while the training waits at a gate, and wake it up later."""
 
     def act(run: Run) -> None:
         run.wait_for_gate(gate)
-        known, left = (len(run.entries(event, stage="train")) for event in ("stop_requested", "left"))
-        job_id, started = run.job_id("train"), run.entries("stage_started", stage="train")[-1].time
-        set_limit(run, job_id, math.ceil((time.time() - started + 5) / 60) + 1)
-        run.wait_for_new("stop_requested", known)
+        run.cluster.preempt(seconds)
+        run.wait_for_state("SUSPENDED")
+        run.wait_for_state("RUNNING")
         run.open_gate(gate)
-        run.wait_for_new("left", left)
-        if run.state(job_id) in ("PENDING", "COMPLETING", "RUNNING"):
-            set_limit(run, job_id, 120)
-
-    return act
-
-
-def expired_at(gate: str) -> Act:
-    """Let the step in which the warning comes last longer than the time limit: Slurm kills the job before it can save."""
-
-    def act(run: Run) -> None:
-        run.wait_for_gate(gate)
-        job_id, started = run.job_id("train"), run.entries("stage_started", stage="train")[-1].time
-        set_limit(run, job_id, math.ceil((time.time() - started + 5) / 60) + 1)
-        run.wait(lambda: run.state(job_id) in ("TIMEOUT", "FAILED"), "the time limit")
-        run.open_gate(gate)
-
-    return act
-
-
-def timed_out_for_good_at(gate: str) -> Act:
-    """Reach the time limit where the node cannot requeue: the run must end, say what to type, and lose nothing."""
-
-    def act(run: Run) -> None:
-        timed_out_at(gate)(run)
         run.wait_for_end()
-        (end,) = run.entries("stage_failed", stage="train")
-        assert "hint: regrow resume" in end.message, end
-        run.resume()
+        spent = total(attempt_times(read_journal(run.paths.journal)), "train")
+        assert spent.suspended > seconds / 2, f"only {spent.suspended:.0f} s count as suspended"
+
+    return act
+
+
+def exempt_at(gate: str) -> Act:
+    """Preempt a job that is exempt for its first minute: it must work on until then."""
+
+    def act(run: Run) -> None:
+        run.wait_for_gate(gate)
+        run.preempt(gate)
+        (started,) = run.entries("stage_started", stage="train")
+        (stop,) = run.entries("stop_requested", stage="train")
+        assert stop.time - started.time > EXEMPT_SECONDS - 10, f"stopped after {stop.time - started.time:.0f} s"
+
+    return act
+
+
+def without_more_jobs(act_inside: Act) -> Act:
+    """Set the user's MaxSubmitJobs to the number of jobs that there are."""
+
+    def set_most(run: Run, most: int) -> None:
+        done = run.cluster.run(
+            "sacctmgr", "--immediate", "modify", "user", getpass.getuser(), "set", f"MaxSubmitJobs={most}"
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def act(run: Run) -> None:
+        run.wait_for_attempts(1)
+        set_most(run, len(run.cluster.run("squeue", "--noheader", "--format=%i").stdout.split()))
+        try:
+            act_inside(run)
+        finally:
+            set_most(run, -1)
 
     return act
 
@@ -98,11 +107,6 @@ def shards_were_saved(run: Run) -> None:
     """Assert that DeepSpeed trained, and not DDP instead."""
     found = list(run.paths.checkpoints.glob("checkpoint-*/global_step*/*optim_states.pt"))
     assert found, "no global_step folder in any checkpoint"
-
-
-def set_limit(run: Run, job_id: str, minutes: int) -> None:
-    done = run.cluster.run("scontrol", "update", f"JobId={job_id}", f"TimeLimit={minutes}")
-    assert done.returncode == 0, done.stderr
 
 
 def signalled_at(gate: str) -> Act:

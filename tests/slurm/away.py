@@ -3,9 +3,12 @@
 import signal
 import time
 from collections.abc import Callable
+from random import Random
 
 from acts import Act
 from scenario import Run
+
+LONGEST_PEACE_SECONDS, LONGEST_OUTAGE_SECONDS = 15, 40
 
 
 def preempted_while_the_controller_is_away(gate: str, seconds: float, number: signal.Signals) -> Act:
@@ -32,6 +35,27 @@ def finished_while_the_controller_is_away(seconds: float, number: signal.Signals
             time.sleep(seconds)
         finally:
             _bring_back(run, number)
+
+    return act
+
+
+def outages_at_random_moments(seed: int, outages: int) -> Act:
+    """Kill or stop the controller several times, and preempt once between two outages, or just before one."""
+
+    def act(run: Run) -> None:
+        random = Random(seed)
+        preempted_before = random.randrange(outages)
+        for outage in range(outages):
+            time.sleep(random.uniform(0, LONGEST_PEACE_SECONDS))
+            if outage == preempted_before:
+                run.cluster.preempt()
+                time.sleep(random.uniform(0, 3))
+            number = random.choice([signal.SIGKILL, signal.SIGSTOP])
+            run.cluster.signal_controller(number)
+            try:
+                time.sleep(random.uniform(1, LONGEST_OUTAGE_SECONDS))
+            finally:
+                _bring_back(run, number)
 
     return act
 

@@ -5,7 +5,6 @@ import fcntl
 import hashlib
 import json
 import os
-import platform
 import re
 import shutil
 import sys
@@ -14,10 +13,11 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
+from chaos_page import write_page
 from dev_cluster.cluster import DevCluster, DevClusterError
+from dev_cluster.daemons import own_version
 from dev_cluster.ownership import exit_on_signals
 from dev_cluster.root import VERSIONS
 from dev_cluster.site import Site
@@ -26,17 +26,6 @@ from scenario import Run, Scenario, submit
 from side_by_side import side_by_side
 from verdict import problems
 from world import REPO_ROOT, World, build_world, commit
-
-INTRODUCTION = """\
-# What was done to a run, and what it cost
-
-`make chaos ARGS='--write docs/chaos.md'` made this page. The real Axolotl trains a toy mixture of
-experts for 24 optimizer steps, with a save every 8 steps, on the real Slurm of
-`regrow dev-cluster`. A row holds if three things are true. No more steps were done again than
-allowed. The adapter and every logged loss are those of an undisturbed run, bit for bit. Each
-dependent job started once, after the end of the training. The column "lost" says how many completed
-optimizer steps were done again, and how many may be. An announced stop may lose none. An
-unannounced kill or a damaged checkpoint may lose the steps since the last save."""
 
 
 def main() -> int:
@@ -51,7 +40,8 @@ def main() -> int:
     results = Results(options.folder / "results.jsonl")
     if options.fresh:
         results.path.unlink(missing_ok=True)
-    rows = [row.on(options.slurm) for row in ROWS if re.search(options.only, row.name)]
+    release = tuple(map(int, options.slurm.split("."))) if options.slurm else own_version()
+    rows = [row.on(options.slurm) for row in ROWS if re.search(options.only, row.name) and release >= row.since]
 
     def work(number: int, items: Iterator[int]) -> Generator[tuple[int, dict], None, None]:
         """Run rows on this worker's own cluster."""
@@ -68,29 +58,9 @@ def main() -> int:
     in_order = [shown[item] for item in range(len(rows))]
     held = sum(result["held"] for result in in_order)
     if options.write:
-        options.write.write_text(markdown(in_order), encoding="utf-8")
+        write_page(options.write, in_order, [row.name for row in ROWS])
     print(f"{held} of {len(rows)} rows held")
     return 0 if held == len(rows) else 1
-
-
-def markdown(results: list[dict]) -> str:
-    """The table, as it stands in docs/."""
-    lines = [
-        *INTRODUCTION.splitlines(),
-        "",
-        f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, torch {version('torch')}, "
-        f"axolotl {version('axolotl')}, deepspeed {version('deepspeed')}, commit {commit()}; "
-        f"{sum(r['held'] for r in results)} of {len(results)} rows held.",
-        "",
-        "| scenario | lost | attempts | brought back by | seconds | |",
-        "|---|---:|---:|---|---:|---|",
-    ]
-    rows = [
-        f"| {r['name']} | {r['lost']} of {r['may_lose']} | {r['attempts']} | {', '.join(r['requeued_by'])} "
-        f"| {r['seconds']:.0f} | {'held' if r['held'] else '**failed**'} |"
-        for r in results
-    ]
-    return "\n".join([*lines, *rows]) + "\n"
 
 
 def line(result: dict) -> str:
@@ -127,6 +97,9 @@ class Results:
             "may_lose": row.lost,
             "attempts": len(run.entries("stage_started", stage="train")),
             "requeued_by": run.requeued_by(),
+            "evaluate_after": run.seconds_to_evaluation(),
+            "slurm": run.slurm_version(),
+            "commit": commit(),
             "site": asdict(row.site),
         }
         with self.path.open("ab", buffering=0) as file:  # one write, since several workers append to the file

@@ -4,9 +4,10 @@ import signal
 from dataclasses import replace
 
 from acts import (
+    EXEMPT_SECONDS,
     cancelled_at,
     evaluate_preempted,
-    expired_at,
+    exempt_at,
     frozen_at,
     in_turn,
     killed_at,
@@ -18,13 +19,18 @@ from acts import (
     prepare_preempted,
     shards_were_saved,
     signalled_at,
-    timed_out_at,
-    timed_out_for_good_at,
+    suspended_at,
+    without_more_jobs,
 )
-from away import finished_while_the_controller_is_away, preempted_while_the_controller_is_away
+from away import (
+    finished_while_the_controller_is_away,
+    outages_at_random_moments,
+    preempted_while_the_controller_is_away,
+)
 from damage import cut_short, disk_full, small_disk, torn_after_preemption, without
 from dev_cluster.site import Site
-from scenario import Scenario
+from scenario import STEPS, Scenario
+from time_limits import expired_at, timed_out_at, timed_out_for_good_at
 from world import REPO_ROOT
 
 USER = Site()
@@ -106,6 +112,7 @@ SITES: dict[str, tuple[Site, str]] = {
     "PreemptType qos, PreemptMode CANCEL": (Site(preempt_type="qos", preempt_mode="CANCEL"), "grace"),
 }
 """Sites with other settings, and who brings a preempted job back there (as in `Scenario.requeued_by`)."""
+EXPEDITED = Site(expedited_requeue=True, cred_expire=120)
 BLIND = Site(user_signal=False, accounting=False)
 WITHOUT_SCONTROL = "export PATH={folder}/only_srun"
 
@@ -123,6 +130,15 @@ OTHER_SITES: tuple[Scenario, ...] = (
         Scenario(f"{name}: cancelled, then resumed", cancelled_at("step@12"), ("step@12",), site, requeued_by=("resume",))
         for name, (site, _) in SITES.items()
     ),
+    Scenario("PreemptMode SUSPEND: suspended for 30 s", suspended_at("step@12", 30), ("step@12",), Site(preempt_mode="SUSPEND")),
+    Scenario("PreemptExemptTime 1 minute: preempted", exempt_at("step@12"), ("step@12",), Site(preempt_exempt=EXEMPT_SECONDS),
+             requeued_by=("grace",)),
+    Scenario("enable_expedited_requeue, cred_expire 120: preempted three times", in_turn(*map(preempted_at, STEP_GATES)),
+             STEP_GATES, EXPEDITED, since=(25, 11), requeued_by=THRICE),
+    Scenario("enable_expedited_requeue: cancelled, then resumed", cancelled_at("step@12"), ("step@12",), EXPEDITED,
+             since=(25, 11), requeued_by=("resume",)),
+    Scenario("MaxSubmitJobs reached, successors preferred: preempted", without_more_jobs(preempted_at("step@12")), ("step@12",),
+             SITES["PreemptType qos"][0], settings=("regrow.requeue.prefer=successor",), requeued_by=("stage",)),
     Scenario("TERM only, no scontrol on the node: preempted three times", in_turn(*map(preempted_at, STEP_GATES)),
              STEP_GATES, BLIND, setup=WITHOUT_SCONTROL, requeued_by=("slurm",) * 3),
     Scenario("TERM only, no scontrol on the node: time limit, then resumed", timed_out_for_good_at("step@12"), ("step@12",),
@@ -151,7 +167,7 @@ SHAPES: tuple[Scenario, ...] = (
            reference=("save_steps=12", "load_best_model_at_end=true", "metric_for_best_model=eval_loss")),
 )  # fmt: skip
 AWAY: tuple[Scenario, ...] = tuple(
-    Scenario(f"{name}, {what}", acts, gates, site, settings=settings, requeued_by=by)
+    Scenario(f"{name}, {what}", acts, gates, site, settings=settings, requeued_by=by, longest_wait=300)
     for what, seconds, number in (
         ("controller killed and back after 100 s", 100, signal.SIGKILL),
         ("controller stopped for 150 s", 150, signal.SIGSTOP),
@@ -165,4 +181,9 @@ AWAY: tuple[Scenario, ...] = tuple(
         ("finished", finished_while_the_controller_is_away(seconds, number), ("after@24",), USER, (), ()),
     )
 )  # fmt: skip
-ROWS = (*FAULTS, *OTHER_SITES, *RANKS, *SHAPES, *AWAY)
+FUZZ: tuple[Scenario, ...] = tuple(
+    Scenario(f"three outages and a preemption at random moments, seed {seed}", outages_at_random_moments(seed, 3),
+             lost=STEPS, requeued_by=None, longest_wait=300)
+    for seed in range(10)
+)  # fmt: skip
+ROWS = (*FAULTS, *OTHER_SITES, *RANKS, *SHAPES, *AWAY, *FUZZ)

@@ -24,6 +24,8 @@ from jobs.spec.paths import RunPaths
 from jobs.spec.run_spec import RunSpec
 
 STEPS, SAVE_STEPS = 24, 8
+LONGEST_WAIT_SECONDS = 60
+"""Beside other work. One more wait in a queue would be longer at a real site."""
 SETTINGS = {
     "max_steps": STEPS,
     "save_steps": SAVE_STEPS,
@@ -126,16 +128,14 @@ class Run:
         ids = lambda: [entry.job_id for entry in self.entries("submitted")]  # noqa: E731
         self.wait(lambda: not any(self.state(job_id) in active for job_id in ids()), "the end of all jobs")
 
-    def unknown_jobs(self) -> list[str]:
-        """Jobs in Slurm that are the run's by their comment, and that its journal does not know."""
-        rows = self.cluster.run("squeue", "--noheader", "--states=all", "--format=%A|%k").stdout.splitlines()
+    def jobs_in_slurm(self) -> set[str]:
+        """All jobs, ended ones included, that are the run's by their comment."""
+        rows = self.cluster.run("squeue", "--noheader", "--states=all", "--format=%F|%k").stdout.splitlines()
         own = token(RunSpec.load(self.paths.run_dir))
-        known = {entry.job_id for entry in self.entries("submitted")}
-        return [
-            job_id
-            for job_id, _, comment in (row.partition("|") for row in rows)
-            if own in comment and job_id not in known
-        ]
+        return {job_id for job_id, _, comment in (row.partition("|") for row in rows) if own in comment}
+
+    def slurm_version(self) -> str:
+        return self.cluster.run("sinfo", "--version").stdout.split()[-1]
 
     # ---- what must hold, from the journal and the weights
 
@@ -148,6 +148,12 @@ class Run:
             for b in began
         ]  # fmt: skip
         return [last - following.step for last, following in zip(done, began[1:], strict=False)]
+
+    def seconds_to_evaluation(self) -> float | None:
+        """From the end of the training to the start of the evaluation; None: one of them is missing."""
+        ended = [entry.time for entry in self.entries("stage_finished", stage="train")]
+        started = [entry.time for entry in self.entries("stage_started", stage="evaluate")]
+        return started[0] - ended[-1] if ended and started else None
 
     def losses(self) -> dict[int, float]:
         rows = metric_rows(read_journal(self.paths.journal))
@@ -185,8 +191,12 @@ class Scenario:
     reference: tuple[str, ...] = ()
     lost: int = 0
     """The most optimizer steps that may be done again, in total."""
-    requeued_by: tuple[str, ...] = ()
-    """Who must have brought the train stage back each time.
+    longest_wait: float = LONGEST_WAIT_SECONDS
+    """The most seconds from the end of the training to the start of the evaluation."""
+    since: tuple[int, int] = (0, 0)
+    """The first version of Slurm, year and month, that has what the row needs."""
+    requeued_by: tuple[str, ...] | None = ()
+    """Who must have brought the train stage back each time; None: this cannot be foreseen.
 
     `grace`: whoever does so after a job has left in its grace time, at this site; `any`: this depends on how early a signal came.
     """
@@ -201,7 +211,7 @@ class Scenario:
     @property
     def is_resumed(self) -> bool:
         """Whether the run ended before it was finished, and `regrow resume` finished it."""
-        return "resume" in self.requeued_by
+        return self.requeued_by is not None and "resume" in self.requeued_by
 
     def on(self, slurm: str | None) -> "Scenario":
         """The same row on this version of Slurm; None: the machine's own."""

@@ -10,7 +10,9 @@ from jobs.spec.run_spec import RunSpec
 from jobs.spec.site_facts import SiteFacts
 
 
-def is_as_expected(by: list[str], expected: tuple[str, ...], after_grace: str) -> bool:
+def is_as_expected(by: list[str], expected: tuple[str, ...] | None, after_grace: str) -> bool:
+    if expected is None:
+        return True
     wanted = [after_grace if want == "grace" else want for want in expected]
     return len(by) == len(wanted) and all(want in ("any", one) for one, want in zip(by, wanted, strict=True))
 
@@ -54,7 +56,11 @@ def problems(run: Run, scenario: Scenario, reference: Run) -> list[str]:
             starts = scenario.evaluate_starts if stage == "evaluate" else 1
             expect(len(started) == starts, f"{stage} was started {len(started)} times")
             expect(all(s.time > e.time for s in started for e in ended), f"{stage} was started before training ended")
-    expect(not run.unknown_jobs(), f"jobs that the journal does not know: {run.unknown_jobs()}")
+    submitted = {entry.job_id for entry in run.entries("submitted")}
+    expect(run.jobs_in_slurm() == submitted, f"Slurm has the jobs {run.jobs_in_slurm()}, the journal {submitted}")
+    wait = run.seconds_to_evaluation()
+    is_soon = scenario.is_resumed or (wait or 0) < scenario.longest_wait
+    expect(is_soon, f"the evaluation started {wait} s after the training's end")
     verified = verify(run.paths.checkpoints, read_journal(run.paths.journal))
     expect(verified.records.steps == STEPS and bool(verified.records.epochs), f"the ledgers say {verified.records}")
     return [*found, *verified.problems, *mlflow_problems(run, reference)]

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from operator import attrgetter
 from types import FrameType
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from entries import entry
 
 from callbacks.shared.journal import Entry
-from jobs.history.time_spent import Spent, attempt_times, steps_lost, total
+from jobs.history.spent import Spent
+from jobs.history.time_spent import attempt_times, steps_lost, total
 
 
 def started(time: float, stage: str, job_id: str, attempt: int = 0, part: int = 0) -> Entry:
@@ -83,6 +85,23 @@ def test_attempts_say_how_they_ended_and_what_they_trained() -> None:
     assert spent.productive == pytest.approx(60)
     assert spent.goodput == pytest.approx(60 / (61 + 28 + 30))
     assert total([]).goodput is None
+
+
+@pytest.mark.parametrize(
+    ("until", "kind", "seconds"),
+    [(40, "starting", 12), (58, "productive", 22), (69, "evaluating", 7), (85, "saving", 1)],
+)
+def test_time_of_a_suspension_is_neither_productive_nor_allocated(until: float, kind: str, seconds: float) -> None:
+    """Whatever the training did when it was suspended, that time counts as suspended, and once."""
+    suspended = {"starting": 8, "productive": 8, "evaluating": 1, "saving": 1}[kind]
+    entries = sorted(
+        [*PREEMPTED, entry(until, "suspended", "train-2-0-stage", seconds=suspended)], key=attrgetter("time")
+    )
+    _, first, *others = (each.spent for each in attempt_times(entries))
+    undisturbed = Spent(queued=10, starting=20, productive=30, evaluating=8, saving=2, leaving=1)
+    assert first == replace(undisturbed, suspended=suspended, **{kind: seconds})
+    assert first.allocated == undisturbed.allocated - suspended
+    assert others == [each.spent for each in attempt_times(PREEMPTED)][2:]
 
 
 def test_attempt_that_was_stopped_before_its_first_step_has_only_started() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from entries import fresh
@@ -83,12 +84,14 @@ class Here:
     def entries(self) -> list[Event]:
         return read_journal(self.attempt.spec.paths.journal)
 
-    def at_site(self, preempt_mode: str = "REQUEUE", version: str = "22.05.8") -> "Here":
-        """The same attempt at a site with this Slurm, whose partition has this PreemptMode."""
-        partition = PartitionFacts(preempt_mode=preempt_mode, grace_seconds=10, max_minutes=None)
+    def at_site(
+        self, preempt_mode: str = "REQUEUE", grace_seconds: int = 10, version: str = "22.05.8", **facts: Any
+    ) -> "Here":
+        """The same attempt at a site with this Slurm, whose partition has this PreemptMode. `facts`: others of the site."""
+        partition = PartitionFacts(preempt_mode=preempt_mode, grace_seconds=grace_seconds, max_minutes=None)
         assert self.attempt.spec.site
         site = self.attempt.spec.site.model_copy(
-            update={"partitions": {"train": {"gpu": partition}}, "version": version}
+            update={"partitions": {"train": {"gpu": partition}}, "version": version, **facts}
         )
         spec = self.attempt.spec.model_copy(update={"site": site})
         return replace(self, attempt=replace(self.attempt, spec=spec))
