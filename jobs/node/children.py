@@ -5,9 +5,11 @@ The stage waits for signals; it has no signal handlers.
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from jobs.node.commands import Command
@@ -15,6 +17,8 @@ from jobs.spec.paths import REPO_ROOT, child_environment
 
 STOP_SIGNALS = frozenset({signal.SIGUSR2, signal.SIGTERM})
 WATCHED = STOP_SIGNALS | {signal.SIGCHLD}
+SIGNALFD_BYTES = 128
+"""The size of a struct signalfd_siginfo; its first four bytes are the signal's number."""
 
 
 def watch_signals() -> None:
@@ -23,9 +27,29 @@ def watch_signals() -> None:
 
 
 def next_signal(seconds: float) -> signal.Signals | None:
-    """Wait for the next watched signal; None: none came within `seconds`."""
-    found = signal.sigtimedwait(WATCHED, seconds)
-    return signal.Signals(found.si_signo) if found else None
+    """Wait for the next watched signal; None: none came within `seconds`.
+
+    Python's sigtimedwait must not wait here: if the process is suspended meanwhile until the time is over, it returns a signal
+    that never came (CPython 3.11).
+    """
+    descriptor = _signalfd(WATCHED)
+    try:
+        ready, _, _ = select.select([descriptor], [], [], seconds)
+        return signal.Signals(int.from_bytes(os.read(descriptor, SIGNALFD_BYTES)[:4], sys.byteorder)) if ready else None
+    finally:
+        os.close(descriptor)
+
+
+def _signalfd(numbers: Iterable[signal.Signals]) -> int:
+    """A file descriptor from which these blocked signals can be read (signalfd(2))."""
+    libc, mask = ctypes.CDLL(None, use_errno=True), (ctypes.c_ulong * 16)()  # sigset_t has 1024 bits
+    libc.sigemptyset(mask)
+    for number in numbers:
+        libc.sigaddset(mask, number)
+    descriptor: int = libc.signalfd(-1, mask, os.O_CLOEXEC | os.O_NONBLOCK)
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), "signalfd")
+    return descriptor
 
 
 def pending_stop() -> signal.Signals | None:

@@ -84,7 +84,7 @@ def exempt_at(gate: str) -> Act:
 
 
 def without_more_jobs(act_inside: Act) -> Act:
-    """Set the user's MaxSubmitJobs to the number of jobs that there are."""
+    """Set the user's MaxSubmitJobs to the number of jobs that there are, and one for the job that takes the nodes away."""
 
     def set_most(run: Run, most: int) -> None:
         done = run.cluster.run(
@@ -94,7 +94,7 @@ def without_more_jobs(act_inside: Act) -> Act:
 
     def act(run: Run) -> None:
         run.wait_for_attempts(1)
-        set_most(run, len(run.cluster.run("squeue", "--noheader", "--format=%i").stdout.split()))
+        set_most(run, len(run.cluster.run("squeue", "--noheader", "--format=%i").stdout.split()) + 1)
         try:
             act_inside(run)
         finally:

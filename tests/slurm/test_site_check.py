@@ -30,12 +30,10 @@ def found(world: World, cluster: DevCluster) -> Finder:
 def test_site_is_looked_at(found: Finder, cluster: DevCluster) -> None:
     cluster.up(Site(accounting=False))
     good = found()
-    assert good.keys() == {"site.start"}
-    assert good["site.start"][0] == "note"
+    assert {code: level for code, (level, _) in good.items()} == {"site.start": "note", "site.preemption": "note"}
+    assert "PreemptMode REQUEUE, GraceTime 10 s, KillWait 5 s" in good["site.preemption"][1]
     assert "gpu-premept: no such partition" in found("train.slurm_partition=gpu-premept")["site.partition"][1]
-    assert found("train.slurm_partition=cpu,gpu-preempt").keys() == {
-        "site.start"
-    }  # one that can take the job is enough
+    assert found("train.slurm_partition=cpu,gpu-preempt").keys() == good.keys()  # one that can take the job is enough
     assert "nowhere: no such partition" in found("train.slurm_partition=gpu-preempt,nowhere")["site.partition"][1]
     assert "MaxTime of gpu-preempt is 1440" in found("train.timeout_min=99999")["site.time-limit"][1]
     assert "has 4 GPUs" in found("train.gpus_per_node=8")["site.nodes"][1]

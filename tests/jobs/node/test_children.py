@@ -4,9 +4,11 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
+from dev_cluster.processes import wait_until
 from patience import HANGS_AFTER_SECONDS
 from world import REPO_ROOT
 
@@ -40,6 +42,32 @@ def test_signal_is_waited_for_and_ends_nobody(number: signal.Signals) -> None:
         process.send_signal(number)
         assert process.communicate(timeout=HANGS_AFTER_SECONDS)[0] == f"{number.name} None\n"
         assert process.returncode == 0
+
+
+def test_process_that_was_suspended_has_got_no_signal() -> None:
+    code = """
+        from jobs.node.children import next_signal, watch_signals
+        watch_signals()
+        print("watching", flush=True)
+        print([next_signal(0.5) for again in range(4)], flush=True)
+        print(next_signal(30).name)
+    """
+    with python(code) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "watching\n"
+        for _ in range(3):
+            process.send_signal(signal.SIGSTOP)
+            wait_until(lambda: state_of(process.pid) == "T", HANGS_AFTER_SECONDS, "the process to stop")
+            time.sleep(0.6)  # longer than it waits
+            process.send_signal(signal.SIGCONT)
+            wait_until(lambda: state_of(process.pid) != "T", HANGS_AFTER_SECONDS, "the process to go on")
+        assert process.stdout.readline() == "[None, None, None, None]\n"
+        process.send_signal(signal.SIGUSR2)
+        assert process.communicate(timeout=HANGS_AFTER_SECONDS)[0] == "SIGUSR2\n"
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_child_hears_of_its_own_children_but_not_of_the_signals(tmp_path: Path) -> None:
