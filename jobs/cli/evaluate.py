@@ -31,7 +31,7 @@ def evaluate(
 ) -> None:
     """Evaluate models on the records of a file. One array of jobs, then scores and comparisons, also in MLflow."""
     from jobs.cli.screen.dry_run import job_texts
-    from jobs.cli.start import start_run
+    from jobs.cli.start import say_that_slurm_is_silent, start_run
     from jobs.evaluation.request import Request, evaluation_spec
     from jobs.submit.start import create_run
 
@@ -40,5 +40,5 @@ def evaluate(
     if dry_run:
         typer.echo("\n".join(job_texts(spec)))
         return
-    spec = create_run(spec)
+    spec = create_run(spec, say_that_slurm_is_silent)
     raise typer.Exit(start_run(spec, spec.stages, wait))

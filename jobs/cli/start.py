@@ -37,7 +37,7 @@ def submit_run(spec: RunSpec, wait: bool = False, check: bool = True, force: boo
     for finding in found or []:
         if finding.level != "note":
             typer.echo(str(finding), err=True)
-    spec = create_run(spec)
+    spec = create_run(spec, say_that_slurm_is_silent)
     note_check(spec, found)
     return start_run(spec, spec.stages, wait)
 
@@ -50,7 +50,7 @@ def start_run(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
 def _submit(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
     """Submit the stages' jobs and print where their output is. With `wait`, follow them; the run's exit code."""
     typer.echo(f"run folder: {spec.paths.run_dir}")
-    for found in submit_jobs(spec, stages, login_journal(spec), _say_that_slurm_is_silent):
+    for found in submit_jobs(spec, stages, login_journal(spec), say_that_slurm_is_silent):
         first = next(iter(found.job_parts))
         many = f" and {len(found.parts) - 1} more" if found.is_array else ""
         typer.echo(f"{found.stage:<9} job {found.job_id:<8} log {spec.paths.log(f'{found.stage}-{first}-0')}{many}")
@@ -68,7 +68,7 @@ def _submit(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
     return _say_how_it_ended(spec, exit_code)
 
 
-def _say_that_slurm_is_silent(error: str, pause: float) -> None:
+def say_that_slurm_is_silent(error: str, pause: float) -> None:
     typer.echo(f"Slurm does not answer; the next try is in {pause:.0f} s: {error}", err=True)
 
 

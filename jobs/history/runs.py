@@ -18,7 +18,7 @@ from jobs.history.run_state import ended_status, newest_jobs, run_status
 from jobs.history.status import ENDED, RunStatus
 from jobs.slurm import answers as slurm
 from jobs.slurm.commands import SlurmCluster
-from jobs.spec.errors import ConfigError
+from jobs.spec.errors import ConfigError, NoAnswer
 from jobs.spec.paths import RunPaths
 from jobs.spec.run_spec import RunSpec
 
@@ -145,7 +145,10 @@ class _Queues:
             self._ask(cluster, members)
 
     def _ask(self, cluster: SlurmCluster, runs: Sequence[_Known]) -> None:
-        queue = cluster.jobs_of_user()
+        try:
+            queue = cluster.jobs_of_user()
+        except NoAnswer:
+            queue = None
         if queue is None:
             return
         self._queued[cluster] = queue

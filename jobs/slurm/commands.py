@@ -60,11 +60,12 @@ class SlurmCluster:
         return parse_job_record(answer.stdout)
 
     def jobs_of_user(self) -> dict[str, QueuedJob] | None:
-        """All jobs of this user that the controller remembers, ended ones included; None: it does not answer."""
-        try:
-            answer = self.ask("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T|%S|%r|%k")
-        except NoAnswer:
-            return None
+        """All jobs of this user that the controller remembers, ended ones included; None: Slurm cannot be asked here.
+
+        Raises:
+            NoAnswer: the controller does not answer.
+        """
+        answer = self.ask("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T|%S|%r|%k")
         if answer is None or answer.returncode:
             return None
         rows = (line.split("|", 4) for line in answer.stdout.splitlines())

@@ -120,7 +120,8 @@ def _submit(cluster: SlurmCluster, spec: RunSpec, order: Order) -> str:
         except (FailedJobError, FailedSubmissionError) as error:
             if SILENT.search(str(error)):
                 raise NoAnswer(f"sbatch: {last_line(str(error))}") from None
-            raise ConfigError(f"{order.stage}: sbatch rejected the job: {str(error).strip()}") from None
+            said = "; ".join(line.removeprefix("sbatch: error: ") for line in str(error).strip().splitlines())
+            raise ConfigError(f"{order.stage}: sbatch rejected the job: {said}") from None
 
 
 def _adopt(spec: RunSpec, order: Order, job_id: str) -> str:

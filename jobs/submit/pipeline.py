@@ -12,14 +12,17 @@ from jobs.slurm import answers as slurm
 from jobs.slurm.commands import SlurmCluster
 from jobs.slurm.patience import Patience
 from jobs.slurm.sbatch import Order, submit_to_slurm
-from jobs.spec.errors import EXIT_FAILED, NoAnswer
+from jobs.spec.errors import EXIT_FAILED, ConfigError, NoAnswer
+from jobs.spec.find import name_to_type
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import AFTER_ANY, Stage, StageJob, dependency
 from jobs.submit.local_run import run_job
 
 POLL_SECONDS = 0.2
 ANSWER_SECONDS = 120.0
-"""How long a submission waits for a controller that does not answer."""
+"""How long a command that a person typed waits for a controller that does not answer."""
+Tell = Callable[[str, float], None]
+"""Called before each pause while the controller does not answer: with Slurm's error, and the seconds."""
 QUEUE_SECONDS = 3.0
 """The time between two looks at the queue with `--wait`; a controller serves many users."""
 
@@ -53,18 +56,18 @@ def stage_jobs(spec: RunSpec, stage: Stage) -> list[StageJob]:
     return [StageJob(str(spec.paths.run_dir), stage, part) for part in left]
 
 
-def submit_jobs(
-    spec: RunSpec, stages: Sequence[Stage], journal: Journal, tell: Callable[[str, float], None]
-) -> list[Submission]:
-    """Submit the stages as dependent jobs.
+def typed_patience(tell: Tell) -> Patience:
+    """How long a command that a person typed waits for a controller that does not answer."""
+    return Patience(ANSWER_SECONDS, tell)
 
-    Args:
-        tell: called before each pause while the controller does not answer: Slurm's error, and the seconds.
+
+def submit_jobs(spec: RunSpec, stages: Sequence[Stage], journal: Journal, tell: Tell) -> list[Submission]:
+    """Submit the stages as dependent jobs.
 
     Raises:
         ConfigError: sbatch refused a job, or Slurm does not answer; the jobs submitted before it are cancelled.
     """
-    patience = Patience(ANSWER_SECONDS, tell)
+    patience = typed_patience(tell)
     submitted, cluster = list[str](), SlurmCluster.of(spec.profile)
     try:
         previous: list[str] = []
@@ -77,9 +80,15 @@ def submit_jobs(
                 submitted.append(job_id)
                 parts = tuple(jobs[index].part for index in indices)
                 journal.write(events.Submitted(stage=stage, parts=parts, job_id=job_id, after=after))
-    except BaseException:
-        if submitted:
-            journal.write(events.SubmissionFailed(cancelled=submitted, error=_cancelled(cluster, submitted)))
+    except BaseException as error:
+        if not submitted:
+            raise
+        failure = _cancelled(cluster, submitted)
+        journal.write(events.SubmissionFailed(cancelled=submitted, error=failure))
+        if isinstance(error, ConfigError):
+            end = f"are not cancelled: {failure}" if failure else "are cancelled"
+            hint = f"when Slurm accepts all jobs: regrow resume {name_to_type(spec)}"
+            raise type(error)(f"{error}\nthe run's other jobs ({', '.join(submitted)}) {end}\nhint: {hint}") from None
         raise
     return [found for found in submissions(read_journal(spec.paths.journal)) if found.job_id in submitted]
 
@@ -113,7 +122,10 @@ def wait_for_jobs(spec: RunSpec, stages: Sequence[Stage], follow: Callable[[list
 
 def has_active_jobs(spec: RunSpec) -> bool:
     """Whether a job of the run may still work; also True if Slurm does not answer."""
-    jobs = SlurmCluster.of(spec.profile).jobs_of_user()
+    try:
+        jobs = SlurmCluster.of(spec.profile).jobs_of_user()
+    except NoAnswer:
+        return True
     return jobs is None or bool(active_jobs(spec, jobs))
 
 

@@ -12,7 +12,7 @@ from jobs.slurm.site import read_site
 from jobs.spec.errors import ConfigError
 from jobs.spec.run_spec import RunSpec, write_run
 from jobs.spec.stages import Stage
-from jobs.submit.pipeline import login_journal
+from jobs.submit.pipeline import Tell, login_journal, typed_patience
 
 
 def checked(spec: RunSpec, force: bool) -> list[Finding]:
@@ -32,14 +32,14 @@ def checked(spec: RunSpec, force: bool) -> list[Finding]:
     return found
 
 
-def create_run(spec: RunSpec) -> RunSpec:
+def create_run(spec: RunSpec, tell: Tell) -> RunSpec:
     """Write the run folder, and return the spec with the facts of its site.
 
     Raises:
         ConfigError: the run folder already exists, or Slurm does not answer.
     """
     if spec.profile.executor == "slurm":
-        spec = _with_site(spec)
+        spec = _with_site(spec, tell)
     write_run(spec)
     return spec
 
@@ -53,9 +53,10 @@ def note_check(spec: RunSpec, found: list[Finding] | None) -> None:
     login_journal(spec).write(events.Checked(errors=errors, warnings=warnings))
 
 
-def _with_site(spec: RunSpec) -> RunSpec:
+def _with_site(spec: RunSpec, tell: Tell) -> RunSpec:
+    cluster = SlurmCluster.of(spec.profile)
     try:
-        site = read_site(SlurmCluster.of(spec.profile))
+        site = typed_patience(tell).ask(lambda: read_site(cluster))
     except ConfigError as error:
         raise ConfigError(f"{error}\nhint: `--cluster local` runs here, `--dry-run` shows the jobs") from None
     facts = site.facts({stage: spec.profile.parameters(stage).get("slurm_partition") for stage in spec.stages})

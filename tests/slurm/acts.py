@@ -83,6 +83,12 @@ def exempt_at(gate: str) -> Act:
     return act
 
 
+def forbids_requeue(run: Run) -> None:
+    """Set Requeue=0 for the newest training's job, as a site's submit filter may."""
+    done = run.cluster.run("scontrol", "update", f"JobId={run.job_id('train')}", "Requeue=0")
+    assert done.returncode == 0, done.stderr
+
+
 def without_more_jobs(act_inside: Act) -> Act:
     """Set the user's MaxSubmitJobs to the number of jobs that there are, and one for the job that takes the nodes away."""
 

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 from acts import Act
@@ -35,6 +36,32 @@ def finished_while_the_controller_is_away(seconds: float, number: signal.Signals
             time.sleep(seconds)
         finally:
             _bring_back(run, number)
+
+    return act
+
+
+def typed_while_the_controller_is_away(gate: str, seconds: float, number: signal.Signals) -> Act:
+    """Type `regrow cancel` and later `regrow resume` while the controller is killed or stopped. Both must wait for it."""
+
+    def typed(run: Run, command: str) -> None:
+        with ThreadPoolExecutor() as pool:
+            run.cluster.signal_controller(number)
+            try:
+                typing = pool.submit(run.world.regrow, command, str(run.paths.run_dir), "--cluster", "dev")
+                time.sleep(seconds)
+                assert not typing.done(), typing.result()
+            finally:
+                _bring_back(run, number)
+            done = typing.result()
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Slurm does not answer; the next try is in" in done.stderr
+
+    def act(run: Run) -> None:
+        run.wait_for_gate(gate)
+        typed(run, "cancel")
+        run.open_gate(gate)
+        run.wait_for_end()
+        typed(run, "resume")
 
     return act
 

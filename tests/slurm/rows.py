@@ -8,6 +8,7 @@ from acts import (
     cancelled_at,
     evaluate_preempted,
     exempt_at,
+    forbids_requeue,
     frozen_at,
     in_turn,
     killed_at,
@@ -26,6 +27,7 @@ from away import (
     finished_while_the_controller_is_away,
     outages_at_random_moments,
     preempted_while_the_controller_is_away,
+    typed_while_the_controller_is_away,
 )
 from damage import cut_short, disk_full, small_disk, torn_after_preemption, without
 from dev_cluster.site import Site
@@ -137,6 +139,9 @@ OTHER_SITES: tuple[Scenario, ...] = (
              STEP_GATES, EXPEDITED, since=(25, 11), requeued_by=THRICE),
     Scenario("enable_expedited_requeue: cancelled, then resumed", cancelled_at("step@12"), ("step@12",), EXPEDITED,
              since=(25, 11), requeued_by=("resume",)),
+    Scenario("Requeue=0 set by the site: preempted three times",
+             in_turn(*(act for gate in STEP_GATES for act in (forbids_requeue, preempted_at(gate)))),
+             STEP_GATES, requeued_by=("successor",) * 3),
     Scenario("MaxSubmitJobs reached, successors preferred: preempted", without_more_jobs(preempted_at("step@12")), ("step@12",),
              SITES["PreemptType qos"][0], settings=("regrow.requeue.prefer=successor",), requeued_by=("stage",)),
     Scenario("TERM only, no scontrol on the node: preempted three times", in_turn(*map(preempted_at, STEP_GATES)),
@@ -178,6 +183,7 @@ AWAY: tuple[Scenario, ...] = tuple(
          Site(preempt_mode="CANCEL"), (), ("any",)),
         ("preempted, successors preferred", preempted_while_the_controller_is_away("step@12", seconds, number), ("step@12",),
          USER, ("regrow.requeue.prefer=successor",), ("successor",)),
+        ("cancelled and resumed", typed_while_the_controller_is_away("step@12", 90, number), ("step@12",), USER, (), ("resume",)),
         ("finished", finished_while_the_controller_is_away(seconds, number), ("after@24",), USER, (), ()),
     )
 )  # fmt: skip

@@ -104,6 +104,7 @@ def test_refused_job_cancels_those_before_it(cluster: DevCluster, world: World) 
     done = world.submit("refused", f"slurm_conf={cluster.conf}", "train.timeout_min=100000", cluster="dev")
     assert done.returncode == 2
     assert "train: sbatch rejected the job" in done.stderr
+    assert "the run's other jobs (1) are cancelled\nhint: when Slurm accepts all jobs: regrow resume" in done.stderr
     assert "Traceback" not in done.stderr
     states = cluster.run("squeue", "--noheader", "--states=all", "--format=%j %T").stdout.splitlines()
     assert states == ["refused-prepare CANCELLED"]
