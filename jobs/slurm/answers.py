@@ -79,17 +79,19 @@ def _limit_end(fields: Mapping[str, str]) -> float | None:
 
 
 def fields_of(line: str) -> dict[str, str]:
-    """The fields of a line of `scontrol --oneliner`."""
-    return {key: value for key, _, value in (word.partition("=") for word in line.split())}
+    """The fields of a line of `scontrol --oneliner`. A key counts where it first stands: comments and paths, in which users
+    may write anything, stand behind the fields that Slurm itself writes."""
+    found: dict[str, str] = {}
+    for key, is_field, value in (word.partition("=") for word in line.split()):
+        if is_field:
+            found.setdefault(key, value)
+    return found
 
 
 def minutes(limit: str) -> int | None:
-    """A time limit such as `1-00:00:00` in minutes; None: no limit."""
-    if limit in ("UNLIMITED", "INFINITE"):
-        return None
-    days, _, clock = limit.rpartition("-")
-    hours, minutes, _ = clock.split(":")
-    return 1440 * int(days or 0) + 60 * int(hours) + int(minutes)
+    """A time limit such as `1-00:00:00` in minutes; None: no limit, or one that is not a time (UNLIMITED, Partition_Limit)."""
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):\d+", limit)
+    return 1440 * int(found[1] or 0) + 60 * int(found[2]) + int(found[3]) if found else None
 
 
 def last_line(text: str) -> str:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,16 @@ from jobs.spec.profile import ClusterProfile
 
 ANSWER_SECONDS = 60
 """How long to wait for a controller that is busy or away for a moment."""
+FOR_PEOPLE = ("SQUEUE_", "SACCT_", "SCONTROL_", "SCANCEL_", "SINFO_", "SLURM_BITSTR_LEN", "SLURM_JSON", "SLURM_YAML",
+              "SLURM_DEBUG_FLAGS", "SLURM_TIME_FORMAT", "COLUMNS")  # fmt: skip
+"""Names, or beginnings of names, of environment variables that change what Slurm's commands show or which jobs they mean."""
 MOST_AT_ONCE = 1000
 """The most job ids in one command: the length of a command line is limited."""
+
+
+def _without_display_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without the variables by which people choose what Slurm's commands show, and which jobs they mean."""
+    return {key: value for key, value in environment.items() if not key.startswith(FOR_PEOPLE)}
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,7 @@ class SlurmCluster:
         return "scontrol is not on this machine"
 
     def ask(self, *command: str) -> subprocess.CompletedProcess[str] | None:
-        """Run one of Slurm's commands; None: the command does not exist here.
+        """Run one of Slurm's commands, with times as seconds since the epoch; None: the command cannot be run here.
 
         Raises:
             NoAnswer: the controller does not answer.
@@ -160,11 +168,12 @@ class SlurmCluster:
                 command,
                 capture_output=True,
                 text=True,
+                errors="replace",  # a comment may have any bytes
                 check=False,
                 timeout=ANSWER_SECONDS,
-                env={**os.environ, **self.environment, "SLURM_TIME_FORMAT": "%s"},  # times as seconds since the epoch
+                env=_without_display_settings(os.environ) | self.environment | {"SLURM_TIME_FORMAT": "%s"},
             )
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return None
         except subprocess.TimeoutExpired:
             raise NoAnswer(f"{command[0]} has given no answer for {ANSWER_SECONDS} s") from None

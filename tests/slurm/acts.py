@@ -83,10 +83,16 @@ def exempt_at(gate: str) -> Act:
     return act
 
 
-def forbids_requeue(run: Run) -> None:
-    """Set Requeue=0 for the newest training's job, as a site's submit filter may."""
-    done = run.cluster.run("scontrol", "update", f"JobId={run.job_id('train')}", "Requeue=0")
-    assert done.returncode == 0, done.stderr
+def preempted_without_requeue_at(gate: str) -> Act:
+    """Set Requeue=0 for the training's job, as a site's submit filter may, and preempt it."""
+
+    def act(run: Run) -> None:
+        run.wait_for_gate(gate)
+        done = run.cluster.run("scontrol", "update", f"JobId={run.job_id('train')}", "Requeue=0")
+        assert done.returncode == 0, done.stderr
+        run.preempt(gate)
+
+    return act
 
 
 def without_more_jobs(act_inside: Act) -> Act:

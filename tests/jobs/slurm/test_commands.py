@@ -57,6 +57,45 @@ def test_job_in_any_other_state_has(state: str) -> None:
     assert parse_job_record(RUNNING.replace("=RUNNING", f"={state}")).has_ended
 
 
+@pytest.mark.parametrize("key", ["Comment", "AdminComment", "SystemComment", "WorkDir", "Command"])
+def test_what_users_write_is_no_field(key: str) -> None:
+    text = "x JobState=FAILED Restarts=7 Requeue=0 PreemptTime=5 EndTime=6 TimeLimit=00:01:00 Partition=other QOS=other"
+    assert parse_job_record(f"{WHOLE} {key}={text}") == parse_job_record(WHOLE)
+
+
+def test_limit_that_is_no_time_is_none() -> None:
+    assert parse_job_record(RUNNING.replace("TimeLimit=00:10:00", "TimeLimit=Partition_Limit")).limit_end is None
+
+
+def test_answer_that_is_no_utf8_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "record").write_bytes(f"{WHOLE} Comment=".encode() + b"caf\xe9\n")
+    command(tmp_path / "scontrol", f"cat {tmp_path}/record")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert SlurmCluster().job_record("12") == parse_job_record(WHOLE)
+
+
+def test_command_that_may_not_be_run_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "squeue").write_text("#!/bin/sh\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert SlurmCluster().jobs_of_user() is None
+
+
+def test_what_people_have_set_for_their_eyes_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command(tmp_path / "squeue", f"env > {tmp_path}/seen")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    for name in ("SQUEUE_PARTITION", "SQUEUE_FORMAT", "SACCT_FORMAT", "SCANCEL_STATE", "SLURM_TIME_FORMAT", "COLUMNS"):
+        monkeypatch.setenv(name, "gpu")
+    assert SlurmCluster().jobs_of_user() == {}
+    seen = dict(line.partition("=")[::2] for line in (tmp_path / "seen").read_text().splitlines())
+    assert "gpu" not in seen.values()
+    assert seen["SLURM_TIME_FORMAT"] == "%s"
+
+
+def command(path: Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+
+
 def test_nobody_knows_where_there_is_no_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     cluster = SlurmCluster()
