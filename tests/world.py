@@ -65,11 +65,13 @@ class World:
         path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
         return path
 
-    def regrow(self, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run `regrow ARGUMENTS` as a user types it, in a folder outside the checkout."""
+    def regrow(
+        self, *arguments: str, environment: dict[str, str] | None = None, where: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `regrow ARGUMENTS` as a user types it. `where`: the folder where it is typed; default: one outside the checkout."""
         return subprocess.run(
             [str(REGROW), *arguments],
-            cwd=self.folder,
+            cwd=where or self.folder,
             env=self.environment | (environment or {}),
             capture_output=True,
             text=True,
@@ -84,12 +86,13 @@ class World:
         check: bool = False,
         flags: Sequence[str] = (),
         environment: dict[str, str] | None = None,
+        where: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Submit tiny_cpu.yml with this world's records and model, by default on this machine. Few tests need the check."""
         values = [flag for setting in [*self.settings, *settings] for flag in ("--set", setting)]
         config = str(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml")
         flags = ["--cluster", cluster, "--name", name, *flags, *([] if check else ["--no-check"])]
-        return self.regrow("submit", config, *flags, *values, environment=environment)
+        return self.regrow("submit", config, *flags, *values, environment=environment, where=where)
 
 
 def commit() -> str:

@@ -134,9 +134,9 @@ def _adopt(spec: RunSpec, order: Order, job_id: str) -> str:
 
 
 def shielded_python(spec: RunSpec, here: str) -> str:
-    """A shell command that starts the node's Python through the shield."""
+    """A shell command that starts the node's Python through the shield, and without modules from the current folder."""
     python = python_of(spec, here)
-    return shlex.join([python, "-I", "-S", str(SHIELD), python])
+    return shlex.join([python, "-I", "-S", str(SHIELD), python, "-P"])
 
 
 def _slurm_parameters(
@@ -169,7 +169,7 @@ def _srun_arguments(parameters: Mapping[str, Any]) -> list[str]:
 
 def _own_setup(spec: RunSpec, stage: Stage, here: str) -> list[str]:
     """Shell lines that make this checkout's packages the only ones, and that record the end if the stage did not (75: it did)."""
-    last_word = shlex.join([python_of(spec, here), "-m", LAST_WORD, str(spec.paths.run_dir), stage]) + " $code"
+    last_word = shlex.join([python_of(spec, here), "-P", "-m", LAST_WORD, str(spec.paths.run_dir), stage]) + " $code"
     if spec.site and spec.site.expedited_requeue:
         last_word += f" || {_FORBID_REQUEUE}"
     return [

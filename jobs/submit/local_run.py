@@ -1,6 +1,7 @@
 """A stage's job on this machine, in the foreground of a terminal. If the waiting command is ended, the job saves and leaves."""
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -34,6 +35,7 @@ def run_job(spec: RunSpec, stage_job: StageJob, show: Callable[[], None], journa
         KeyboardInterrupt: Ctrl-C; the job has saved its work and has left.
     """
     began = time.time()
+    os.environ["PYTHONSAFEPATH"] = "1"  # submitit's processes must not find the current folder's modules
     with _signals_kept() as kept:
         job = local_executor(spec, stage_job.stage, sys.executable).submit(stage_job)
     try:
@@ -127,7 +129,7 @@ def _children(pid: int) -> list[int]:
 
 def local_executor(spec: RunSpec, stage: Stage, here: str) -> submitit.LocalExecutor:
     """The executor that runs one stage on this machine. `here`: this process's Python."""
-    executor = submitit.LocalExecutor(spec.paths.slurm, python=python_of(spec, here))
+    executor = submitit.LocalExecutor(spec.paths.slurm, python=shlex.quote(python_of(spec, here)))
     parameters = {key: value for key, value in spec.profile.parameters(stage).items() if key in SHARED_PARAMETERS}
     setup = {"setup": list(spec.profile.setup)} if spec.profile.setup else {}
     executor.update_parameters(**parameters, **setup, stderr_to_stdout=True)

@@ -54,6 +54,8 @@ OPTIONS = {
         "--grace-time",
         "--preempt-mode",
         "--preempt-type",
+        "--preempt-exempt",
+        "--expedited-requeue",
         "--job-requeue",
         "--accounting",
         "--max-array-size",
