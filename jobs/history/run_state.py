@@ -15,14 +15,13 @@ from jobs.history.status import STOPPED, WAITING, JobStatus, RunStatus, duration
 from jobs.history.submissions import current, is_typed
 from jobs.history.time_spent import attempt_times, main_stage, steps_lost, total
 from jobs.slurm import answers as slurm
-from jobs.slurm.commands import SlurmCluster
 from jobs.spec.find import name_to_type
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
 
 
-def run_status(spec: RunSpec, entries: list[Entry], job: Callable[[SlurmCluster, str], slurm.QueuedJob]) -> RunStatus:
-    """One run's status. `job`: gives Slurm's answer for a job, by the cluster and the job's id."""
+def run_status(spec: RunSpec, entries: list[Entry], job: Callable[[RunSpec, str], slurm.QueuedJob]) -> RunStatus:
+    """One run's status. `job`: gives Slurm's answer for a job, by the run and the job's id."""
     jobs = tuple(_job_statuses(spec, entries, job)) if spec.profile.executor == "slurm" else ()
     last = _last_mark(entries)
     on_a_node = next((job.stage for job in jobs if job.state in slurm.ON_A_NODE), None)
@@ -64,12 +63,12 @@ def newest_jobs(entries: list[Entry], stage: Stage) -> list[str]:
 
 
 def _job_statuses(
-    spec: RunSpec, entries: list[Entry], job: Callable[[SlurmCluster, str], slurm.QueuedJob]
+    spec: RunSpec, entries: list[Entry], job: Callable[[RunSpec, str], slurm.QueuedJob]
 ) -> Iterator[JobStatus]:
-    finished, cluster = stages_finished(spec, entries), SlurmCluster.of(spec.profile)
+    finished = stages_finished(spec, entries)
     for stage in spec.stages:
         if job_ids := newest_jobs(entries, stage):
-            jobs = [job(cluster, job_id) for job_id in job_ids]
+            jobs = [job(spec, job_id) for job_id in job_ids]
             if stage in finished:  # Slurm may not know it, or may call it PREEMPTED
                 jobs = [job if job.state in slurm.ACTIVE_STATES else slurm.QueuedJob("COMPLETED", "") for job in jobs]
             started = sum(entry.stage == stage for entry in only(entries, events.StageStarted))

@@ -16,6 +16,7 @@ from callbacks.shared.journal import Entry, JournalReader
 from callbacks.shared.mlflow_process import MLFLOW_WRITER
 from jobs.history.run_state import ended_status, newest_jobs, run_status
 from jobs.history.status import ENDED, RunStatus
+from jobs.history.submissions import is_ours
 from jobs.slurm import answers as slurm
 from jobs.slurm.commands import SlurmCluster
 from jobs.spec.errors import ConfigError, NoAnswer
@@ -161,7 +162,11 @@ class _Queues:
         ]
         self._accounted[cluster] = cluster.accounted_states([job_id for job_id in wanted if job_id not in queue])
 
-    def job(self, cluster: SlurmCluster, job_id: str) -> slurm.QueuedJob:
+    def job(self, spec: RunSpec, job_id: str) -> slurm.QueuedJob:
+        """Slurm's answer for a job in the run's journal. A job of another run or cluster with the same id is not looked at."""
+        cluster = SlurmCluster.of(spec.profile)
         if cluster not in self._queued:
             return slurm.QueuedJob(slurm.NO_ANSWER, "")
-        return self._queued[cluster].get(job_id) or slurm.QueuedJob(self._accounted[cluster].get(job_id, "UNKNOWN"), "")
+        if found := self._queued[cluster].get(job_id):
+            return found if is_ours(spec, job_id, found, [job_id]) else slurm.QueuedJob("UNKNOWN", "")
+        return slurm.QueuedJob(self._accounted[cluster].get(job_id, "UNKNOWN"), "")

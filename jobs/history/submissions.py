@@ -1,12 +1,16 @@
 """A run's jobs, by its journal: what was submitted, which job succeeds which, and which jobs others wait for. Pure."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from callbacks.shared import events
 from callbacks.shared.events import only
 from callbacks.shared.journal import Entry
+from jobs.slurm.answers import QueuedJob
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
+
+TOKEN = "regrow:"
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,19 @@ class Submission:
 
 def token(spec: RunSpec) -> str:
     """How the comments of all jobs of a run begin. A submission adds what no other one has, to find its jobs in the queue."""
-    return f"regrow:{spec.run_uuid}:"
+    return f"{TOKEN}{spec.run_uuid}:"
+
+
+def is_ours(spec: RunSpec, job_id: str, job: QueuedJob, known: Collection[str]) -> bool:
+    """Whether a job in the queue is the run's. Its id alone does not say so: ids start again with a new cluster.
+
+    Args:
+        known: the ids in the run's journal. Such a job is the run's by its name, if the site has replaced its comment.
+    """
+    words = [word for word in job.comment.split() if word.startswith(TOKEN)]
+    if words:
+        return any(word.startswith(token(spec)) for word in words)
+    return job_id in known and job.name.startswith(f"{spec.name}-")
 
 
 def submissions(entries: list[Entry]) -> list[Submission]:

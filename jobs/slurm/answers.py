@@ -52,6 +52,7 @@ class QueuedJob:
     """Why the job is pending; empty if it is not."""
     start_time: float | None = None
     """When the job started, or will start by Slurm's estimate, seconds since the epoch; None: unknown."""
+    name: str = ""
     comment: str = ""
 
 

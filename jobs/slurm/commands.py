@@ -73,14 +73,17 @@ class SlurmCluster:
         Raises:
             NoAnswer: the controller does not answer.
         """
-        answer = self.ask("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T|%S|%r|%k")
+        answer = self.ask("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T|%S|%r|%j|%k")
         if answer is None or answer.returncode:
             return None
-        rows = (line.split("|", 4) for line in answer.stdout.splitlines())
-        return {
-            job_id: QueuedJob(state, "" if reason == "None" else reason, time_of(start), comment)
-            for job_id, state, start, reason, comment in rows
-        }
+        jobs: dict[str, QueuedJob] = {}
+        for line in answer.stdout.splitlines():
+            match line.split("|", 5):
+                case [job_id, state, start, reason, name, comment]:
+                    jobs[job_id] = QueuedJob(state, "" if reason == "None" else reason, time_of(start), name, comment)
+                case _:
+                    pass  # the rest of a comment with a line break
+        return jobs
 
     def job_with(self, token: str) -> str | None:
         """The id of the newest job (or array) whose comment has this token; None: there is none.

@@ -1,5 +1,6 @@
 """The stages of a run in their order: submit them as jobs that wait for one another, or run them on this machine."""
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -7,7 +8,7 @@ from callbacks.shared import events
 from callbacks.shared.events import only
 from callbacks.shared.journal import Entry, Journal, JournalReader, read_journal
 from jobs.history.progress import parts_left
-from jobs.history.submissions import Submission, job_ids, since_typed, submissions, token
+from jobs.history.submissions import Submission, is_ours, job_ids, since_typed, submissions, token
 from jobs.slurm import answers as slurm
 from jobs.slurm.commands import SlurmCluster
 from jobs.slurm.patience import Patience
@@ -130,11 +131,12 @@ def has_active_jobs(spec: RunSpec) -> bool:
 
 
 def active_jobs(spec: RunSpec, jobs: Mapping[str, slurm.QueuedJob]) -> list[str]:
-    """Which of a user's jobs belong to the run and have not ended, oldest first. A job whose submission got no answer is known
-    only by its comment."""
-    known = job_ids(read_journal(spec.paths.journal))
-    unknown = [job_id for job_id, job in jobs.items() if token(spec) in job.comment and job_id not in known]
-    return [each for each in [*known, *unknown] if each in jobs and jobs[each].state in slurm.ACTIVE_STATES]
+    """Which of a user's jobs belong to the run and have not ended, oldest first. The journal does not know a job whose
+    submission got no answer."""
+    known = set(job_ids(read_journal(spec.paths.journal)))
+    active = ((job_id, job) for job_id, job in jobs.items() if job.state in slurm.ACTIVE_STATES)
+    ours = [job_id for job_id, job in active if is_ours(spec, job_id, job, known)]
+    return sorted(ours, key=lambda job_id: [int(number) for number in re.findall(r"\d+", job_id)])
 
 
 def login_journal(spec: RunSpec) -> Journal:

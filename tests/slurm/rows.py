@@ -183,13 +183,17 @@ AWAY: tuple[Scenario, ...] = tuple(
          Site(preempt_mode="CANCEL"), (), ("any",)),
         ("preempted, successors preferred", preempted_while_the_controller_is_away("step@12", seconds, number), ("step@12",),
          USER, ("regrow.requeue.prefer=successor",), ("successor",)),
-        ("cancelled and resumed", typed_while_the_controller_is_away("step@12", 90, number), ("step@12",), USER, (), ("resume",)),
         ("finished", finished_while_the_controller_is_away(seconds, number), ("after@24",), USER, (), ()),
     )
+)  # fmt: skip
+TYPED: tuple[Scenario, ...] = tuple(
+    Scenario(f"cancelled and resumed, each time the controller {what} for 90 s",
+             typed_while_the_controller_is_away("step@12", 90, number), ("step@12",), requeued_by=("resume",))
+    for what, number in (("is dead", signal.SIGKILL), ("is stopped", signal.SIGSTOP))
 )  # fmt: skip
 FUZZ: tuple[Scenario, ...] = tuple(
     Scenario(f"three outages and a preemption at random moments, seed {seed}", outages_at_random_moments(seed, 3),
              lost=STEPS, requeued_by=None, longest_wait=300)
     for seed in range(10)
 )  # fmt: skip
-ROWS = (*FAULTS, *OTHER_SITES, *RANKS, *SHAPES, *AWAY, *FUZZ)
+ROWS = (*FAULTS, *OTHER_SITES, *RANKS, *SHAPES, *AWAY, *TYPED, *FUZZ)

@@ -1,5 +1,6 @@
-"""A run is the same from whatever folder and shell it is submitted."""
+"""A run is the same from whatever folder and shell it is submitted, and its jobs are its own, whatever their ids."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,23 @@ def test_modules_with_our_names_in_the_folder_where_one_types_are_not_ours(
     assert run.entries("stage_started", stage="prepare")
     logs = [path.read_text() for path in run.paths.slurm.rglob("*") if path.suffix in (".out", ".log")]
     assert logs and "another project" not in "".join(logs)
+
+
+def test_jobs_of_another_cluster_with_the_same_ids_are_left_alone(cluster: DevCluster, world: World) -> None:
+    """A new dev cluster counts its jobs from 1 again."""
+    cluster.up(Site(accounting=False))
+    settings = (f"slurm_conf={cluster.conf}", "prepare.slurm_additional_parameters={hold: true}")
+    first, second = (Run(name, world, cluster, world.folder) for name in ("yesterday", "today"))
+    assert world.submit(first.name, *settings, cluster="dev").returncode == 0
+    cluster.down()
+    cluster.up(Site(accounting=False))
+    assert world.submit(second.name, *settings, cluster="dev").returncode == 0
+    assert first.job_id("prepare") == second.job_id("prepare")
+    said = world.regrow("cancel", str(first.paths.run_dir), "--cluster", "dev")
+    assert said.stdout == "yesterday has no jobs in the queue\n", said.stderr
+    assert second.state(second.job_id("prepare")) == "PENDING"
+    (status,) = json.loads(world.regrow("status", str(first.paths.run_dir), "--json").stdout)
+    assert {job["state"] for job in status["jobs"]} == {"UNKNOWN"}
+    cancelled = world.regrow("cancel", str(second.paths.run_dir), "--cluster", "dev")
+    assert cancelled.stdout.startswith("cancelled jobs 1, 2, 3, 4"), cancelled.stderr
+    second.wait_for_end()

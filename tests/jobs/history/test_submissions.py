@@ -2,13 +2,28 @@
 
 from typing import Any
 
+import pytest
 from entries import entry
+from world import REPO_ROOT
 
 from callbacks.shared import events
 from callbacks.shared.events import only
 from callbacks.shared.journal import Entry
 from jobs.history.progress import generated_records, reached, saved_step
-from jobs.history.submissions import awaited, current, has_successor, is_cancelled, job_ids, part_of, since_typed
+from jobs.history.submissions import (
+    awaited,
+    current,
+    has_successor,
+    is_cancelled,
+    is_ours,
+    job_ids,
+    part_of,
+    since_typed,
+)
+from jobs.slurm.answers import QueuedJob
+from jobs.spec.resolve import load_run_spec
+
+TINY = REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml"
 
 
 def submitted(stage: str, job_id: str, writer: str = "login-1-cli", **fields: Any) -> Entry:
@@ -85,3 +100,22 @@ def test_what_a_stage_has_reached_is_its_newest_save_or_its_generated_records() 
         0,
         4,
     ]
+
+
+@pytest.mark.parametrize(
+    ("job_id", "name", "comment", "is_the_runs"),
+    [
+        ("2", "one-train", "regrow:{uuid}:train:login-1.0", True),
+        ("9", "whatever", "of the project regrow:{uuid}:train:afterany:2.0", True),  # a submission without an answer
+        ("2", "one-train", "regrow:another:train:login-1.0", False),  # ids start again with a new cluster
+        ("2", "one-train", "", True),  # the site has replaced the comment
+        ("2", "notebook", "", False),
+        ("9", "one-train", "", False),
+    ],
+)
+def test_job_is_ours_by_its_comment_and_not_by_its_id_alone(
+    job_id: str, name: str, comment: str, is_the_runs: bool
+) -> None:
+    spec = load_run_spec(TINY, "dev", ["slurm_conf=null"], "one")
+    job = QueuedJob("RUNNING", "", name=name, comment=comment.format(uuid=spec.run_uuid))
+    assert is_ours(spec, job_id, job, {"1", "2", "3"}) == is_the_runs
