@@ -13,7 +13,7 @@ from jobs.spec.profile import ClusterProfile
 
 ANSWER_SECONDS = 60
 """How long to wait for a controller that is busy or away for a moment."""
-FOR_PEOPLE = ("SQUEUE_", "SACCT_", "SCONTROL_", "SCANCEL_", "SINFO_", "SLURM_BITSTR_LEN", "SLURM_JSON", "SLURM_YAML",
+FOR_PEOPLE = ("SBATCH_", "SQUEUE_", "SACCT_", "SCONTROL_", "SCANCEL_", "SINFO_", "SLURM_BITSTR_LEN", "SLURM_JSON", "SLURM_YAML",
               "SLURM_DEBUG_FLAGS", "SLURM_TIME_FORMAT", "COLUMNS")  # fmt: skip
 """Names, or beginnings of names, of environment variables that change what Slurm's commands show or which jobs they mean."""
 MOST_AT_ONCE = 1000

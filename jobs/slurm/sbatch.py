@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import submitit
+from submitit.core.job_environment import JobEnvironment
 from submitit.core.utils import DelayedSubmission, FailedJobError, FailedSubmissionError, JobPaths
 from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
 
@@ -22,6 +23,8 @@ from jobs.spec.paths import REPO_ROOT
 from jobs.spec.run_spec import RunSpec, python_of
 from jobs.spec.stages import STAGES, Stage
 
+JobEnvironment.USR_SIG = "USR2"
+"""The signal that the shield blocks. submitit would take another one from the shell (SUBMITIT_PREEMPT_SIGNAL)."""
 SHARED_PARAMETERS = frozenset(submitit.AutoExecutor._typed_parameters())
 """submitit's parameters for every executor."""
 SLURM_PARAMETERS = frozenset(
@@ -187,7 +190,7 @@ def _outside_of_jobs(cluster: SlurmCluster) -> Iterator[None]:
     """
     ours = ("SLURM", "SBATCH", "SUBMITIT", "PATH")
     inherited = {key: value for key, value in os.environ.items() if key.startswith(ours)}
-    for key in inherited.keys() - {"SLURM_CONF", "PATH"}:
+    for key in inherited.keys() - {"SLURM_CONF", "SLURM_JWT", "PATH"}:
         del os.environ[key]
     os.environ.update(cluster.environment)
     try:

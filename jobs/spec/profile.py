@@ -1,7 +1,8 @@
 """The cluster profile, which says where a run goes. One YAML file for each site, in `slurm/`."""
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,18 @@ NUMBERS = frozenset(
     {"timeout_min", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task", "mem_gb", "slurm_signal_delay_s"}
 )
 """Parameters of a stage that must be numbers; submitit would pass on any value to Slurm."""
+
+
+RESERVATION, MORE = "reservation", "slurm_additional_parameters"
+FROM_SHELL = {
+    "SBATCH_ACCOUNT": "slurm_account",
+    "SBATCH_QOS": "slurm_qos",
+    "SBATCH_PARTITION": "slurm_partition",
+    "SBATCH_CONSTRAINT": "slurm_constraint",
+    "SBATCH_WCKEY": "slurm_wckey",
+    "SBATCH_RESERVATION": RESERVATION,
+}
+"""Variables by which a site or a user says something for all jobs (sbatch(1)), and the parameter of a stage for each."""
 
 
 class Gpu(Strict):
@@ -123,7 +136,22 @@ def load_profile(cluster: str, settings: Sequence[str] = ()) -> ClusterProfile:
     for key, value in map(parse_setting, settings):
         if key[0] in ClusterProfile.model_fields:
             apply_setting(content, key, value)
-    return _resolved_profile(parse_profile(content, str(profile_path(cluster))))
+    return _resolved_profile(_with_shell(parse_profile(content, str(profile_path(cluster))), os.environ))
+
+
+def _with_shell(profile: ClusterProfile, environment: Mapping[str, str]) -> ClusterProfile:
+    """The profile with what the shell says for sbatch (SBATCH_ACCOUNT and so on) and no line of the profile says. So the dry run
+    shows it, the check asks for it, and successors have it too."""
+    said = {key: value for name, key in FROM_SHELL.items() if (value := environment.get(name))}
+    if profile.executor != "slurm" or not said:
+        return profile
+    reservation = {"reservation": said.pop(RESERVATION)} if RESERVATION in said else {}
+    stages: dict[str, Any] = {}
+    for stage in STAGES:
+        parameters = said | profile.parameters(stage)
+        more = reservation | (parameters.get(MORE) or {})
+        stages[stage] = parameters | ({MORE: more} if more else {})
+    return profile.model_copy(update=stages)
 
 
 def _resolved_profile(profile: ClusterProfile) -> ClusterProfile:

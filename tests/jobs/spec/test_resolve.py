@@ -1,13 +1,18 @@
 """Config, profile and `--set` are resolved once."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from jobs.slurm.sbatch import sbatch_text
 from jobs.spec.errors import ConfigError
 from jobs.spec.paths import REPO_ROOT
+from jobs.spec.profile import load_profile
 from jobs.spec.resolve import load_run_spec
 from jobs.spec.run_spec import RunSpec, write_run
 from jobs.spec.settings import apply_setting, parse_setting
@@ -46,6 +51,32 @@ def test_settings_go_to_the_profile_or_to_the_config() -> None:
     assert spec.world_size == 1
     assert spec.axolotl["max_steps"] == 50
     assert spec.regrow.mlflow.experiment == "trial"
+
+
+def test_what_the_shell_says_for_sbatch_is_in_every_job_unless_the_profile_says_something_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("ACCOUNT", "QOS", "RESERVATION"):
+        monkeypatch.setenv(f"SBATCH_{name}", f"my-{name.lower()}")
+    monkeypatch.setenv("SBATCH_EXPORT", "NONE")
+    spec = load_run_spec(
+        QWEN, "a100", ["train.slurm_qos=long", "train.slurm_additional_parameters={reservation: deep}"]
+    )
+    prepare, train = (sbatch_text(spec, stage, "python") for stage in ("prepare", "train"))
+    for line in ("--account=my-account", "--qos=my-qos", "--reservation=my-reservation"):
+        assert f"#SBATCH {line}\n" in prepare
+    for line in ("--account=my-account", "--qos=long", "--reservation=deep"):
+        assert f"#SBATCH {line}\n" in train
+    assert "NONE" not in train
+    assert load_run_spec(TINY, "local").profile.train == load_profile("local").train
+
+
+def test_signal_is_that_of_the_shield_whatever_the_shell_says() -> None:
+    code = "from pathlib import Path; from jobs.slurm.sbatch import *; from jobs.spec.resolve import *; "
+    code += f"print(sbatch_text(load_run_spec(Path({str(QWEN)!r}), 'a100'), 'train', 'python'))"
+    environment = {**os.environ, "SUBMITIT_PREEMPT_SIGNAL": "USR1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert "#SBATCH --signal=USR2@300\n" in done.stdout
 
 
 def test_spec_survives_its_json(tmp_path: Path) -> None:
