@@ -11,7 +11,7 @@ from typing import Literal
 import submitit
 
 from callbacks.shared import events
-from callbacks.shared.events import only
+from callbacks.shared.events import Event, only
 from callbacks.shared.journal import Entry, Journal, read_journal
 from callbacks.shared.stop_file import StopFile
 from jobs.node.children import Children, next_signal, pending_stop
@@ -94,6 +94,15 @@ class Attempt:
     def log(self) -> Path:
         return self.spec.paths.log(self.name)
 
+    def say(self, event: Event) -> bool:
+        """Write an event that must not keep the job from coming back; False: the journal cannot be written."""
+        try:
+            self.journal.write(event)
+        except OSError as error:
+            print(f"the journal cannot be written: {error}", flush=True)
+            return False
+        return True
+
     def entries(self) -> list[Entry]:
         """The entries of this attempt's writers so far."""
         return read_journal(self.spec.paths.journal, of=self.name)
@@ -161,7 +170,7 @@ class Attempt:
             asleep_since = time.monotonic()
             number = next_signal(HEARTBEAT_SECONDS)
             if (suspended := time.monotonic() - asleep_since - HEARTBEAT_SECONDS) > SUSPENDED_SECONDS:
-                self.journal.write(events.Suspended(seconds=suspended))
+                self.say(events.Suspended(seconds=suspended))
             if self.lease and not self.lease.is_kept():
                 raise StageFailed(
                     f"another attempt has taken over this run: {self.lease.holder()}", EXIT_TEMPORARY, "superseded"
@@ -176,11 +185,7 @@ class Attempt:
         if stop_file:
             stop_file.request()  # first, so that children that begin right now see it before their first step
         has_begun = bool(stop_file) and self._has_begun()
-        try:
-            self._note_stop(number, phase="training" if has_begun else "starting")
-        except OSError as error:  # nothing may keep the ranks from saving
-            self.stop_cause = self.stop_cause or "unknown"
-            print(f"the stop could not be written into the journal: {error}", flush=True)
+        self._note_stop(number, phase="training" if has_begun else "starting")
         if not has_begun:
             children.end()
 
@@ -189,7 +194,7 @@ class Attempt:
         if self.stop_cause is None or cause in FINAL:
             self.stop_cause = cause
         name = number.name if number else None
-        self.journal.write(events.StopRequested(signal=name, came=came, cause=cause, phase=phase))
+        self.say(events.StopRequested(signal=name, came=came, cause=cause, phase=phase))
         self.on_stop(self)
 
     def _has_begun(self) -> bool:

@@ -7,12 +7,14 @@ from callbacks.shared import events
 from jobs.history.submissions import is_cancelled
 from jobs.node.attempt import Attempt
 from jobs.node.children import next_signal
-from jobs.node.requeue_policy import FINAL, Cause, Decision, decide
+from jobs.node.requeue_policy import FINAL, OWN_FAULT, Cause, Decision, decide
 from jobs.node.successors import free_dependents, submit_successor
 from jobs.node.view import View, look
 from jobs.slurm.patience import Patience
 from jobs.spec.errors import NoAnswer
 
+COUNTED = OWN_FAULT | {"not_started"}
+"""Causes whose number is limited, and which must be in the journal to be counted."""
 LEAST_PATIENCE_SECONDS = 600
 LATE_SECONDS = 600
 """Slurm may kill a job so much later than at the end of its grace time; the grace time itself may also be unknown."""
@@ -44,10 +46,10 @@ def _leave(attempt: Attempt, cause: Cause, message: str, patience: Patience, sai
     if decision not in said:
         left = events.Left(stage=view.stage, part=view.part, cause=cause, action=decision.action, reason=decision.reason,
                            message=message, step=view.mark)  # fmt: skip
-        attempt.journal.write(left)
+        if not attempt.say(left) and cause in COUNTED:
+            decision = Decision("fail", "the journal cannot be written, so that crashes cannot be counted")
         said.add(decision)
-    if attempt.lease:
-        attempt.lease.release()
+    release_lease(attempt)
     is_over = view.record is not None and view.record.has_ended
     can_requeue = situation.requeueable and not is_over
     if decision.action == "requeue":
@@ -62,6 +64,14 @@ def _leave(attempt: Attempt, cause: Cause, message: str, patience: Patience, sai
     return decision
 
 
+def release_lease(attempt: Attempt) -> None:
+    try:
+        if attempt.lease:
+            attempt.lease.release()
+    except OSError as error:  # the next attempt waits until the lease is stale
+        print(f"the lease cannot be released: {error}", flush=True)
+
+
 def _patience(attempt: Attempt) -> Patience:
     """Until the job's time limit, and for ten minutes at least: who could kill the job earlier does not answer."""
     limit = attempt.spec.profile.parameters(attempt.stage).get("timeout_min")
@@ -69,18 +79,21 @@ def _patience(attempt: Attempt) -> Patience:
 
     def tell(error: str, pause: float) -> None:
         print(f"Slurm does not answer; the next try is in {pause:.0f} s: {error}", flush=True)
-        attempt.journal.write(events.SlurmSilent(error=error, pause=pause))
+        attempt.say(events.SlurmSilent(error=error, pause=pause))
 
     return Patience(max(left, LEAST_PATIENCE_SECONDS), tell)
 
 
-def finish(attempt: Attempt) -> None:
+def finish(attempt: Attempt, was_killed: bool = False) -> None:
     """The stage's work is done: let the jobs that wait for this one start, whatever state Slurm gives it.
 
     If the job is preempted at its end, Slurm ends it as PREEMPTED, or runs it once more. Then jobs that wait for its success
     would be cancelled, or would wait for one more start.
+
+    Args:
+        was_killed: the stage's process did not end by itself, so that its job fails.
     """
-    if _may_count_as_preempted(attempt):
+    if was_killed or _may_count_as_preempted(attempt):
         free_dependents(attempt)
         _forbid_requeue(attempt)
 
@@ -127,9 +140,9 @@ def _requeue(attempt: Attempt, decision: Decision, may_stay: bool) -> Decision:
         may_stay: Slurm will requeue the job by itself when it kills it.
     """
     if error := attempt.cluster.requeue(attempt.job_id):
-        attempt.journal.write(events.RequeueFailed(error=error))
+        attempt.say(events.RequeueFailed(error=error))
         return Decision("stay" if may_stay else "successor", error)
-    attempt.journal.write(events.Requeued(job_id=attempt.job_id, by="stage"))
+    attempt.say(events.Requeued(job_id=attempt.job_id, by="stage"))
     return decision
 
 

@@ -10,7 +10,7 @@ from callbacks.shared.mlflow_process import MlflowProcess
 from data_prep.records import RecordError
 from jobs.node.attempt import Attempt, StageFailed, Stopped, current_attempt
 from jobs.node.children import watch_signals
-from jobs.node.handover import finish, leave
+from jobs.node.handover import finish, leave, release_lease
 from jobs.node.requeue_policy import Cause
 from jobs.node.successors import prepare_to_leave, rejoin
 from jobs.spec.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_TEMPORARY, ConfigError
@@ -53,7 +53,7 @@ def run_stage(job: StageJob) -> None:
     watch_signals()
     attempt = current_attempt(job, writer="stage")
     attempt.on_stop = prepare_to_leave
-    attempt.journal.write(
+    attempt.say(
         events.StageStarted(
             stage=job.stage,
             part=job.part,
@@ -80,13 +80,10 @@ def run_stage(job: StageJob) -> None:
         _leave(attempt, mlflow, "crashed", EXIT_FAILED, str(error))
     except BaseException as error:  # a fault of ours; in Slurm, the batch script's last word decides
         event, kind = events.Error if attempt.in_slurm else events.StageFailed, type(error).__name__
-        attempt.journal.write(
-            event(stage=job.stage, part=job.part, type=kind, message=f"{kind}: {error}", exit_code=EXIT_FAILED)
-        )
+        attempt.say(event(stage=job.stage, part=job.part, type=kind, message=f"{kind}: {error}", exit_code=EXIT_FAILED))
         raise
-    if attempt.lease:
-        attempt.lease.release()
-    attempt.journal.write(events.StageFinished(stage=job.stage, part=job.part))
+    release_lease(attempt)
+    attempt.say(events.StageFinished(stage=job.stage, part=job.part))
     finish(attempt)
     _close(attempt, mlflow)
 
@@ -114,7 +111,7 @@ def _leave(attempt: Attempt, mlflow: MlflowProcess | None, cause: Cause, exit_co
     text = "\n".join(filter(None, [message, decision.reason]))
     if decision.action == "fail":
         failed = events.StageFailed(stage=attempt.stage, part=attempt.part, message=text, exit_code=exit_code)
-        attempt.journal.write(failed)
+        attempt.say(failed)
         _close(attempt, mlflow)
     print(text, flush=True)
     if decision.action != "fail":

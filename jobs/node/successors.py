@@ -61,9 +61,9 @@ def submit_successor(attempt: Attempt, patience: Patience) -> Decision | None:
     except NoAnswer:
         raise
     except ConfigError as refusal:
-        attempt.journal.write(events.SuccessorFailed(error=str(refusal)))
+        attempt.say(events.SuccessorFailed(error=str(refusal)))
         return Decision("fail", f"{refusal}; hint: regrow resume RUN")
-    attempt.journal.write(
+    attempt.say(
         events.Submitted(
             stage=attempt.stage, parts=(attempt.part,), job_id=job_id, after=after, successor_of=attempt.job_id
         )
@@ -92,7 +92,7 @@ def _set_dependency(attempt: Attempt, stage: Stage, job_id: str, wait_for: list[
         error = attempt.cluster.set_dependency(job_id, dependency(stage, wait_for) if wait_for else "")
     except NoAnswer as silence:
         error = str(silence)
-    attempt.journal.write(events.DependentMoved(stage=stage, job_id=job_id, to=wait_for, error=error))
+    attempt.say(events.DependentMoved(stage=stage, job_id=job_id, to=wait_for, error=error))
 
 
 def free_dependents(attempt: Attempt) -> None:

@@ -41,7 +41,7 @@ class View:
     def situation(self, cause: Cause) -> Situation:
         """What the decision depends on, besides the cause."""
         last_words = {
-            entry.writer: entry
+            entry.attempt_name: entry
             for entry in only(since_typed(self.entries, self.stage), events.Left)
             if (entry.stage, entry.part) == (self.stage, self.part)
         }
@@ -96,4 +96,4 @@ def look(attempt: Attempt) -> View:
 
 def _is_own_end(attempt: Attempt, entry: Entry) -> bool:
     """Whether an entry is this attempt's own word that it leaves, which it wrote before it looked anew."""
-    return isinstance(entry, events.Left) and entry.writer == attempt.journal.path.stem
+    return isinstance(entry, events.Left) and entry.attempt_name == attempt.name

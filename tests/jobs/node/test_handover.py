@@ -1,5 +1,7 @@
 """How an attempt leaves: it looks once, decides once, and writes the decision before it acts. No job comes back that must not."""
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,10 +9,12 @@ from typing import Any
 import pytest
 from entries import named
 
+from callbacks.shared.journal import Journal
 from jobs.history.submissions import awaited
 from jobs.node import handover
 from jobs.node.attempt import Stopped
 from jobs.node.handover import finish, leave
+from jobs.node.lease import Lease
 from jobs.node.successors import prepare_to_leave, rejoin
 from jobs.node.view import look
 
@@ -83,6 +87,23 @@ def test_successor_that_is_refused_fails_and_says_what_to_type(here: Any) -> Non
     assert decision.action == "fail"
     assert "QOSMaxSubmitJobPerUserLimit" in decision.reason and "regrow resume" in decision.reason
     assert len(named(here.entries, "successor_failed")) == 1
+
+
+@pytest.mark.parametrize(("cause", "action"), [("preempted", "requeue"), ("crashed", "fail"), ("not_started", "fail")])
+def test_journal_that_cannot_be_written_keeps_no_preempted_job_from_coming_back(
+    here: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cause: Any, action: str
+) -> None:
+    """A crash must be counted: a job that crashes again and again would come back for ever."""
+    here.slurm.job_is(**(PREEMPTED if cause == "preempted" else {}))
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(Journal, "write", full)
+    monkeypatch.setattr(Lease, "release", full)
+    assert leave(here.attempt, cause).action == action
+    assert here.slurm.asked == (["scontrol requeue 2"] if action == "requeue" else [])
+    assert "the journal cannot be written: [Errno 122] Disk quota exceeded" in capsys.readouterr().out
 
 
 def test_job_comes_back_itself_if_its_user_may_have_no_more_jobs(here: Any) -> None:

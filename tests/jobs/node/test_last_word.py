@@ -66,10 +66,45 @@ def test_budget_that_is_used_up_ends_the_run(here: Any) -> None:
     assert here.slurm.asked == []
 
 
-@pytest.mark.parametrize("said", ["left", "stage_finished"])
-def test_stage_that_has_spoken_has_said_all(here: Any, said: str) -> None:
-    here.says(said, stage="train")
+@pytest.mark.parametrize(
+    ("action", "deed", "fields"),
+    [
+        ("exit", None, {}),
+        ("leave", None, {}),
+        ("requeue", "requeued", {"job_id": "2", "by": "stage"}),
+        ("successor", "submitted", {"stage": "train", "job_id": "7", "successor_of": "2"}),
+        ("fail", "stage_failed", {"stage": "train"}),
+    ],
+)
+def test_stage_that_has_done_what_it_decided_is_left_alone(
+    here: Any, action: str, deed: str | None, fields: dict[str, str]
+) -> None:
+    here.says("left", stage="train", cause="preempted", action=action)
+    if deed:
+        here.says(deed, **fields)
     known = here.entries
     last_word(here, 1)
     assert here.entries == known
     assert here.slurm.asked == []
+
+
+def test_what_a_killed_stage_had_decided_is_done_for_it(here: Any) -> None:
+    here.slurm.job_is(PreemptTime="1500", EndTime="1510")
+    here.says("left", stage="train", cause="preempted", action="requeue")
+    last_word(here, 137)
+    assert here.slurm.asked == ["scontrol requeue 2"]
+    assert len(named(here.entries, "requeued")) == 1
+
+
+def test_crash_of_a_stage_that_was_killed_while_it_left_counts_once(here: Any) -> None:
+    for attempt in range(2):
+        here.says("left", f"train-2-{attempt + 1}-stage", stage="train", cause="crashed", step=attempt)
+    here.says("left", stage="train", cause="crashed", action="requeue", step=5)
+    last_word(here, 137)
+    assert here.slurm.asked == ["scontrol requeue 2"]
+
+
+def test_dependents_of_finished_work_start_though_its_process_was_killed_afterwards(here: Any) -> None:
+    here.says("stage_finished", stage="train")
+    last_word(here, 137)
+    assert here.slurm.asked == ["scontrol update JobId=3 Dependency="]
