@@ -1,7 +1,10 @@
 """CheckpointManifest: makes checkpoints that are whole or do not exist, and removes old ones by step."""
 
 import errno
+import os
+import re
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +33,7 @@ from callbacks.shared.stop_file import EXIT_STOPPED
 
 SAVE_ERRORS = (OSError, RuntimeError, SafetensorError)
 """The errors that Python, torch and safetensors raise if the disk is full."""
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 LITTLE_ROOM_BYTES = 16 * 2**20
 MAKING = ".making-"
 """How the folder begins in which an attempt makes its checkpoints, below `output_dir`."""
@@ -183,7 +187,16 @@ def digests_of_all(checkpoint: Path) -> dict[str, str]:
 
 
 def is_full(error: Exception, folder: Path) -> bool:
-    """Whether the disk or the quota is full. torch and safetensors hide the errno, so their message and the disk count too."""
-    no_room = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-    said = isinstance(error, OSError) and error.errno in no_room
-    return said or "No space left" in str(error) or shutil.disk_usage(folder).free < LITTLE_ROOM_BYTES
+    """Whether the disk or the quota is full. torch and safetensors hide the errno: their messages count, and whether there is
+    room for a little file."""
+    said = isinstance(error, OSError) and error.errno in NO_ROOM
+    return said or bool(re.search("No space left|[Qq]uota exceeded", str(error))) or _has_no_room(folder)
+
+
+def _has_no_room(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, LITTLE_ROOM_BYTES)
+    except OSError as error:
+        return error.errno in NO_ROOM
+    return False

@@ -29,7 +29,7 @@ def prepare(attempt: Attempt) -> None:
     if files is None:
         tokenise(attempt)
     else:
-        files.folder.mkdir(parents=True, exist_ok=True)
+        files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # the records may be private
         with _locked(files.lock, attempt):
             facts = json.loads(files.audit.read_bytes()) if files.audit.exists() else _make(attempt, files)
         attempt.journal.write(events.Prepared(folder=str(files.folder), **_headline(facts)))

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 from pydantic import Field, ValidationError
@@ -31,6 +32,10 @@ FROM_SHELL = {
     "SBATCH_RESERVATION": RESERVATION,
 }
 """Variables by which a site or a user says something for all jobs (sbatch(1)), and the parameter of a stage for each."""
+
+
+SECRETS = ("password", "passwd", "pwd", "token", "secret", "key", "auth", "credential", "signature")
+"""Parts of names whose values are secret."""
 
 
 class Gpu(Strict):
@@ -154,10 +159,21 @@ def _with_shell(profile: ClusterProfile, environment: Mapping[str, str]) -> Clus
     return profile.model_copy(update=stages)
 
 
+def _has_secret(uri: str) -> bool:
+    """Whether a URI has a password, a user, or a query with a value whose name is that of a secret."""
+    try:
+        parts = urlsplit(uri)
+        has_user = parts.username is not None or parts.password is not None
+    except ValueError:  # no URI at all: the check of the tracking server says so
+        return "@" in uri
+    names = [name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    return has_user or any(word in name for name in names for word in SECRETS)
+
+
 def _resolved_profile(profile: ClusterProfile) -> ClusterProfile:
     sqlite = re.fullmatch(r"sqlite:///(?!/)(.+)", profile.tracking_uri)
     uri = f"sqlite:///{from_root(sqlite[1])}" if sqlite else profile.tracking_uri
-    if re.match(r"\w+://[^/@]+@", uri):
+    if _has_secret(uri):
         raise ConfigError(
             "tracking_uri: it holds credentials\nhint: put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )

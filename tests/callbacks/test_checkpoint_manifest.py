@@ -15,6 +15,7 @@ from callbacks.checkpoint_manifest import is_full
         (OSError(errno.ENOSPC, "No space left on device"), True),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
         (RuntimeError("Error while serializing: No space left on device (os error 28)"), True),
+        (RuntimeError("Error while serializing: I/O error: Disk quota exceeded (os error 122)"), True),
         (OSError(errno.EIO, "Input/output error"), False),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
     ],

@@ -124,6 +124,23 @@ def test_shipped_profile_loads_with_parameters_that_submitit_knows(profile: Path
     assert list(unknown_parameters(load_run_spec(QWEN, profile.stem))) == []
 
 
-def test_credentials_in_a_tracking_uri_are_refused() -> None:
-    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_USERNAME"):
-        load_run_spec(TINY, "local", ["tracking_uri=http://me:secret@mlflow:5000"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://me:secret@mlflow:5000",
+        "https://token@mlflow",
+        "postgresql+psycopg2://user:pw@h/db",
+        "mysql+pymysql://user:pw@h:3306/db?charset=utf8",
+        "http://mlflow:5000/?token=abc",
+        "http://me:secret@[::1",
+    ],
+)
+def test_credentials_in_a_tracking_uri_are_refused(uri: str) -> None:
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_USERNAME") as error:
+        load_run_spec(TINY, "local", [f"tracking_uri={uri}"])
+    assert uri not in str(error.value)
+
+
+@pytest.mark.parametrize("uri", ["http://mlflow:5000", "https://h/mlflow?workspace=a", "databricks", "file:///a@b/c"])
+def test_tracking_uri_without_credentials_is_taken_as_it_is(uri: str) -> None:
+    assert load_run_spec(TINY, "local", [f"tracking_uri={uri}"]).profile.tracking_uri == uri
