@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from properties import BASE, PROPERTIES
+from properties import BASE, PROPERTIES, TOGETHER
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class Case:
         merged = dict(BASE)
         for key, value in self.chosen.items():
             merged |= PROPERTIES[key][value]
+        for values, settings in TOGETHER:
+            if values.items() <= self.chosen.items():
+                merged |= settings
         return {key: value for key, value in merged.items() if key not in ("ranks", "stops")}
 
     @property

@@ -55,9 +55,12 @@ class Outcome:
 
     @property
     def events(self) -> Counter[tuple[str, int]]:
-        """What a callback was told in all attempts: how often each event came at each step. Saves may be more after a stop."""
-        logs = (path.read_text(encoding="utf-8", errors="replace") for path in self.folder.parent.glob("*.log"))
-        return Counter(each for log in logs for each in self._told(log) if each[0] != "save")
+        """What a callback was told in all attempts: how often each event came at each step. What it was told after an attempt's
+        last save, it is told again: its state is that of the save. Saves, and parts of a step, may be more after a stop."""
+        logs = [path.read_text(encoding="utf-8", errors="replace") for path in sorted(self.folder.parent.glob("*.log"))]
+        *earlier, last = map(self._told, logs)
+        kept = [each for told in earlier for each in told[: len(told) - _after_last_save(told)]]
+        return Counter(each for each in [*kept, *last] if each[0] not in ("save", "substep"))
 
     def _told(self, log: str) -> list[tuple[str, int]]:
         """Events and their steps, in order."""
@@ -69,6 +72,8 @@ class Outcome:
         phase, _, word = stop.partition("@")
         if share := re.fullmatch(r"(\d+)%([+-]\d+)?", word):
             step = max(1, self.state["global_step"] * int(share[1]) // 100) + int(share[2] or 0)
+            if phase == "accumulation":  # the last step of an epoch may have a single micro-batch
+                step = min(at for event, at in self._told(self.log) if event == "substep" and at >= step)
             return f"{phase}@{step}"
         borders, evaluated, saved = (
             [step for event, step in self._told(self.log) if event == what]
@@ -88,3 +93,8 @@ class Outcome:
             for name, value in row.items()
             if name != "step" and not any(word in name for word in MEASURED)
         )
+
+
+def _after_last_save(told: list[tuple[str, int]]) -> int:
+    """How many events came after the last save; all of them, if there was none."""
+    return next((count for count, (event, _) in enumerate(reversed(told)) if event == "save"), len(told))

@@ -1,6 +1,6 @@
 """The properties of the trainings that are stopped and compared, with the settings that each value means."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainings import FOLDER
@@ -48,6 +48,14 @@ TEXTS = {
     "text_column": "text",
     "split": "train",
 }
+TOGETHER: Sequence[tuple[Mapping[str, str], Mapping[str, Any]]] = (
+    ({"optimizer": "adafactor", "scheduler": "one_cycle"}, {"lr_scheduler_kwargs": {"cycle_momentum": False}}),
+    *(
+        ({"order": order, "ranks": "4, DDP", "validation": "split off"}, {"eval_batch_size": 1})
+        for order in ("packed", "packed in sequence", "packed, real batches")
+    ),
+)
+"""What some values need together: adafactor has no momentum; so few packed validation records are less than a batch a rank."""
 PROPERTIES: Mapping[str, Values] = {
     "order": {
         "random": {},
