@@ -51,11 +51,13 @@ TEXTS = {
 TOGETHER: Sequence[tuple[Mapping[str, str], Mapping[str, Any]]] = (
     ({"optimizer": "adafactor", "scheduler": "one_cycle"}, {"lr_scheduler_kwargs": {"cycle_momentum": False}}),
     *(
-        ({"order": order, "ranks": "4, DDP", "validation": "split off"}, {"eval_batch_size": 1})
+        ({"order": order, "ranks": "4, DDP", "best": best}, {"eval_sample_packing": False, "eval_batch_size": 1})
         for order in ("packed", "packed in sequence", "packed, real batches")
+        for best in ("loaded at the end", "early stopping")
     ),
 )
-"""What some values need together: adafactor has no momentum; so few packed validation records are less than a batch a rank."""
+"""What some values need together: adafactor has no momentum; packed, the validation records are less than a batch a rank, and
+then HF's Trainer has no loss to compare."""
 PROPERTIES: Mapping[str, Values] = {
     "order": {
         "random": {},
