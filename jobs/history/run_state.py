@@ -19,6 +19,9 @@ from jobs.spec.find import name_to_type
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
 
+HELD = frozenset({"REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
+"""States of a job that does not start before a person releases it."""
+
 
 def run_status(spec: RunSpec, entries: list[Entry], job: Callable[[RunSpec, str], slurm.QueuedJob]) -> RunStatus:
     """One run's status. `job`: gives Slurm's answer for a job, by the run and the job's id."""
@@ -164,9 +167,17 @@ def _attempt(entries: list[Entry], stage: Stage) -> int:
 
 def _message(entries: list[Entry], jobs: Sequence[JobStatus], state: str) -> str:
     """The last event; for a waiting run, also why and until when it waits."""
+    if held := next((job for job in jobs if _is_held(job)), None):
+        why = f" ({held.reason})" if held.reason else ""
+        return f"Slurm holds {held.stage}{why}; `scontrol release {held.job_id}` lets it start"
     pending = next((job for job in jobs if job.state == "PENDING" and job.reason != "Dependency"), None)
     waits = _waits(pending) if pending and state == "waiting" else ""
     return "; ".join(filter(None, [_happened(entries), waits]))
+
+
+def _is_held(job: JobStatus) -> bool:
+    """Whether a job waits until a person releases it, whatever the cluster does."""
+    return job.state in HELD or (job.state == "PENDING" and "held" in job.reason.lower())
 
 
 def _waits(job: JobStatus) -> str:

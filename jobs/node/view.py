@@ -87,11 +87,20 @@ def look(attempt: Attempt) -> View:
         stage=attempt.stage,
         part=attempt.part,
         job_id=attempt.job_id,
-        entries=[entry for entry in read_journal(attempt.spec.paths.journal) if not _is_own_end(attempt, entry)],
+        entries=[entry for entry in _journal(attempt) if not _is_own_end(attempt, entry)],
         record=attempt.cluster.job_record(attempt.job_id) if attempt.in_slurm else None,
         has_slurm=attempt.in_slurm,
         can_ask=attempt.cluster.is_reachable(),
     )
+
+
+def _journal(attempt: Attempt) -> list[Entry]:
+    """The run's journal. If the file system does not give it, the attempt decides by what Slurm says alone."""
+    try:
+        return read_journal(attempt.spec.paths.journal)
+    except OSError as error:
+        print(f"the journal cannot be read: {error}", flush=True)
+        return []
 
 
 def _is_own_end(attempt: Attempt, entry: Entry) -> bool:

@@ -1,5 +1,6 @@
 """Finds the run that a user named, and the name under which a command finds it again."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,9 +32,9 @@ def find_run_dir(run: str, runs_root: Path) -> Path:
 
 
 def name_to_type(spec: RunSpec) -> str:
-    """The argument for another command: the run's name, or its folder if the command would look elsewhere."""
+    """The argument for another command, for a shell: the run's name, or its folder if the command would look elsewhere."""
     run_dir = spec.paths.run_dir
-    return spec.name if run_dir.parent == Path(load_profile("local").runs_root) else str(run_dir)
+    return spec.name if run_dir.parent == Path(load_profile("local").runs_root) else shlex.quote(str(run_dir))
 
 
 def named_run(run: str, cluster: str, settings: Sequence[str]) -> RunSpec:

@@ -177,6 +177,10 @@ def _resolved_profile(profile: ClusterProfile) -> ClusterProfile:
         raise ConfigError(
             "tracking_uri: it holds credentials\nhint: put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
+    if profile.executor == "slurm" and "%" in profile.runs_root:
+        raise ConfigError(
+            f"runs_root: {profile.runs_root}\nhint: name a folder without `%`, which sbatch replaces in paths"
+        )
     paths = {key: getattr(profile, key) for key in ("runs_root", "slurm_conf", "slurm_bin")}
     resolved = {key: str(from_root(path)) if path else None for key, path in paths.items()}
     return profile.model_copy(update=resolved | {"tracking_uri": uri})

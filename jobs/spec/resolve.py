@@ -60,6 +60,10 @@ def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name
     )
 
 
+LONGEST_NAME = 128
+"""Bytes of a run's name. Files and jobs have longer names, which begin with it."""
+
+
 def parse_regrow(section: Any, config: Path) -> Regrow:
     try:
         return Regrow.model_validate(section)
@@ -68,9 +72,10 @@ def parse_regrow(section: Any, config: Path) -> Regrow:
 
 
 def require_name(name: str) -> None:
-    if not re.fullmatch(r"[\w][\w.-]*", name) or name == "prepared":
+    if not re.fullmatch(r"[\w][\w.-]*", name) or name == "prepared" or len(name.encode()) > LONGEST_NAME:
         raise ConfigError(
-            f"--name {name}: not a name for a run\nhint: use letters, digits, `-`, `_` and `.`; `prepared` is reserved"
+            f"--name {name[:LONGEST_NAME]}: not a name for a run\nhint: use letters, digits, `-`, `_` and `.`, "
+            f"at most {LONGEST_NAME}; `prepared` is reserved"
         )
 
 

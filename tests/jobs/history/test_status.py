@@ -92,6 +92,16 @@ def test_waiting_run_says_what_happened_and_why_and_until_when(spec: RunSpec) ->
     assert [job.start_time for job in status.jobs if job.stage == "train"] == [pending.start_time]
 
 
+@pytest.mark.parametrize(
+    "held",
+    [QueuedJob("REQUEUE_HOLD", "job requeued in held state"), QueuedJob("PENDING", "JobHeldUser"),
+     QueuedJob("PENDING", "launch failed requeued held")],
+)  # fmt: skip
+def test_run_whose_job_slurm_holds_says_how_to_release_it(spec: RunSpec, held: QueuedJob) -> None:
+    status = seen(spec, [*submitted(**SUBMITTED), started(10)], prepare="COMPLETED", train=held)
+    assert status.message == f"Slurm holds train ({held.reason}); `scontrol release {SUBMITTED['train']}` lets it start"
+
+
 def test_run_that_is_just_told_to_stop_says_so(spec: RunSpec) -> None:
     told = entry(
         30, "stop_requested", "train-2-0-stage", signal="SIGTERM", came=30, cause="preempted", phase="training"

@@ -101,6 +101,7 @@ def test_journal_that_cannot_be_written_keeps_no_preempted_job_from_coming_back(
 
     monkeypatch.setattr(Journal, "write", full)
     monkeypatch.setattr(Lease, "release", full)
+    monkeypatch.setattr("jobs.node.view.read_journal", full)
     assert leave(here.attempt, cause).action == action
     assert here.slurm.asked == (["scontrol requeue 2"] if action == "requeue" else [])
     assert "the journal cannot be written: [Errno 122] Disk quota exceeded" in capsys.readouterr().out

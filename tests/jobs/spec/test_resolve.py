@@ -11,6 +11,7 @@ import yaml
 
 from jobs.slurm.sbatch import sbatch_text
 from jobs.spec.errors import ConfigError
+from jobs.spec.find import name_to_type
 from jobs.spec.paths import REPO_ROOT
 from jobs.spec.profile import load_profile
 from jobs.spec.resolve import load_run_spec
@@ -139,6 +140,21 @@ def test_credentials_in_a_tracking_uri_are_refused(uri: str) -> None:
     with pytest.raises(ConfigError, match="MLFLOW_TRACKING_USERNAME") as error:
         load_run_spec(TINY, "local", [f"tracking_uri={uri}"])
     assert uri not in str(error.value)
+
+
+def test_path_that_sbatch_would_change_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a folder without `%`"):
+        load_run_spec(TINY, "dev", ["runs_root=/x/50%j done", "slurm_conf=null"])
+
+
+def test_command_in_a_hint_can_be_pasted(tmp_path: Path) -> None:
+    spec = load_run_spec(TINY, "local", [f"runs_root={tmp_path}/my runs"], "one")
+    assert name_to_type(spec) == f"'{tmp_path}/my runs/one'"
+
+
+def test_name_that_no_file_system_takes_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at most 128"):
+        load_run_spec(TINY, "local", [], "a" * 300)
 
 
 @pytest.mark.parametrize("uri", ["http://mlflow:5000", "https://h/mlflow?workspace=a", "databricks", "file:///a@b/c"])
