@@ -138,7 +138,8 @@ def test_site_facts_stand_in_run_json_and_a_waiting_run_shows_and_is_cancelled(
     train = site.pop("partitions")["train"]
     assert train == {"gpu-preempt": {"preempt_mode": "REQUEUE", "grace_seconds": 10, "max_minutes": 1440}}
     assert site == {"version": site["version"], "user_signal": True, "kill_wait_seconds": 5, "job_requeue": True,
-                    "cred_expire_seconds": 5, "max_array_size": 1001, "accounting": False, "qos": {}}  # fmt: skip
+                    "cred_expire_seconds": 5, "max_array_size": 1001, "accounting": False, "expedited_requeue": False,
+                    "qos": {}}  # fmt: skip
     settings = ("--set", f"runs_root={world.runs_root}")
     (status,) = json.loads(world.regrow("status", "waits", "--json", *settings).stdout)
     assert status["state"] == "waiting"
