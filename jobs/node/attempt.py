@@ -185,7 +185,11 @@ class Attempt:
         if stop_file:
             stop_file.request()  # first, so that children that begin right now see it before their first step
         has_begun = bool(stop_file) and self._has_begun()
-        self._note_stop(number, phase="training" if has_begun else "starting")
+        try:
+            self._note_stop(number, phase="training" if has_begun else "starting")
+        except OSError as error:  # nothing may keep the ranks from saving
+            self.stop_cause = self.stop_cause or "unknown"
+            print(f"the stop could not be noted: {error}", flush=True)
         if not has_begun:
             children.end()
 

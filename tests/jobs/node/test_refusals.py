@@ -2,12 +2,15 @@
 
 import errno
 import os
+import signal
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from entries import named
 
 from callbacks.shared.journal import Journal
+from callbacks.shared.stop_file import StopFile, is_asked_to_stop
 from jobs.node import handover
 from jobs.node.handover import leave
 from jobs.node.lease import Lease
@@ -86,3 +89,24 @@ def test_job_that_must_stay_does_so_for_as_long_as_the_site_s_grace(here: Any, m
     monkeypatch.setattr(handover, "next_signal", waits.append)
     assert leave(here.attempt, "preempted").action == "stay"
     assert max(waits) > 3600
+
+
+def test_ranks_are_asked_to_save_though_nothing_else_can_be_done(here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    class Ranks:
+        ended = False
+
+        def end(self) -> None:
+            self.ended = True
+
+    here.slurm.job_is(**PREEMPTED)
+    here.says("training_began", "rank0", step=0, target_step=9)
+    monkeypatch.setattr(Journal, "write", full)
+    attempt, ranks = replace(here.attempt, on_stop=full), Ranks()
+    with StopFile() as file:
+        attempt._stop(ranks, file, signal.SIGUSR2)
+        assert is_asked_to_stop(file.path)
+    assert attempt.stop_cause == "preempted"
+    assert not ranks.ended
