@@ -106,10 +106,8 @@ def without_more_jobs(act_inside: Act) -> Act:
 
     def act(run: Run) -> None:
         run.wait_for_attempts(1)
-        set_most(
-            run,
-            len(run.cluster.run("squeue", "--noheader", "--states=PENDING,RUNNING", "--format=%i").stdout.split()) + 1,
-        )
+        run.wait(lambda: run.state(run.job_id("prepare")) == "COMPLETED", "the end of the job before")
+        set_most(run, len(run.cluster.run("squeue", "--noheader", "--format=%i").stdout.split()) + 1)
         try:
             act_inside(run)
         finally:
