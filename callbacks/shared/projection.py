@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import isnan
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +19,13 @@ MAX_TAG_LENGTH = 5000
 
 @dataclass(frozen=True)
 class PointId:
-    """What identifies a point. In a series the step is enough: a step that was done again is not posted again."""
+    """What identifies a point. In a series the step is enough: a step that was done again with the same value is not posted again."""
 
     key: str
     step: int
     time: float | None
-    """For a summary, which each new report writes again: the time of the summary. None: the point is in a series."""
+    """Of a value that may come again: of a summary, and of a step that was done again with another value. None: the first
+    value of a step."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Projection:
     ended_at: float = 0.0
     _newest: dict[str, str] = field(default_factory=dict)
     """The newest attempt's value of each param and each fact of the environment."""
+    _values: dict[PointId, tuple[float, float]] = field(default_factory=dict)
+    """Time and value of the newest attempt's points in series."""
     _is_cancelled: bool = False
 
     def add(self, entries: Iterable[Entry]) -> None:
@@ -70,7 +74,7 @@ class Projection:
             case events.Metrics():
                 self._add_points(entry.values, entry.step, entry.time)
             case events.Summary():
-                self._add_points(entry.values, entry.step, entry.time, is_series=False)
+                self._add_summary(entry)
             case events.System():
                 self._add_points(entry.values, entry.second, entry.time)
             case events.Params():
@@ -93,10 +97,21 @@ class Projection:
             case events.StageStarted() if not self._is_cancelled:
                 self.status = "RUNNING"
 
-    def _add_points(self, values: Mapping[str, float], step: int, time: float, is_series: bool = True) -> None:
+    def _add_points(self, values: Mapping[str, float], step: int, time: float) -> None:
+        """Add points of series. Of a step that was done again, the newest value counts: MLflow removes no point, but shows as a
+        metric's value the newest point of the last step."""
         for key, value in values.items():
-            point = PointId(mlflow_key(key), step, None if is_series else time)
+            point = PointId(mlflow_key(key), step, None)
+            last, newest = self._values.setdefault(point, (time, float(value)))
             self.points.setdefault(point, (time, float(value)))
+            if time > last:
+                self._values[point] = time, float(value)
+                if value != newest and not (isnan(value) and isnan(newest)):
+                    self.points[replace(point, time=time)] = time, float(value)
+
+    def _add_summary(self, entry: events.Summary) -> None:
+        for key, value in entry.values.items():
+            self.points[PointId(mlflow_key(key), entry.step, entry.time)] = entry.time, float(value)
 
     def _add_once(self, known: dict[str, str], values: Mapping[str, str], attempt: str, most: int) -> None:
         """Keep the first attempt's values. If a later attempt has another value, that is drift, and a tag says it."""

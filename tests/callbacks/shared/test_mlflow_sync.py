@@ -69,6 +69,17 @@ def test_what_another_process_has_posted_is_not_posted_again(run: TrackedRun, jo
     assert +new_sync(run, journal).post() == Counter()
 
 
+def test_value_of_a_step_that_was_done_again_is_posted_once_and_is_the_last(run: TrackedRun, journal: Journal) -> None:
+    new_sync(run, journal).post()
+    journal.write(events.Metrics(step=3, values={"loss": 0.3}))
+    for _ in range(2):
+        new_sync(run, journal).post()
+    client, run_id = run.attach()
+    points = client.get_metric_history(run_id, "loss")
+    assert [(point.step, point.value) for point in points] == [(1, 1.0), (2, 0.5), (3, 1 / 3), (3, 0.3)]
+    assert client.get_run(run_id).data.metrics["loss"] == 0.3
+
+
 def test_what_was_lost_on_the_way_is_posted(run: TrackedRun, journal: Journal) -> None:
     """Half a batch stands in MLflow, as after a connection that broke."""
     client, run_id = run.attach()

@@ -1,5 +1,6 @@
 """What stands in MLflow follows from the journal: each step once, the first attempt's params, drift in tags, the status."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import entries
 import pytest
 from mlflow.utils.validation import _validate_metric_name, _validate_tag_name
 
-from callbacks.shared.journal import Entry
+from callbacks.shared.journal import Entry, metric_rows
 from callbacks.shared.projection import ArtifactFile, PointId, Projection, flat_params, mlflow_key
 
 
@@ -27,6 +28,20 @@ def test_step_that_was_done_again_is_one_point() -> None:
         said("metrics", 9.0, "train-1-1", step=3, values={"loss": 0.5, "eval_loss": 0.7}),
     )
     assert found.points == {PointId("loss", 3, None): (1.0, 0.5), PointId("eval_loss", 3, None): (9.0, 0.7)}
+
+
+def test_of_a_step_that_was_done_again_with_another_value_the_newest_counts() -> None:
+    """As in the report, which reads the same journal."""
+    journal = [
+        said("metrics", 1.0, step=3, values={"loss": 0.5, "nan": math.nan}),
+        said("metrics", 9.0, "train-1-1", step=3, values={"loss": 0.4, "nan": math.nan}),
+        said("metrics", 12.0, "train-1-2", step=3, values={"loss": 0.4, "nan": math.nan}),
+    ]
+    found = projection(*journal)
+    losses = {each.time: point for each, point in found.points.items() if each.key == "loss"}
+    assert losses == {None: (1.0, 0.5), 9.0: (9.0, 0.4)}
+    assert len(found.points) == 3
+    assert metric_rows(journal)[3]["loss"] == 0.4
 
 
 def test_summary_that_is_made_anew_is_another_point() -> None:
