@@ -19,7 +19,7 @@ MAX_TAG_LENGTH = 5000
 
 @dataclass(frozen=True)
 class PointId:
-    """What identifies a point. In a series the step is enough: a step that was done again with the same value is not posted again."""
+    """What identifies a point. A step that was done again with the same value is not posted again."""
 
     key: str
     step: int

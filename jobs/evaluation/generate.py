@@ -12,6 +12,7 @@ from callbacks.shared import events
 from callbacks.shared.events import only
 from callbacks.shared.interpreter import run_to_the_end, uncollected
 from callbacks.shared.journal import JOURNAL_ENV, Journal, read_journal
+from callbacks.shared.own_shield import shield_only_this_process
 from callbacks.shared.prompts import load_records
 from jobs.evaluation.parts import (
     Part,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
+    shield_only_this_process()
     try:
         generate_part()
     except Exception as error:

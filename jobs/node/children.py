@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
+from callbacks.shared.own_shield import STOP_SIGNALS
 from jobs.node.commands import Command
 from jobs.spec.paths import REPO_ROOT, child_environment
 
-STOP_SIGNALS = frozenset({signal.SIGUSR2, signal.SIGTERM})
 WATCHED = STOP_SIGNALS | {signal.SIGCHLD}
 SIGNALFD_BYTES = 128
 """The size of a struct signalfd_siginfo; its first four bytes are the signal's number."""

@@ -167,6 +167,8 @@ SHAPES: tuple[Scenario, ...] = (
              reference=(*TWO_EPOCHS, "sample_packing=true", "pad_to_sequence_len=true")),
     Scenario("grouped by length: preempted three times", in_turn(*map(preempted_at, STEP_GATES)), STEP_GATES,
              requeued_by=THRICE, reference=(*TWO_EPOCHS, "group_by_length=true")),
+    Scenario("DataLoader workers: preempted three times", in_turn(*map(preempted_at, STEP_GATES)), STEP_GATES,
+             requeued_by=THRICE, reference=(*TWO_EPOCHS, "dataloader_num_workers=2")),
     single("preempted at an epoch's border", "begin@12", reference=TWO_EPOCHS),
     single("best checkpoint: preempted in an evaluation", "evaluation@12",
            reference=("save_steps=12", "load_best_model_at_end=true", "metric_for_best_model=eval_loss")),
