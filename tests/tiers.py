@@ -29,6 +29,7 @@ BY_PATH = {
     "jobs/check/test_mutations.py": "train",
     "jobs/evaluation/test_engine.py": "train",
     "jobs/evaluation/test_statistics.py": "long",
+    "jobs/cli/test_hostile_shells.py": "long",
     "jobs/history/test_runs.py": "long",
     "test_package.py": "long",
 }

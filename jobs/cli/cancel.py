@@ -1,8 +1,7 @@
 """`regrow cancel`."""
 
-import typer
-
 from jobs.cli.options import Cluster, Run, Settings
+from jobs.cli.screen.say import say
 
 
 def cancel(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:  # noqa: B006
@@ -14,6 +13,6 @@ def cancel(run: Run, cluster: Cluster = "local", settings: Settings = []) -> Non
 
     spec = named_run(run, cluster, settings)
     cancelled = cancel_run(spec, say_that_slurm_is_silent)
-    typer.echo(f"cancelled jobs {', '.join(cancelled)}" if cancelled else f"{spec.name} has no jobs in the queue")
+    say(f"cancelled jobs {', '.join(cancelled)}" if cancelled else f"{spec.name} has no jobs in the queue")
     if cancelled and not sync_soon(spec, seconds=15):
-        typer.echo(f"MLflow does not show this yet\nhint: regrow sync {name_to_type(spec)}", err=True)
+        say(f"MLflow does not show this yet\nhint: regrow sync {name_to_type(spec)}", err=True)

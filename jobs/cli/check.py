@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.options import AsJson, Config, Settings
+from jobs.cli.screen.say import say
 from jobs.spec.errors import ConfigError
 
 
@@ -31,5 +32,5 @@ def check(
                 for found, hint in error.hints()
             ]
         )
-    typer.echo(report_json(report) if as_json else str(report))
+    say(report_json(report) if as_json else str(report))
     raise typer.Exit(2 if report.errors else 0)

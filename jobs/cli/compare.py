@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.options import AsJson, Cluster, Settings
+from jobs.cli.screen.say import say
 
 
 def compare(
@@ -21,4 +22,4 @@ def compare(
     from jobs.spec.profile import load_profile
 
     found = compare_runs(a, b, Path(load_profile(cluster, settings).runs_root))
-    typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if as_json else str(found))
+    say(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if as_json else str(found))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.cli.screen.byte_progress import byte_progress
+from jobs.cli.screen.say import say
 
 if TYPE_CHECKING:
     from data_prep.audit import Audit, FileAudit
@@ -31,7 +32,7 @@ def synth(
     for path in write_synthetic(
         folder, positives=positives, negatives=negatives, validation=validation, seed=seed
     ).values():
-        typer.echo(path)
+        say(path)
 
 
 @app.command()
@@ -49,8 +50,8 @@ def merge(
     with byte_progress("merge", input_bytes(parsed)) as advance:
         merged = merge_sources(parsed, output, progress=advance)
     for source in merged.sources:
-        typer.echo(f"{source.path}: {source.records:,} records x{source.repeat}")
-    typer.echo(
+        say(f"{source.path}: {source.records:,} records x{source.repeat}")
+    say(
         f"{output}: {merged.records:,} records, {merged.bytes:,} bytes, sha256 {merged.sha256} (also in {meta_path(output)})"
     )
 
@@ -70,7 +71,7 @@ def audit(
     with byte_progress("audit", total) as advance:
         found = audit_files(train, validation, list_field=target.list_field, name_field=target.name_field,
                             fields=target.fields, progress=advance)  # fmt: skip
-    typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if as_json else audit_text(found))
+    say(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if as_json else audit_text(found))
     raise typer.Exit(1 if found.train.invalid or (found.validation and found.validation.invalid) else 0)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.options import Name, Settings
+from jobs.cli.screen.say import say
 
 
 def demo(
@@ -27,7 +28,7 @@ def demo(
 
     config, folder_settings = prepare_demo(folder, seed)
     if prepare_only:
-        typer.echo(f"the records and the toy model for {config.relative_to(REPO_ROOT)} are in {folder}/seed{seed}")
+        say(f"the records and the toy model for {config.relative_to(REPO_ROOT)} are in {folder}/seed{seed}")
         return
     spec = load_run_spec(config, "local", [*folder_settings, *settings], name)
     raise typer.Exit(submit_run(spec))

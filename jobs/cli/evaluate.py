@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.options import Cluster, DryRun, Settings, Wait
+from jobs.cli.screen.say import say
 
 
 def evaluate(
@@ -38,7 +39,7 @@ def evaluate(
     request = Request(models, data, cluster, settings, name, config, checkpoints, shards, baseline)
     spec = evaluation_spec(request)
     if dry_run:
-        typer.echo("\n".join(job_texts(spec)))
+        say("\n".join(job_texts(spec)))
         return
     spec = create_run(spec, say_that_slurm_is_silent)
     raise typer.Exit(start_run(spec, spec.stages, wait))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.options import Cluster, Run, Settings
+from jobs.cli.screen.say import TerminalLog, printable
 from jobs.spec.errors import ConfigError
 
 
@@ -23,7 +24,7 @@ def logs(
     cluster: Cluster = "local",
     settings: Settings = [],  # noqa: B006
 ) -> None:
-    """Print the output of a stage's processes."""
+    """Print the output of a stage's processes; to a terminal, without what would do more than colour it."""
     from jobs.history.logs import LogFollower, Wanted, print_log
     from jobs.history.runs import may_go_on
     from jobs.spec.find import named_run
@@ -33,13 +34,14 @@ def logs(
     if stage and not known:
         raise ConfigError(f"--stage {stage}: there is no such stage\nhint: the stages are {', '.join(STAGES)}")
     spec, wanted = named_run(run, cluster, settings), Wanted(known, attempt, task)
+    output = TerminalLog(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
     if not is_followed:
-        print_log(spec, wanted, sys.stdout.buffer, _say)
+        print_log(spec, wanted, output, _say)
         return
     with suppress(KeyboardInterrupt):  # the usual way to end it
-        LogFollower(spec, wanted, sys.stdout.buffer, _say).follow(may_go_on(spec))
+        LogFollower(spec, wanted, output, _say).follow(may_go_on(spec))
 
 
 def _say(text: str) -> None:
     """Print to stderr, so that a pipe gets only the log."""
-    typer.secho(f"==> {text}", err=True, dim=True)
+    typer.secho(f"==> {printable(text)}", err=True, dim=True)

@@ -1,7 +1,10 @@
 """The whole command line. Errors of users become a message and exit code 2."""
 
+import errno
+import os
 import signal
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -18,11 +21,12 @@ from jobs.cli.evaluate import evaluate
 from jobs.cli.logs import logs
 from jobs.cli.report import report
 from jobs.cli.resume import resume
+from jobs.cli.screen.say import say
 from jobs.cli.status import status
 from jobs.cli.submit import submit
 from jobs.cli.sync import sync
 from jobs.cli.verify import verify
-from jobs.spec.errors import EXIT_CONFIG, ConfigError
+from jobs.spec.errors import EXIT_CONFIG, EXIT_FAILED, ConfigError
 from jobs.spec.paths import REPO_ROOT
 
 app = typer.Typer(
@@ -43,7 +47,7 @@ def print_version(is_asked: bool) -> None:
         from importlib.metadata import version
         from platform import python_version
 
-        typer.echo(f"regrow {version('regrow')} (Python {python_version()}, packages from {REPO_ROOT})")
+        say(f"regrow {version('regrow')} (Python {python_version()}, packages from {REPO_ROOT})")
         raise typer.Exit
 
 
@@ -71,11 +75,31 @@ def main() -> None:
 
     # SIGTERM becomes an exception, so that a foreground run ends its jobs.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, TextIOWrapper):  # None: it is closed
+            output.reconfigure(errors="replace")  # a terminal that cannot show a character must not end the command
     try:
         app()
     except (ConfigError, RecordError, DevClusterError) as error:
-        typer.echo(str(error), err=True)
+        say(error, err=True)
         sys.exit(EXIT_CONFIG)
+    except OSError as error:  # of a file system, or of the output
+        say(error, err=True)
+        sys.exit(EXIT_FAILED)
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """Write the rest of the output now: the interpreter would only print "Exception ignored" if that fails."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno != errno.EPIPE:  # whoever reads has seen enough
+            say(f"the output cannot be written: {error}", err=True)
+            sys.exit(EXIT_FAILED)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """`regrow report`."""
 
-import typer
-
 from jobs.cli.options import Cluster, Run, Settings
+from jobs.cli.screen.say import say
 
 
 def report(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:  # noqa: B006
@@ -13,4 +12,4 @@ def report(run: Run, cluster: Cluster = "local", settings: Settings = []) -> Non
     from jobs.submit.pipeline import login_journal
 
     spec = named_run(run, cluster, settings)
-    typer.echo(write_report(spec, results_so_far(spec, read_journal(spec.paths.journal)), login_journal(spec)))
+    say(write_report(spec, results_so_far(spec, read_journal(spec.paths.journal)), login_journal(spec)))

@@ -3,11 +3,10 @@
 import os
 from collections.abc import Sequence
 
-import typer
-
 from callbacks.shared import events
 from callbacks.shared.events import newest
 from callbacks.shared.journal import Entry, read_journal
+from jobs.cli.screen.say import say
 from jobs.spec.errors import EXIT_TEMPORARY
 from jobs.spec.find import name_to_type
 from jobs.spec.run_spec import RunSpec
@@ -36,7 +35,7 @@ def submit_run(spec: RunSpec, wait: bool = False, check: bool = True, force: boo
     found = checked(spec, force) if check else None
     for finding in found or []:
         if finding.level != "note":
-            typer.echo(str(finding), err=True)
+            say(str(finding), err=True)
     spec = create_run(spec, say_that_slurm_is_silent)
     note_check(spec, found)
     return start_run(spec, spec.stages, wait)
@@ -49,17 +48,17 @@ def start_run(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
 
 def _submit(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
     """Submit the stages' jobs and print where their output is. With `wait`, follow them; the run's exit code."""
-    typer.echo(f"run folder: {spec.paths.run_dir}")
+    say(f"run folder: {spec.paths.run_dir}")
     for found in submit_jobs(spec, stages, login_journal(spec), say_that_slurm_is_silent):
         first = next(iter(found.job_parts))
         many = f" and {len(found.parts) - 1} more" if found.is_array else ""
-        typer.echo(f"{found.stage:<9} job {found.job_id:<8} log {spec.paths.log(f'{found.stage}-{first}-0')}{many}")
+        say(f"{found.stage:<9} job {found.job_id:<8} log {spec.paths.log(f'{found.stage}-{first}-0')}{many}")
     if "train" in stages and (saved := from_saved_step(spec)):
-        typer.echo(f"train goes on{saved}")
+        say(f"train goes on{saved}")
     if not wait:
-        typer.echo(_where_to_look(spec, []))
+        say(_where_to_look(spec, []))
         name = name_to_type(spec)
-        typer.echo(f"hint: `regrow status {name}` shows the run, `regrow cancel {name}` ends it")
+        say(f"hint: `regrow status {name}` shows the run, `regrow cancel {name}` ends it")
         return 0
     from jobs.cli.screen.journal_view import following
 
@@ -69,14 +68,14 @@ def _submit(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
 
 
 def say_that_slurm_is_silent(error: str, pause: float) -> None:
-    typer.echo(f"Slurm does not answer; the next try is in {pause:.0f} s: {error}", err=True)
+    say(f"Slurm does not answer; the next try is in {pause:.0f} s: {error}", err=True)
 
 
 def _run_in_foreground(spec: RunSpec, stages: Sequence[Stage]) -> int:
     """Run the stages on this machine and show their progress; the run's exit code."""
     from jobs.cli.screen.journal_view import following
 
-    typer.echo(f"run folder: {spec.paths.run_dir}")
+    say(f"run folder: {spec.paths.run_dir}")
     login_journal(spec).write(events.Foreground(host=os.uname().nodename, pid=os.getpid()))
     try:
         with following() as follow:
@@ -93,7 +92,7 @@ def _say_what_is_left(spec: RunSpec, left: Sequence[Stage]) -> int:
     from jobs.tracking.sync import sync_soon
 
     sync_soon(spec, MLFLOW_SECONDS)
-    typer.echo(f"{left[0]} is not finished\nhint: `regrow resume {name_to_type(spec)}` goes on{from_saved_step(spec)}")
+    say(f"{left[0]} is not finished\nhint: `regrow resume {name_to_type(spec)}` goes on{from_saved_step(spec)}")
     return EXIT_TEMPORARY
 
 
@@ -102,7 +101,7 @@ def _say_how_it_ended(spec: RunSpec, exit_code: int) -> int:
 
     entries = read_journal(spec.paths.journal)
     print_scores(spec, entries)
-    typer.echo(_where_to_look(spec, entries))
+    say(_where_to_look(spec, entries))
     return exit_code
 
 

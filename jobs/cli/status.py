@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.options import AsJson, Cluster, Settings
+from jobs.cli.screen.say import say
 from jobs.spec.errors import ConfigError
 
 
@@ -39,7 +40,7 @@ def status(
         )
     if as_json:
         found = [status.to_dict(with_attempts=run is not None) for status in statuses]
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say(json.dumps(found, ensure_ascii=False, indent=1))
     elif is_watched:
         watch(console, runs.statuses, run)
     else:

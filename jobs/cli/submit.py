@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.options import Cluster, Config, DryRun, Name, Settings, Wait
+from jobs.cli.screen.say import say
 
 
 def submit(
@@ -25,6 +26,6 @@ def submit(
     spec = load_run_spec(config, cluster, settings, name)
     if dry_run:
         text, has_errors = dry_run_text(spec)
-        typer.echo(text)
+        say(text)
         raise typer.Exit(2 if has_errors else 0)
     raise typer.Exit(submit_run(spec, wait, check, force))

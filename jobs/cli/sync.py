@@ -3,6 +3,7 @@
 import typer
 
 from jobs.cli.options import Cluster, Run, Settings
+from jobs.cli.screen.say import say
 
 
 def sync(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:  # noqa: B006
@@ -18,10 +19,10 @@ def sync(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:
         with Console(stderr=True).status("MLflow"):
             posted = RunSync(spec, login_journal(spec)).post()
     except Exception as error:  # the user needs to see every error of MLflow
-        typer.echo(
+        say(
             f"{spec.profile.tracking_uri}: {type(error).__name__}: {error}; nothing is lost\n"
             f"hint: `regrow sync {name_to_type(spec)}` tries again",
             err=True,
         )
         raise typer.Exit(1) from None
-    typer.echo(", ".join(f"{count:,} {what}" for what, count in posted.items() if count) or "MLflow has everything")
+    say(", ".join(f"{count:,} {what}" for what, count in posted.items() if count) or "MLflow has everything")

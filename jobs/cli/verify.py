@@ -10,6 +10,7 @@ import typer
 
 from jobs.cli.options import AsJson, Cluster, Run, Settings
 from jobs.cli.screen.byte_progress import byte_progress
+from jobs.cli.screen.say import say
 
 if TYPE_CHECKING:
     from jobs.history.records import TrainedRecords
@@ -28,9 +29,9 @@ def verify(run: Run, cluster: Cluster = "local", settings: Settings = [], as_jso
     with byte_progress("verify", verification.bytes_to_read(paths.checkpoints)) as advance:
         found = verification.verify(paths.checkpoints, read_journal(paths.journal), advance)
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=1))
+        say(json.dumps(asdict(found), indent=1))
     else:
-        typer.echo("\n".join(_lines(found)))
+        say("\n".join(_lines(found)))
     raise typer.Exit(1 if found.problems else 0)
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 from callbacks.shared import events
 from callbacks.shared.events import only
@@ -18,6 +18,13 @@ from jobs.spec.stages import Stage
 POLL_SECONDS = 0.5
 LEFT = (events.Left, events.StageFinished, events.StageFailed)
 """The events that end an attempt."""
+
+
+class Output(Protocol):
+    """Where a log is printed."""
+
+    def write(self, data: bytes, /) -> object: ...
+    def flush(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ def attempt_logs(entries: Sequence[Entry]) -> list[AttemptLog]:
     return found
 
 
-def print_log(spec: RunSpec, wanted: Wanted, output: BinaryIO, say: Callable[[str], None]) -> None:
+def print_log(spec: RunSpec, wanted: Wanted, output: Output, say: Callable[[str], None]) -> None:
     """Print the output so far of the newest wanted attempt.
 
     Raises:
@@ -87,7 +94,7 @@ def print_log(spec: RunSpec, wanted: Wanted, output: BinaryIO, say: Callable[[st
 class LogFollower:
     """Prints new output of the wanted attempts: from the newest attempt on, until no more output can come."""
 
-    def __init__(self, spec: RunSpec, wanted: Wanted, output: BinaryIO, say: Callable[[str], None]) -> None:
+    def __init__(self, spec: RunSpec, wanted: Wanted, output: Output, say: Callable[[str], None]) -> None:
         self._spec, self._wanted, self._output, self._say = spec, wanted, output, say
         self._reader = JournalReader(spec.paths.journal)
         self._entries: list[Entry] = []

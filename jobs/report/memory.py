@@ -90,7 +90,8 @@ def _series(label: str, key: str, sampled: list[events.System], since: float, se
 
 
 def _unit(times: Sequence[float]) -> str:
-    return next(unit for unit, least in UNITS if max(times, default=0.0) >= least)
+    longest = max([0.0, *times])  # a node's clock may be behind that of the login node
+    return next(unit for unit, least in UNITS if longest >= least)
 
 
 def _gpu_keys(sampled: list[events.System], ending: str) -> list[str]:

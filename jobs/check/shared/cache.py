@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from jobs.spec.paths import REPO_ROOT
 
 
 def cache_folder() -> Path:
-    """Where the check keeps things from one call to the next."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "regrow" / "check"
+    """Where the check keeps things from one call to the next. A relative XDG_CACHE_HOME does not count (XDG base directories)."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (named if named.is_absolute() else Path("~/.cache").expanduser()) / "regrow" / "check"
 
 
 class CachedAnswer:
@@ -29,12 +31,14 @@ class CachedAnswer:
         """The answer; None: there is none yet."""
         try:
             return self._path.read_bytes()
-        except FileNotFoundError:
+        except OSError:
             return None
 
     def put(self, answer: bytes) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._path, answer.decode())
+        """Keep the answer. Where the cache cannot be written, the next check asks again."""
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._path, answer.decode())
 
 
 def file_stamp(path: Path) -> dict[str, Any]:

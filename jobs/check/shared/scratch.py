@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 
 from jobs.check.shared.cache import cache_folder
 
@@ -32,8 +33,14 @@ def scratch() -> Iterator[Scratch]:
     in the folder empties it.
     """
     folder = cache_folder() / "scratch"
-    folder.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("ab") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = folder.with_suffix(".lock").open("ab")
+    except OSError:  # a home that cannot be written
+        with TemporaryFile() as nobody_else_s, TemporaryDirectory(prefix="regrow-check-") as own:
+            yield Scratch(Path(own), nobody_else_s.fileno())
+        return
+    with opened as lock:
         _empty_if_unused(folder, lock.fileno())
         _try_lock(lock.fileno(), fcntl.LOCK_SH)
         try:

@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from functools import singledispatchmethod
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from callbacks.shared import events
 from callbacks.shared.journal import Entry
+from jobs.cli.screen.say import printable
 from jobs.evaluation.markdown import interval_text
 from jobs.evaluation.results import ModelResult, written_results
 from jobs.evaluation.scores import metric_values
@@ -49,7 +51,7 @@ class Follower:
 
     @_show.register
     def _(self, entry: events.StageStarted) -> None:
-        self._say(entry, f"[bold]{entry.stage}[/] starts; its output: {entry.log}")
+        self._say(entry, f"[bold]{entry.stage}[/] starts; its output: {escape(entry.log)}")
 
     @_show.register
     def _(self, entry: events.StopRequested) -> None:
@@ -63,7 +65,7 @@ class Follower:
     @_show.register
     def _(self, entry: events.Left) -> None:
         self._remove_bars()
-        self._say(entry, f"[bold]{entry.stage}[/] {LEFT[entry.action]}: {entry.reason}")
+        self._say(entry, f"[bold]{entry.stage}[/] {LEFT[entry.action]}: {escape(entry.reason)}")
 
     @_show.register
     def _(self, entry: events.SaveFailed) -> None:
@@ -112,7 +114,7 @@ class Follower:
     @_show.register
     def _(self, entry: events.PartBegan) -> None:
         self._parts[entry.part] = (entry.done, entry.records)
-        which = f"[bold]{entry.model}[/], shard {entry.shard + 1} of {entry.shards}"
+        which = f"[bold]{escape(entry.model)}[/], shard {entry.shard + 1} of {entry.shards}"
         already = f", {entry.done:,} of them already answered" if entry.done else ""
         self._say(entry, f"{which}: {entry.records:,} records{already}")
         self._show_parts()
@@ -136,7 +138,7 @@ class Follower:
 
     @_show.register
     def _(self, entry: events.CheckpointTorn) -> None:
-        self._say(entry, f"[yellow]{entry.checkpoint} is torn[/] ({entry.reason}): renamed to {entry.renamed}")
+        self._say(entry, f"[yellow]{entry.checkpoint} is torn[/] ({escape(entry.reason)}): renamed to {entry.renamed}")
 
     @_show.register
     def _(self, entry: events.MlflowFailed) -> None:
@@ -167,9 +169,9 @@ class Follower:
 
     def _say(self, entry: Entry, text: str, plain: str = "") -> None:
         clock = time.strftime("%H:%M:%S", time.localtime(entry.time))
-        self._console.print(f"[dim]{clock}[/] {text}", end="" if plain else "\n")
+        self._console.print(printable(f"[dim]{clock}[/] {text}"), end="" if plain else "\n")
         if plain:
-            self._console.print(plain, markup=False, highlight=False)
+            self._console.print(printable(plain), markup=False, highlight=False)
 
 
 @contextmanager

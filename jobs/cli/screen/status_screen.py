@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from jobs.cli.screen.say import printable
 from jobs.history.status import ENDED, JobStatus, RunStatus, duration
 
 REFRESH_SECONDS = 2.0
@@ -28,7 +29,9 @@ def all_runs(statuses: Sequence[RunStatus]) -> RenderableType:
     for name in ("done", "left", "loss", "attempt", "saved", "goodput"):
         table.add_column(name, justify="right", no_wrap=True)
     for status in statuses:
-        table.add_row(status.name, Text(status.state, STYLES[status.state]), status.stage, *_figures(status))
+        table.add_row(
+            Text(printable(status.name)), Text(status.state, STYLES[status.state]), status.stage, *_figures(status)
+        )
     return Group(table, *(_note(status) for status in statuses if status.message and _is_told(status, statuses[0])))
 
 
@@ -37,7 +40,7 @@ def _is_told(status: RunStatus, newest: RunStatus) -> bool:
 
 
 def _note(status: RunStatus) -> Text:
-    return Text.assemble((f"{status.name}: ", "bold"), status.message.partition("\n")[0])
+    return Text.assemble((f"{printable(status.name)}: ", "bold"), printable(status.message.partition("\n")[0]))
 
 
 def _figures(status: RunStatus) -> list[str]:
@@ -71,9 +74,9 @@ def one_run(status: RunStatus) -> RenderableType:
         lost = f"{status.steps_lost} steps done again" if status.steps_lost else "no step done again"
         parts.append(Text(f"\ngoodput {status.goodput:.0%}, {lost}"))
     if status.message:
-        parts.append(Text(status.message))
+        parts.append(Text(printable(status.message)))
     if status.to_go_on:
-        parts.append(Text(f"hint: {status.to_go_on}"))
+        parts.append(Text(printable(f"hint: {status.to_go_on}")))
     return Group(*parts)
 
 
@@ -81,7 +84,7 @@ def _jobs(jobs: Sequence[JobStatus]) -> Table:
     table = Table("stage", "job", "state", "attempts", "why", "starts", box=None, header_style="bold", pad_edge=False)
     for job in jobs:
         state = ", ".join(f"{count} {state}" for state, count in job.array_tasks.items()) or job.state
-        table.add_row(job.stage, job.job_id, state, str(job.attempts or ""), job.reason, _start(job))
+        table.add_row(job.stage, job.job_id, state, str(job.attempts or ""), Text(printable(job.reason)), _start(job))
     return table
 
 

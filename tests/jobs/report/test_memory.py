@@ -32,3 +32,7 @@ def test_peaks_are_the_highest_of_each_kind_and_where(journal: Any) -> None:
     found = [(peak.what, peak.gib, peak.where) for peak in peaks(journal.done())]
     assert found == [("training: max active", 71.5, "train-2-1"), ("evaluation: peak of a job", 2.5, "evaluate-3_1-0")]
     assert peaks([]) == []
+
+
+def test_charts_of_a_node_whose_clock_is_behind_are_drawn(preempted: list[Entry]) -> None:
+    assert system_charts(preempted, preempted[-1].time + 600)[0].x_label == "minutes since submission"
