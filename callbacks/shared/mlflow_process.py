@@ -16,6 +16,7 @@ from typing import IO
 from callbacks.shared import events
 from callbacks.shared.interpreter import leave_now
 from callbacks.shared.journal import Journal
+from callbacks.shared.tracking import is_refusal
 
 MLFLOW_WRITER = "mlflow"
 """The name of this process as a writer of the journal."""
@@ -79,11 +80,11 @@ def keep_posting(post: Callable[[], object], journal: Journal, last_seconds: flo
     while True:
         is_last = ended.is_set()
         last_try_at = min(last_try_at, time.monotonic() + last_seconds - 1) if is_last else last_try_at
-        said, failure = failure, _failure(post)
+        said, (failure, is_final) = failure, _failure(post)
         if failure != said:
             with suppress(OSError):  # a full disk
                 journal.write(events.MlflowFailed(error=failure) if failure else events.MlflowCaughtUp())
-        if is_last and (not failure or time.monotonic() >= last_try_at):
+        if is_last and (not failure or is_final or time.monotonic() >= last_try_at):
             if failure:
                 sys.exit(EXIT_BEHIND)
             return
@@ -94,13 +95,13 @@ def keep_posting(post: Callable[[], object], journal: Journal, last_seconds: flo
             ended.wait(pause)
 
 
-def _failure(post: Callable[[], object]) -> str:
-    """Post, and return what went wrong; empty: nothing."""
+def _failure(post: Callable[[], object]) -> tuple[str, bool]:
+    """Post, and return what went wrong (empty: nothing), and whether MLflow will refuse it again."""
     try:
         post()
     except Exception as error:  # any error of MLflow: the post is tried again
-        return f"{type(error).__name__}: {error}"
-    return ""
+        return f"{type(error).__name__}: {error}", is_refusal(error)
+    return "", False
 
 
 def _end_with_input(ended: threading.Event, last_seconds: float) -> None:

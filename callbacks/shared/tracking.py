@@ -15,6 +15,24 @@ if TYPE_CHECKING:
 TRACKED_RUN_ENV = "REGROW_TRACKED_RUN"
 """Environment variable: the tracked run as JSON."""
 RUN_UUID_TAG = "regrow.run_uuid"
+REFUSALS = frozenset(
+    {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED", "BAD_REQUEST", "INVALID_STATE"}
+)
+"""Error codes of MLflow that an outage does not cause."""
+
+
+class ExperimentDeleted(Exception):
+    """The run's experiment is in MLflow's trash, where no run can be created."""
+
+    error_code = "INVALID_STATE"
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether MLflow will refuse the same request again: a person has to change something first."""
+    is_no_uri = "Invalid url" in str(error) or (
+        isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError)
+    )
+    return getattr(error, "error_code", None) in REFUSALS or is_no_uri
 
 
 @dataclass(frozen=True)
@@ -39,12 +57,20 @@ class TrackedRun:
         return cls(**json.loads(text)) if text else None
 
     def attach(self) -> tuple["MlflowClient", str]:
-        """A client, and the id of the MLflow run with this run's uuid. If there is none yet, it is created."""
+        """A client, and the id of the MLflow run with this run's uuid. If there is none yet, it is created.
+
+        Raises:
+            ExperimentDeleted: somebody has deleted the run's experiment.
+            Exception: any error of MLflow.
+        """
         with uncollected():
             from mlflow import MlflowClient
 
         client = MlflowClient(self.tracking_uri)
         experiment = client.get_experiment_by_name(self.experiment)
+        if experiment and experiment.lifecycle_stage == "deleted":
+            restore = f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
+            raise ExperimentDeleted(f"the experiment {self.experiment} is deleted; {restore} brings it back")
         experiment_id = (
             experiment.experiment_id
             if experiment

@@ -10,6 +10,7 @@ def sync(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:
     """Post to MLflow what it lacks of a run, for example after an outage."""
     from rich.console import Console
 
+    from callbacks.shared.tracking import is_refusal
     from jobs.spec.find import name_to_type, named_run
     from jobs.submit.pipeline import login_journal
     from jobs.tracking.sync import RunSync
@@ -19,9 +20,10 @@ def sync(run: Run, cluster: Cluster = "local", settings: Settings = []) -> None:
         with Console(stderr=True).status("MLflow"):
             posted = RunSync(spec, login_journal(spec)).post()
     except Exception as error:  # the user needs to see every error of MLflow
+        before = "first change what MLflow refuses; then " if is_refusal(error) else ""
         say(
             f"{spec.profile.tracking_uri}: {type(error).__name__}: {error}; nothing is lost\n"
-            f"hint: `regrow sync {name_to_type(spec)}` tries again",
+            f"hint: {before}`regrow sync {name_to_type(spec)}` tries again",
             err=True,
         )
         raise typer.Exit(1) from None
