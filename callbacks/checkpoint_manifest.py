@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from callbacks.shared import events
 from callbacks.shared.interpreter import leave_now
-from callbacks.shared.journal import Journal
+from callbacks.shared.journal import JOURNAL_ENV, Journal
 from callbacks.shared.lease_file import attempt_name, has_lost_lease
 from callbacks.shared.manifest import (
     Owed,
@@ -153,15 +154,23 @@ class CheckpointManifest(TrainerCallback):
             shutil.rmtree(going.parent, ignore_errors=True)
 
     def _set_aside(self, checkpoint: Path, error: Exception) -> SaveFailed:
-        if self.journal is not None:
-            step, output = checkpoint.name.partition("-")[2], self._output
-            aside = output / f"torn-{step}-{self.journal.path.stem}"
-            if checkpoint.exists():
-                checkpoint.rename(aside)
-            full = is_full(error, output)
+        """Write why the save failed, on whichever rank it did: under ZeRO, each rank writes files. Rank 0 renames the folder."""
+        step, output, journal = checkpoint.name.partition("-")[2], self._output, self.journal or journal_of_rank()
+        aside = output / f"torn-{step}-{attempt_name()}"
+        if self.journal is not None and checkpoint.exists():
+            checkpoint.rename(aside)
+        full = is_full(error, output)
+        if journal is not None:
             said = events.SaveFailed(checkpoint=checkpoint.name, renamed=aside.name, error=str(error), is_full=full)
-            self.journal.write(said)
+            with suppress(OSError):  # the journal is on the same disk
+                journal.write(said)
         return SaveFailed(f"{self._output / checkpoint.name} could not be written: {error}")
+
+
+def journal_of_rank() -> Journal | None:
+    """A journal for this rank alone; None: a person started the training."""
+    stem = os.environ.get(JOURNAL_ENV)
+    return Journal.of_writer(stem, f"rank{os.environ.get('RANK', '0')}") if stem else None
 
 
 def leave_if_taken_over() -> None:
@@ -188,12 +197,16 @@ def digests_of_all(checkpoint: Path) -> dict[str, str]:
 
 def is_full(error: Exception, folder: Path) -> bool:
     """Whether the disk or the quota is full. torch and safetensors hide the errno: their messages count, and whether there is
-    room for a little file."""
+    room for a little file, and for one more checkpoint."""
     said = isinstance(error, OSError) and error.errno in NO_ROOM
     return said or bool(re.search("No space left|[Qq]uota exceeded", str(error))) or _has_no_room(folder)
 
 
 def _has_no_room(folder: Path) -> bool:
+    newest = next((path for path in checkpoints(folder) if not torn_reason(path)), None)
+    size = sum(path.stat().st_size for path in checkpoint_files(newest)) if newest else 0
+    if shutil.disk_usage(folder).free < size:
+        return True
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             os.posix_fallocate(file.fileno(), 0, LITTLE_ROOM_BYTES)

@@ -90,7 +90,8 @@ class RegrowPlugin(BasePlugin):
         ledger = Ledger(trainer, lambda: position.epoch, Path(cfg.axolotl_config_path), with_records=regrow.audit)
         own_order(trainer, lambda: position.epoch)
         load_whole(trainer)
-        stop = GracefulStop(trainer, StopRequest(stop_file()), journal, owed_at(resumed) if resumed else NOTHING)
+        request = StopRequest(stop_file(), trainer.args.ddp_timeout_delta)
+        stop = GracefulStop(trainer, request, journal, owed_at(resumed) if resumed else NOTHING)
         manifest = CheckpointManifest(
             trainer,
             journal,

@@ -1,5 +1,6 @@
 """GracefulStop: when the stage asks for a stop, saves the last completed step at once and leaves."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,10 +21,11 @@ from callbacks.shared.stop_file import EXIT_STOPPED, is_asked_to_stop
 class StopRequest:
     """Whether the ranks must stop: each rank looks, and all agree on the answer."""
 
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: Path | None, timeout: timedelta | None = None) -> None:
+        """`timeout`: how long a rank waits for the others (`ddp_timeout`); None: torch's default, 30 minutes."""
         self._file = file
         is_distributed = file is not None and dist.is_available() and dist.is_initialized()
-        self._group: Any = dist.new_group(backend="gloo") if is_distributed else None
+        self._group: Any = dist.new_group(backend="gloo", timeout=timeout) if is_distributed else None
 
     def is_made(self) -> bool:
         """This rank's own answer, for places where the ranks are not in step."""

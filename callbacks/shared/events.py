@@ -48,8 +48,15 @@ class Event(msgspec.Struct, kw_only=True, tag_field="event", tag=_tag):
 
     time: float = 0.0
     """Seconds since the epoch, by the writer's clock; set when the event is written."""
+    behind: float = 0.0
+    """Seconds by which the writer's clock was behind the newest event that it knew; set when the event is written."""
     writer: str = ""
     """Who wrote the event: stem of the journal file, `<stage>-<job id>-<attempt>-<writer>`; set when the event is read."""
+
+    @property
+    def order(self) -> float:
+        """Its place among the events of all machines: after every event that its writer knew, whatever their clocks say."""
+        return self.time + self.behind
 
     @property
     def attempt_name(self) -> str:

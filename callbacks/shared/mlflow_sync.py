@@ -7,12 +7,11 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable
-from operator import attrgetter
 from pathlib import Path
 
 from callbacks.shared import events
 from callbacks.shared.interpreter import run_to_the_end
-from callbacks.shared.journal import JOURNAL_ENV, Entry, Journal, JournalReader
+from callbacks.shared.journal import JOURNAL_ENV, Entry, Journal, JournalReader, in_order
 from callbacks.shared.mlflow_process import MLFLOW_WRITER, keep_posting, keep_sampling
 from callbacks.shared.mlflow_run import MlflowRun
 from callbacks.shared.projection import Projection
@@ -61,7 +60,7 @@ class MlflowSync:
         self._projection.add(new)
         self._entries += [entry for entry in new if not isinstance(entry, events.System)]
         if any(not isinstance(entry, QUIET) for entry in new):
-            self._projection.tags |= self._tags(sorted(self._entries, key=attrgetter("time")))
+            self._projection.tags |= self._tags(in_order(self._entries))
 
     def _attach(self) -> MlflowRun:
         client, run_id = self._run.attach()

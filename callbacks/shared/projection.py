@@ -72,7 +72,7 @@ class Projection:
     def _add(self, entry: Entry) -> None:
         match entry:
             case events.Metrics():
-                self._add_points(entry.values, entry.step, entry.time)
+                self._add_points(entry.values, entry.step, entry.order)
             case events.Summary():
                 self._add_summary(entry)
             case events.System():

@@ -49,7 +49,7 @@ def _of_evaluation(entries: list[Entry]) -> Pace:
         return Pace(None, None, None)
     done, marks = sum(entry.done for entry in parts.values()), []
     for entry in only(entries, events.Generated):
-        if entry.part not in parts or entry.time >= parts[entry.part].time:
+        if entry.part not in parts or entry.order >= parts[entry.part].order:
             done += entry.records
             marks.append((entry.time, done))
     return _pace(marks[-RECENT:], done, sum(entry.records for entry in parts.values()))

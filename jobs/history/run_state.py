@@ -206,7 +206,7 @@ def _words(cause: events.Cause) -> str:
 
 def _happened(entries: list[Entry]) -> str:
     last = _last_mark(entries)
-    if (told := newest(entries, events.StopRequested)) and last and told.time >= last.time:
+    if (told := newest(entries, events.StopRequested)) and last and told.order >= last.order:
         return f"{last.stage} {_words(told.cause)}: it saves its work and leaves"
     match last:
         case events.StageFailed() as failed:

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from operator import attrgetter
 from pathlib import Path
 
 import msgspec
 
-from callbacks.shared.journal import Entry, JournalReader
+from callbacks.shared.journal import Entry, JournalReader, in_order
 from callbacks.shared.mlflow_process import MLFLOW_WRITER
 from jobs.history.run_state import ended_status, newest_jobs, run_status
 from jobs.history.status import ENDED, RunStatus
@@ -39,7 +38,7 @@ class _Known:
     def read(self) -> None:
         new = self.reader.new_entries()
         if self.entries and new:
-            new = sorted([*self.entries, *new], key=attrgetter("time"))
+            new = in_order([*self.entries, *new])
         self.entries = new or self.entries
 
 

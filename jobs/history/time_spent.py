@@ -50,7 +50,7 @@ def attempt_times(entries: list[Entry]) -> list[AttemptTimes]:
     for entry in entries:
         if isinstance(entry, events.StageStarted):
             name = _name(entry)
-            later = [other.step for other in began if other.attempt_name != name and other.time > entry.time]
+            later = [other.step for other in began if other.attempt_name != name and other.order > entry.order]
             found.append(_times(entry, of_attempt[name], ready.since(entry), later[:1]))
         ready.note(entry)
     return found

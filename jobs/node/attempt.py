@@ -12,7 +12,7 @@ import submitit
 
 from callbacks.shared import events
 from callbacks.shared.events import Event, only
-from callbacks.shared.journal import Entry, Journal, read_journal
+from callbacks.shared.journal import Entry, Journal, know_newest, read_journal
 from callbacks.shared.stop_file import StopFile
 from jobs.node.children import Children, next_signal, pending_stop
 from jobs.node.commands import Command
@@ -217,10 +217,17 @@ def current_attempt(job: StageJob, writer: str) -> Attempt:
     spec = RunSpec.load(Path(job.run_dir))
     in_slurm = spec.profile.executor == "slurm"
     job_id = own_job_id() if in_slurm else str(submitit.JobEnvironment().job_id)
-    restart_count = int(os.environ.get(ENVIRONMENT["restart_count"], "0")) if in_slurm else 0
+    restart_count = int(os.environ.get(ENVIRONMENT["restart_count"], "0")) if in_slurm else _starts(spec, job, job_id)
     stem = f"{job.stage}-{job_id}-{restart_count}"
+    know_newest(spec.paths.journal)
     journal = Journal.of_writer(str(spec.paths.journal / stem), writer)
     return Attempt(spec, job, job_id, restart_count, in_slurm, journal)
+
+
+def _starts(spec: RunSpec, job: StageJob, job_id: str) -> int:
+    """How many attempts have had this id before. On this machine it is a process id, which comes again; in a container, soon."""
+    started = only(read_journal(spec.paths.journal), events.StageStarted)
+    return sum((entry.stage, entry.job_id) == (job.stage, job_id) for entry in started)
 
 
 def own_job_id() -> str:

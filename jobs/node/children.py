@@ -11,12 +11,15 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from time import monotonic
 
 from callbacks.shared.own_shield import STOP_SIGNALS
 from jobs.node.commands import Command
 from jobs.spec.paths import REPO_ROOT, child_environment
 
 WATCHED = STOP_SIGNALS | {signal.SIGCHLD}
+KILLED_SECONDS = 10.0
+"""How long processes may need to end after SIGKILL. Slurm's own default for this is longer (UnkillableStepTimeout, 60 s)."""
 SIGNALFD_BYTES = 128
 """The size of a struct signalfd_siginfo; its first four bytes are the signal's number."""
 
@@ -73,12 +76,21 @@ class Children:
         return any(process.poll() is None for process in self._processes)
 
     def end(self) -> None:
-        """Kill the processes that still run, and every process that they have started."""
-        for process in self._processes:
-            if process.poll() is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        """Kill the processes that still run, and every process that they have started.
+
+        A process in a call of a dead file server or of a driver ends when the call returns. That may be never, so it is not
+        waited for beyond a limit: it does nothing more, and the job must still come back.
+        """
+        running = [process for process in self._processes if process.poll() is None]
+        for process in running:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        deadline = monotonic() + KILLED_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - monotonic()))
+            except subprocess.TimeoutExpired:
+                print(f"process {process.pid} is killed, but a system call keeps it", flush=True)
 
 
 def _start(command: Command, output: int) -> subprocess.Popen[bytes]:

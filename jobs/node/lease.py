@@ -1,13 +1,15 @@
-"""A lease in the run folder: if two attempts of one stage are alive, only one of them works.
+"""A lease: of several attempts that are alive, only its owner works. It needs no locks of the file system.
 
-Two can be alive if a node loses the network: Slurm starts the job on another node while the old attempt still runs.
+Two attempts of a stage can be alive if a node loses the network: Slurm starts the job on another node while the old attempt
+still runs. And the jobs of several runs may want to make the same prepared folder.
 """
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 from time import monotonic, sleep
 
 from callbacks.shared.manifest import write_atomically
@@ -31,13 +33,26 @@ class Lease:
         Args:
             meanwhile: called again and again while waiting; may raise.
         """
-        beat, deadline = self._beat(), monotonic() + STALE_SECONDS
-        while beat is not None and self.holder() != self.owner and monotonic() < deadline:
-            sleep(POLL_SECONDS)
-            meanwhile()
-            if (now := self._beat()) != beat:
-                beat, deadline = now, monotonic() + STALE_SECONDS
-        write_atomically(self.path, self.owner)
+        while self.holder() != self.owner and not self._is_created():
+            beat, deadline = self._beat(), monotonic() + STALE_SECONDS
+            while beat is not None and monotonic() < deadline:
+                sleep(POLL_SECONDS)
+                meanwhile()
+                if (now := self._beat()) != beat:
+                    beat, deadline = now, monotonic() + STALE_SECONDS
+            if beat is not None:
+                write_atomically(self.path, self.owner)
+                sleep(2 * POLL_SECONDS)  # of several that waited, the last to write has it
+        self.is_kept()
+
+    def _is_created(self) -> bool:
+        """Write the file if there is none; False: there is one. Of several processes, only one creates it."""
+        try:
+            with self.path.open("x", encoding="utf-8") as file:
+                file.write(self.owner)
+        except FileExistsError:
+            return False
+        return True
 
     def is_kept(self) -> bool:
         """Give a sign of life; False: another attempt has taken the lease, and this one must end.
@@ -53,6 +68,28 @@ class Lease:
             else:
                 os.utime(self.path)
         return True
+
+    @contextmanager
+    def beating(self) -> Iterator[Callable[[], bool]]:
+        """Give signs of life from a thread, for the time of the block: for work in this process.
+
+        Yields:
+            Whether the lease is still kept.
+        """
+        lost, ended = Event(), Event()
+
+        def beat() -> None:
+            while not lost.is_set() and not ended.wait(HEARTBEAT_SECONDS):
+                if not self.is_kept():
+                    lost.set()
+
+        thread = Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield lambda: not lost.is_set()
+        finally:
+            ended.set()
+            thread.join()
 
     def release(self) -> None:
         if self.holder() == self.owner:

@@ -1,13 +1,11 @@
 """The prepare stage, on a CPU node: merge the sources, audit the records, tokenise. Runs with the same content share it."""
 
-import fcntl
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from time import sleep
-from typing import Any, TextIO
+from typing import Any
 
 from callbacks.shared import events
 from callbacks.shared.args import SourceSection
@@ -16,11 +14,13 @@ from data_prep.audit import audit
 from data_prep.curriculum import Merged, Source, input_bytes, merge
 from jobs.node.attempt import Attempt, StageFailed
 from jobs.node.commands import preprocess_command
-from jobs.spec.errors import EXIT_CONFIG
+from jobs.node.lease import Lease
+from jobs.spec.errors import EXIT_CONFIG, EXIT_TEMPORARY
 from jobs.spec.paths import PreparedPaths, from_root
 from jobs.spec.run_spec import RunSpec, cpus_of, python_of
 
-LOCK_POLL_SECONDS = 0.5
+Watch = Callable[[str, int], Callable[[int], None]]
+"""Makes a progress callback from the name of a piece of work and its total."""
 
 
 def prepare(attempt: Attempt) -> None:
@@ -30,8 +30,9 @@ def prepare(attempt: Attempt) -> None:
         tokenise(attempt)
     else:
         files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # the records may be private
-        with _locked(files.lock, attempt):
-            facts = json.loads(files.audit.read_bytes()) if files.audit.exists() else _make(attempt, files)
+        while not files.audit.exists():
+            _make_or_wait(attempt, files)
+        facts = json.loads(files.audit.read_bytes())
         attempt.journal.write(events.Prepared(folder=str(files.folder), **_headline(facts)))
         paths: dict[events.Role, Path] = {"train": files.train, "validation": files.validation}
         for role, path in paths.items():
@@ -45,28 +46,56 @@ def tokenise(attempt: Attempt) -> None:
     attempt.run([preprocess_command(spec, python_of(spec, sys.executable), attempt.stem, cpus_of(spec, "prepare"))])
 
 
-def _make(attempt: Attempt, files: PreparedPaths) -> dict[str, Any]:
-    """Merge, audit and tokenise. The facts are written last: if their file exists, the folder is complete."""
+def _make_or_wait(attempt: Attempt, files: PreparedPaths) -> None:
+    """Make the folder, or wait until the run that makes it has finished or given up."""
+    lease = attempt.lease = Lease(files.lease, f"{attempt.spec.name} {attempt.name}")
+    lease.take(meanwhile=attempt.check_stop)
+    try:
+        with lease.beating() as is_kept:
+            if not files.audit.exists():
+                _make(attempt, files, is_kept)
+    except StageFailed as error:
+        if error.cause != "superseded":
+            raise
+        print("another run makes the prepared folder: it had no sign of life of this one", flush=True)
+    finally:
+        lease.release()
+        attempt.lease = None
+
+
+def _make(attempt: Attempt, files: PreparedPaths, is_kept: Callable[[], bool]) -> None:
+    """Merge, audit and tokenise. The facts are written last: if their file exists, the folder is complete.
+
+    Raises:
+        StageFailed: `superseded`, if the lease is lost meanwhile.
+    """
     spec = attempt.spec
+
+    def check() -> None:
+        attempt.check_stop()
+        if not is_kept():
+            raise StageFailed("another run has taken over the prepared folder", EXIT_TEMPORARY, "superseded")
+
+    watch = partial(progress, attempt, check)
     merged = {
-        "train": _merge(attempt, spec.regrow.prepare.sources, files.train),
-        "validation": _merge(attempt, spec.regrow.prepare.validation, files.validation),
+        "train": _merge(spec.regrow.prepare.sources, files.train, watch),
+        "validation": _merge(spec.regrow.prepare.validation, files.validation, watch),
     }
     facts: dict[str, Any] = {role: result.to_dict() if result else None for role, result in merged.items()}
-    facts["audit"] = _audit(spec, files, attempt)
+    facts["audit"] = _audit(spec, files, watch)
     tokenise(attempt)
+    check()
     write_atomically(files.audit, json.dumps(facts, ensure_ascii=False, indent=1))
-    return facts
 
 
-def _merge(attempt: Attempt, sections: Sequence[SourceSection], output: Path) -> Merged | None:
+def _merge(sections: Sequence[SourceSection], output: Path, watch: Watch) -> Merged | None:
     if not sections:
         return None
     sources = [Source(from_root(section.path), section.repeat, section.take) for section in sections]
-    return merge(sources, output, progress=progress(attempt, f"merge {output.name}", input_bytes(sources)))
+    return merge(sources, output, progress=watch(f"merge {output.name}", input_bytes(sources)))
 
 
-def _audit(spec: RunSpec, files: PreparedPaths, attempt: Attempt) -> dict[str, Any]:
+def _audit(spec: RunSpec, files: PreparedPaths, watch: Watch) -> dict[str, Any]:
     """The audit's findings.
 
     Raises:
@@ -79,7 +108,7 @@ def _audit(spec: RunSpec, files: PreparedPaths, attempt: Attempt) -> dict[str, A
         list_field=target.list_field,
         name_field=target.name_field,
         fields=target.fields,
-        progress=progress(attempt, "audit", sum(f.stat().st_size for f in (files.train, validation) if f)),
+        progress=watch("audit", sum(f.stat().st_size for f in (files.train, validation) if f)),
     )
     invalid = [part for part in (found.train, found.validation) if part and part.invalid]
     if invalid:
@@ -103,34 +132,16 @@ def _headline(facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def progress(attempt: Attempt, what: str, total: int) -> Callable[[int], None]:
-    """A progress callback that writes into the journal after each further twentieth of `total`."""
+def progress(attempt: Attempt, check: Callable[[], None], what: str, total: int) -> Callable[[int], None]:
+    """A progress callback that writes into the journal after each further twentieth of `total`. `check` may end the work."""
     done = written = 0
 
     def advance(amount: int) -> None:
         nonlocal done, written
-        attempt.check_stop()
+        check()
         done += amount
         if done - written >= max(1, total // 20) or done >= total > written:
             written = done
             attempt.journal.write(events.Progress(what=what, done=done, total=total))
 
     return advance
-
-
-@contextmanager
-def _locked(path: Path, attempt: Attempt) -> Iterator[None]:
-    """Wait for the lock: only one run at a time may make a prepared folder."""
-    with path.open("w") as file:
-        while not _lock(file):
-            sleep(LOCK_POLL_SECONDS)
-            attempt.check_stop()
-        yield
-
-
-def _lock(file: TextIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from callbacks.shared import events
 from callbacks.shared.interpreter import leave_now
+from callbacks.shared.journal import STAGE_WRITER
 from callbacks.shared.mlflow_process import MlflowProcess
 from data_prep.records import RecordError
 from jobs.node.attempt import Attempt, StageFailed, Stopped, current_attempt
@@ -51,7 +52,7 @@ def run_stage(job: StageJob) -> None:
         SystemExit: with the stage's exit code (jobs/spec/errors.py); the journal has `stage_finished` or `left`.
     """
     watch_signals()
-    attempt = current_attempt(job, writer="stage")
+    attempt = current_attempt(job, writer=STAGE_WRITER)
     attempt.on_stop = prepare_to_leave
     attempt.say(
         events.StageStarted(

@@ -1,8 +1,10 @@
 """The train stage: choose the newest complete checkpoint, and start the ranks. Only the journal says that they finished."""
 
+import random
 import shutil
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from callbacks.shared import events
@@ -16,6 +18,8 @@ from jobs.node.commands import rank_commands
 from jobs.node.lease import Lease
 from jobs.spec.errors import EXIT_TEMPORARY
 from jobs.spec.run_spec import RunSpec, cpus_of, python_of
+
+LOWEST_PORT, TRIED_PORTS = 15000, 100
 
 
 def train(attempt: Attempt) -> None:
@@ -86,7 +90,18 @@ def remove_half_compiled(extensions: Path) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    """A port at which the ranks can find one another, outside the range from which the kernel gives ports to others: one of
+    that range may be taken before rank 0 listens."""
+    lowest_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    own = range(LOWEST_PORT, max(LOWEST_PORT, lowest_given))
+    candidates = [*random.sample(own, min(TRIED_PORTS, len(own))), 0]  # 0: whatever the kernel gives
+    return next(port for wanted in candidates if (port := _bound(wanted)))
+
+
+def _bound(port: int) -> int | None:
+    """The port that this process could listen at; None: it is in use."""
+    with socket.socket() as free, suppress(OSError):
+        free.bind(("127.0.0.1", port))
+        found: int = free.getsockname()[1]
+        return found
+    return None

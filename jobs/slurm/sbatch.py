@@ -152,6 +152,7 @@ def _slurm_parameters(
     return {
         "name": f"{spec.name}-{stage}",
         "stderr_to_stdout": True,
+        "wckey": None,  # submitit's own default is one that a site may not know
         **parameters,
         "srun_args": _srun_arguments(parameters),
         "setup": [*spec.profile.setup, *parameters.pop("setup", []), *_own_setup(spec, stage, here)],

@@ -132,8 +132,9 @@ class PreparedPaths:
         return self.folder / "tokens"
 
     @property
-    def lock(self) -> Path:
-        return self.folder.with_suffix(".lock")
+    def lease(self) -> Path:
+        """Names the attempt that makes the folder."""
+        return self.folder.with_suffix(".lease")
 
     @property
     def audit(self) -> Path:

@@ -2,14 +2,14 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 from pydantic import Field, ValidationError
 
+from callbacks.shared.secrets import is_secret_uri, secrets_in
 from jobs.spec.errors import ConfigError, nearest
 from jobs.spec.paths import REPO_ROOT, from_root
 from jobs.spec.settings import apply_setting, parse_setting
@@ -32,10 +32,6 @@ FROM_SHELL = {
     "SBATCH_RESERVATION": RESERVATION,
 }
 """Variables by which a site or a user says something for all jobs (sbatch(1)), and the parameter of a stage for each."""
-
-
-SECRETS = ("password", "passwd", "pwd", "token", "secret", "key", "auth", "credential", "signature")
-"""Parts of names whose values are secret."""
 
 
 class Gpu(Strict):
@@ -159,24 +155,27 @@ def _with_shell(profile: ClusterProfile, environment: Mapping[str, str]) -> Clus
     return profile.model_copy(update=stages)
 
 
-def _has_secret(uri: str) -> bool:
-    """Whether a URI has a password, a user, or a query with a value whose name is that of a secret."""
-    try:
-        parts = urlsplit(uri)
-        has_user = parts.username is not None or parts.password is not None
-    except ValueError:  # no URI at all: the check of the tracking server says so
-        return "@" in uri
-    names = [name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-    return has_user or any(word in name for name in names for word in SECRETS)
+def require_no_secrets(places: Iterable[str]) -> None:
+    """Keep secrets out of the run folder, the sbatch files, the report and MLflow.
+
+    Raises:
+        ConfigError: there is a place with a secret.
+    """
+    if places := list(places):
+        raise ConfigError(
+            f"{', '.join(places)}: a secret, which would be stored and shown\n"
+            "hint: export it in the shell where you submit, or source in `setup` a file that only you can read"
+        )
 
 
 def _resolved_profile(profile: ClusterProfile) -> ClusterProfile:
     sqlite = re.fullmatch(r"sqlite:///(?!/)(.+)", profile.tracking_uri)
     uri = f"sqlite:///{from_root(sqlite[1])}" if sqlite else profile.tracking_uri
-    if _has_secret(uri):
+    if is_secret_uri(uri):
         raise ConfigError(
             "tracking_uri: it holds credentials\nhint: put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
+    require_no_secrets(secrets_in(profile.model_dump(exclude={"tracking_uri"}), has_shell=True))
     if profile.executor == "slurm" and "%" in profile.runs_root:
         raise ConfigError(
             f"runs_root: {profile.runs_root}\nhint: name a folder without `%`, which sbatch replaces in paths"

@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from callbacks.shared.args import Prepare, Regrow, SourceSection
+from callbacks.shared.secrets import secrets_in
 from jobs.spec.errors import ConfigError
 from jobs.spec.paths import PreparedPaths, RunPaths, from_root
-from jobs.spec.profile import ClusterProfile, load_profile, load_yaml
+from jobs.spec.profile import ClusterProfile, load_profile, load_yaml, require_no_secrets
 from jobs.spec.run_spec import RunSpec, is_folder_name, mappings
 from jobs.spec.settings import apply_setting, parse_setting
 from jobs.spec.strict import explained
@@ -42,6 +43,7 @@ def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name
     for key, value in map(parse_setting, settings):
         if key[0] not in ClusterProfile.model_fields:
             apply_setting(content, key, value)
+    require_no_secrets(secrets_in(content))
     regrow = parse_regrow(content.pop("regrow", None) or {}, config)
     name = name or f"{config.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     require_name(name)

@@ -1,6 +1,7 @@
 """A stage's job on this machine, in the foreground of a terminal. If the waiting command is ended, the job saves and leaves."""
 
 import os
+import re
 import shlex
 import signal
 import sys
@@ -80,10 +81,9 @@ class _Stage:
 
     def entries(self) -> list[Entry]:
         """The stage's entries. Older ones are left out, because process ids, and so job ids, come again."""
-        own = f"-{self.job_id}-0-stage"
-        return [
-            entry for entry in read_journal(self._folder) if entry.time >= self._began and entry.writer.endswith(own)
-        ]
+        own = re.compile(rf"\w+-{self.job_id}-\d+-stage")
+        new = (entry for entry in read_journal(self._folder) if entry.time >= self._began)
+        return [entry for entry in new if own.fullmatch(entry.writer)]
 
     def pid(self) -> int | None:
         """The process's id. Waits until it is known. None: the job has ended."""

@@ -122,3 +122,21 @@ def test_children_of_a_killed_parent_die(tmp_path: Path) -> None:
         pid = int(process.stdout.readline())
         process.kill()
         subprocess.run(["tail", f"--pid={pid}", "-f", "/dev/null"], check=True, timeout=HANGS_AFTER_SECONDS)
+
+
+def test_all_children_are_killed_and_none_is_waited_for_without_limit() -> None:
+    """A rank may be in a system call that does not return. No wait at all stands for a wait that is over."""
+    code = """
+        import os, sys
+        from jobs.node import children
+        from jobs.node.commands import Command
+        children.KILLED_SECONDS = 0.0
+        sleep = Command([sys.executable, "-c", "import time; time.sleep(600)"], {})
+        three = children.Children([sleep] * 3, 1)
+        three.end()
+        print(*(os.waitstatus_to_exitcode(os.waitpid(each.pid, 0)[1]) for each in three._processes if each.returncode is None))
+    """
+    with python(code) as process:
+        said = process.communicate(timeout=HANGS_AFTER_SECONDS)[0].splitlines()
+    assert said[-1].split() == ["-9"] * said[-1].count("-9")
+    assert all("is killed, but a system call keeps it" in line for line in said[:-1])

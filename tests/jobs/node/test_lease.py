@@ -2,9 +2,13 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
+from dev_cluster.processes import wait_until
+from patience import HANGS_AFTER_SECONDS
 
 from jobs.node import lease
 from jobs.node.lease import Lease
@@ -101,3 +105,54 @@ def test_clock_of_the_other_node_does_not_count(owner: Lease) -> None:
     os.utime(owner.path, (time.time() + 3600, time.time() + 3600))
     Lease(owner.path, "train-1-1").take()
     assert owner.holder() == "train-1-1"
+
+
+def test_of_many_that_want_a_free_lease_one_has_it(tmp_path: Path) -> None:
+    """Each waits at a barrier, and then tries; the others wait until it leaves, so each has it once."""
+    at_once, had = Barrier(8), list[str]()
+
+    def work(name: str) -> None:
+        mine = Lease(tmp_path / "lease", name)
+        at_once.wait()
+        mine.take()
+        assert mine.holder() == name
+        had.append(name)
+        assert mine.is_kept() and had[-1] == name
+        mine.release()
+
+    names = [f"prepare-{number}-0" for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, names))
+    assert sorted(had) == names
+
+
+@pytest.mark.usefixtures("soon_stale")
+def test_of_many_that_wait_for_a_dead_owner_one_has_it(owner: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "POLL_SECONDS", 0.1)
+    mine = [Lease(owner.path, f"train-{number}-0") for number in range(2, 6)]
+    taken = list[str]()
+
+    def work(one: Lease) -> None:
+        def meanwhile() -> None:
+            if taken:
+                raise InterruptedError
+
+        one.take(meanwhile=meanwhile)
+        taken.append(one.owner)
+
+    with ThreadPoolExecutor(4) as pool:
+        ended = [pool.submit(work, one).exception() for one in mine]
+    assert len(taken) == 1 and owner.holder() == taken[0]
+    assert [type(error) for error in ended if error] == 3 * [InterruptedError]
+
+
+def test_work_in_this_process_gives_signs_of_life_and_hears_of_the_loss(
+    owner: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
+    before = owner.path.stat().st_mtime_ns
+    with owner.beating() as is_kept:
+        wait_until(lambda: owner.path.stat().st_mtime_ns > before, HANGS_AFTER_SECONDS, "a sign of life")
+        assert is_kept()
+        owner.path.write_text("train-2-0")
+        wait_until(lambda: not is_kept(), HANGS_AFTER_SECONDS, "the loss to be noticed")

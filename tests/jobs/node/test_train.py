@@ -12,7 +12,7 @@ from dev_cluster.processes import wait_until
 from patience import HANGS_AFTER_SECONDS
 from world import REGROW, REPO_ROOT, World
 
-from jobs.node.train import remove_half_compiled
+from jobs.node.train import _free_port, remove_half_compiled
 
 RANK_THAT_WAITS = """#!/bin/sh
 case "$*" in
@@ -32,6 +32,12 @@ def test_what_a_killed_attempt_was_compiling_is_removed(tmp_path: Path) -> None:
     remove_half_compiled(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["whole"]
     remove_half_compiled(tmp_path / "nothing was compiled")
+
+
+def test_port_is_none_that_the_kernel_gives_to_others() -> None:
+    """A port of that range may be taken between this look and the moment when rank 0 listens."""
+    lowest_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert {0 < _free_port() < lowest_given for _ in range(20)} == {True}
 
 
 @pytest.mark.train

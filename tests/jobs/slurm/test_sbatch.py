@@ -26,3 +26,9 @@ def test_what_a_profile_says_to_srun_counts_more(said: str) -> None:
     line = srun_line("train", f"train.slurm_srun_args=[{said}, --mpi=none]")
     assert f" {said} --mpi=none " in line
     assert "=32" not in line
+
+
+@pytest.mark.parametrize(("said", "lines"), [((), []), (("train.slurm_wckey=ours",), ["#SBATCH --wckey=ours"])])
+def test_workload_key_is_the_site_s_or_none(said: tuple[str, ...], lines: list[str]) -> None:
+    spec = load_run_spec(REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml", "dev", list(said), "one")
+    assert [line for line in sbatch_text(spec, "train", "python").splitlines() if "wckey" in line] == lines
