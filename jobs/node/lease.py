@@ -18,6 +18,8 @@ HEARTBEAT_SECONDS = 2.0
 STALE_SECONDS = 5 * HEARTBEAT_SECONDS
 """An owner without a sign of life for this long is gone. The watcher uses its own clock, because nodes' clocks differ."""
 POLL_SECONDS = 0.25
+SLOW_SECONDS = 1.0
+"""If a look takes longer, the file server was away, or this process slept; perhaps so did the owner. So the wait begins anew."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,11 @@ class Lease:
         while self.holder() != self.owner and not self._is_created():
             beat, deadline = self._beat(), monotonic() + STALE_SECONDS
             while beat is not None and monotonic() < deadline:
+                asked_at = monotonic()
                 sleep(POLL_SECONDS)
                 meanwhile()
-                if (now := self._beat()) != beat:
+                now = self._beat()
+                if now != beat or monotonic() - asked_at > POLL_SECONDS + SLOW_SECONDS:
                     beat, deadline = now, monotonic() + STALE_SECONDS
             if beat is not None:
                 write_atomically(self.path, self.owner)

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Installs Debian's packages for the dev cluster, where that needs no password; else prints what to type.
+# Installs Debian's packages for the dev cluster, and FUSE, with which tests make file systems that fail. It does so where that
+# needs no password; else it prints what to type.
 # --look installs nothing: where packages are missing, it prints what to type and exits with 1.
 # With CI=true, a package that cannot be installed is an error.
 set -euo pipefail
 PATH="$PATH:/usr/sbin:/sbin"
-packages=(slurmctld slurmd slurm-client munge slurmdbd mariadb-server)
+packages=(slurmctld slurmd slurm-client munge slurmdbd mariadb-server fuse3)
 install=(apt-get install -y --no-install-recommends "${packages[@]}")
 if [ "${CI:-}" = true ]; then not_installed=1; else not_installed=0; fi
 
-if type -P slurmctld slurmd scontrol munged slurmdbd mariadbd >/dev/null; then
+if type -P slurmctld slurmd scontrol munged slurmdbd mariadbd fusermount3 >/dev/null; then
     if [ "${1:-}" != --look ]; then echo "Slurm is installed already"; fi
     exit 0
 fi
