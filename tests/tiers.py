@@ -30,6 +30,7 @@ BY_PATH = {
     "jobs/evaluation/test_engine.py": "train",
     "jobs/evaluation/test_statistics.py": "long",
     "jobs/cli/test_hostile_shells.py": "long",
+    "jobs/node/test_shared_file_systems.py": "long",
     "jobs/history/test_runs.py": "long",
     "test_package.py": "long",
 }
