@@ -8,7 +8,7 @@ from typing import Any
 from axolotl.utils.dict import DictDefault
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from callbacks.shared.device import DEVICE_ENV
+from callbacks.shared.from_stage import DEVICE_ENV
 
 HINTS = {
     "world_size": "on a machine without a GPU, several ranks need `use_cpu: true` in the profile's accelerate_config",

@@ -16,9 +16,9 @@ from safetensors import SafetensorError
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.shared import events
+from callbacks.shared.from_stage import attempt_name, has_lost_lease
 from callbacks.shared.interpreter import leave_now
 from callbacks.shared.journal import JOURNAL_ENV, Journal
-from callbacks.shared.lease_file import attempt_name, has_lost_lease
 from callbacks.shared.manifest import (
     Owed,
     checkpoint_files,

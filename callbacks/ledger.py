@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.digests import PRIME, Differs
-from callbacks.shared.lease_file import attempt_name, has_lost_lease
+from callbacks.shared.from_stage import attempt_name, has_lost_lease
 from callbacks.shared.ledger_file import (
     RECORDS,
     Begun,

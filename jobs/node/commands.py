@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callbacks.shared.device import DEVICE_ENV
+from callbacks.shared.from_stage import DEVICE_ENV, LEASE_ENV
 from callbacks.shared.journal import JOURNAL_ENV
-from callbacks.shared.lease_file import LEASE_ENV
 from callbacks.shared.stop_file import STOP_FILE_ENV, StopFile
 from callbacks.shared.tracking import TRACKED_RUN_ENV
 from jobs.spec.paths import from_root

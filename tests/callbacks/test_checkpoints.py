@@ -11,8 +11,8 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from callbacks import checkpoint_manifest
 from callbacks.checkpoint_manifest import CheckpointManifest
+from callbacks.shared.from_stage import LEASE_ENV
 from callbacks.shared.journal import JOURNAL_ENV, Journal
-from callbacks.shared.lease_file import LEASE_ENV
 from callbacks.shared.manifest import checkpoints, torn_reason
 
 

@@ -20,8 +20,8 @@ from outcome import Outcome
 from patience import HANGS_AFTER_SECONDS
 from world import REPO_ROOT, World
 
+from callbacks.shared.from_stage import LEASE_ENV
 from callbacks.shared.journal import JOURNAL_ENV
-from callbacks.shared.lease_file import LEASE_ENV
 from callbacks.shared.manifest import checkpoints, torn_reason
 from callbacks.shared.stop_file import EXIT_STOPPED, STOP_FILE_ENV
 from callbacks.shared.tracking import TRACKED_RUN_ENV, TrackedRun

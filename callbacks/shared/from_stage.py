@@ -1,10 +1,12 @@
-"""How a rank knows whether its attempt may still change the run. The stage takes the lease, and keeps it; so this is light."""
+"""What a stage tells its ranks through their environment: the device, and the lease that it has taken and keeps. Light."""
 
 import os
 from pathlib import Path
 
 from callbacks.shared.journal import JOURNAL_ENV
 
+DEVICE_ENV = "REGROW_DEVICE"
+"""Environment variable: the device for the training, cpu or cuda. Unset: any device."""
 LEASE_ENV = "REGROW_LEASE"
 """Environment variable: path of the file with the name of the attempt that works on the run. Unset: there is no lease."""
 
