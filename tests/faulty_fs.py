@@ -50,7 +50,7 @@ class FaultyMount:
         self.set(Faults())
         command = [
             sys.executable,
-            __file__,
+            str(SERVER),
             str(self.backing),
             str(self.path),
             str(self._faults),
