@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from patience import HANGS_AFTER_SECONDS
 
 from callbacks.shared import events
 from callbacks.shared.journal import JOURNAL_ENV, Journal, JournalReader, read_journal
@@ -118,9 +119,9 @@ def test_process_posts_the_rest_when_its_input_ends(
 ) -> None:
     stem = str(journal.path.parent / "train-1-0")
     environment = clean_environment | {JOURNAL_ENV: stem, TRACKED_RUN_ENV: run.to_json()}
-    command = [sys.executable, "-m", "callbacks.shared.mlflow_sync", "30"]
+    command = [sys.executable, "-m", "callbacks.shared.mlflow_sync", str(HANGS_AFTER_SECONDS)]
     process = MlflowProcess(command, environment, subprocess.DEVNULL)
-    assert process.close(60)
+    assert process.close(2 * HANGS_AFTER_SECONDS)
     client, run_id = run.attach()
     assert [point.step for point in client.get_metric_history(run_id, "loss")] == [1, 2, 3]
     assert client.get_run(run_id).info.status == "FINISHED"
