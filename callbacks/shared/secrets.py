@@ -18,21 +18,22 @@ _NAME = re.compile(
 )
 """Names of secrets. `pad_token`, `max_new_tokens`, `tokenizer` and `lora_target_key` are none."""
 _VARIABLE = re.compile(
-    r"(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|(?:API|ACCESS|SECRET|PRIVATE)_?KEY|JWT|PAT|PWD_?HASH)$"
+    r"(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|(?:API|ACCESS|SECRET|PRIVATE)_?KEY|JWT)$"
 )
 """Ends of names of environment variables."""
 _TOKENS = re.compile(
     r"\b(?:hf_[A-Za-z0-9]{16,}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|xox[abpr]-[\w-]{10,}|"
-    r"sk-[A-Za-z0-9_-]{20,}|(?:AKIA|ASIA)[A-Z0-9]{16}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{4,})"
+    r"sk-[A-Za-z0-9_-]{20,}|(?:AKIA|ASIA)[A-Z0-9]{16}|eyJ[\w-]{8,999}\.[\w-]{8,999}\.[\w-]{4,})"
 )
 """Tokens of Hugging Face, GitHub, GitLab, Slack, OpenAI, AWS, and JSON web tokens."""
-_USER_OF_URI = re.compile(r"(?<=://)[^/\s@'\"<>]+(?=@)")
+_USER_OF_URI = re.compile(r"((?:https?://|://(?=[^/\s@'\"<>]{0,200}:)))[^/\s@'\"<>]{1,500}(?=@)")
+"""A user with a password; for the web, any user: it may be a token. `abfs://container@account` has none."""
 _QUERY = re.compile(r"(?<=[?&])([\w.-]+)=([^&\s#\"'<>]+)")
 _ASSIGNMENT = re.compile(
-    r"""(?<![\w$])([A-Za-z_][\w.-]*)["']?\s*[=:]\s*("[^"\n]+"|'[^'\n]+'|[^\s"',;&)}\]/][^\s"',;&)}\]]*)"""
+    r"""(?<![\w$])([A-Za-z_][\w.-]{0,63})["']?\s{0,8}[=:]\s{0,8}("[^"\n]+"|'[^'\n]+'|[^\s"',;&)}\]/][^\s"',;&)}\]]*)"""
 )
 _NO_SECRETS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "none", "~", MASK})
-_OPTION = re.compile(r"""(?<!\S)--?([A-Za-z][\w-]*)\s+("[^"\n]+"|'[^'\n]+'|[^\s"'-][^\s"']*)""")
+_OPTION = re.compile(r"""(?<!\S)--?([A-Za-z][\w-]{0,63})\s{1,8}("[^"\n]+"|'[^'\n]+'|[^\s"'-][^\s"']*)""")
 _UNCLEAR = frozenset({"token", "auth", "pass", "pw", "pwd", "signature", "bearer"})
 """Names that stand in texts for other things too; a secret under such a name is not short."""
 SHORTEST = 6
@@ -69,7 +70,7 @@ def masked(text: str) -> str:
 
 
 def _masked_by_form(text: str) -> str:
-    text = _TOKENS.sub(MASK, _USER_OF_URI.sub(MASK, text))
+    text = _TOKENS.sub(MASK, _USER_OF_URI.sub(rf"\1{MASK}", text))
     text = _QUERY.sub(lambda found: f"{found[1]}={MASK}" if _is_secret_in_query(found[1]) else found[0], text)
     return _HEADER.sub(lambda found: f"{found[1]}{MASK}", text)
 
@@ -78,7 +79,8 @@ def _without(whole: str, name: str, value: str) -> str:
     plain = value.strip("\"'")
     is_literal = not plain.startswith("$") and plain.lower() not in _NO_SECRETS  # a variable's name says nothing
     is_clear = len(plain) >= SHORTEST or name.lower() not in _UNCLEAR
-    is_secret = is_literal and is_clear and is_secret_name(name)
+    is_folder = name.lower() in ("pwd", "pw") and plain.startswith(("/", ".", "~"))  # `apptainer exec --pwd /work`
+    is_secret = is_literal and is_clear and not is_folder and is_secret_name(name)
     return whole.removesuffix(value) + value.replace(plain, MASK) if is_secret else whole
 
 

@@ -14,6 +14,7 @@ from data_prep.audit import audit
 from data_prep.curriculum import Merged, Source, input_bytes, merge
 from jobs.node.attempt import Attempt, StageFailed
 from jobs.node.commands import preprocess_command
+from jobs.node.handover import release_lease
 from jobs.node.lease import Lease
 from jobs.spec.errors import EXIT_CONFIG, EXIT_TEMPORARY
 from jobs.spec.paths import PreparedPaths, from_root
@@ -59,7 +60,7 @@ def _make_or_wait(attempt: Attempt, files: PreparedPaths) -> None:
             raise
         print("another run makes the prepared folder: it had no sign of life of this one", flush=True)
     finally:
-        lease.release()
+        release_lease(attempt)
         attempt.lease = None
 
 

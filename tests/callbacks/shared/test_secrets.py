@@ -28,7 +28,7 @@ TEXTS = [
     "{{'secret': '{}', 'x': 1}}",
     "connection to postgresql://me:{}@h:5432/db failed",
     "mysql+pymysql://me:{}@h/db",
-    "(postgresql+psycopg2://{}@h/db)",
+    "(postgresql+psycopg2://me:{}@h/db)",
     "redis://:{}@h:6379/0",
     "git clone https://me:{}@github.com/x/y",
     "GET https://h/path?token={}&page=2 failed",
@@ -52,6 +52,7 @@ NO_SECRETS = [
     "the key: value, author: me@x.org, time 12:30:00, sha256: ab12cd34",
     "https://h/path@2x, http://h:5000/api, sqlite:////x/y.db, git@github.com:x/y",
     "lora_target_modules=[q_proj], eval_loss=0.3, TOKEN_FILE=/x/y",
+    "export CUDA_COMPAT=yes123; apptainer exec --pwd /workspace x.sif; abfs://container@account.dfs.core.windows.net/x",
     "basic understanding of keyed attention; bearer of bad news",
 ]
 
