@@ -5,8 +5,6 @@ from typing import BinaryIO
 
 import typer
 
-from callbacks.shared.secrets import masked
-
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Control characters except tab and newline, and the marks that change the order in which text is shown."""
 _UNSAFE_BYTES = re.compile(rb"\x1b(?!\[[0-9;]*[mKABCDG])|[\x00-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]|\xc2[\x80-\x9f]")
@@ -21,6 +19,8 @@ def printable(text: str) -> str:
 
 def say(text: object, err: bool = False) -> None:
     """Print a line, without the secrets that an error of a library may hold. `err`: to stderr."""
+    from callbacks.shared.secrets import masked  # here: `--help` says nothing and stays quick
+
     typer.echo(printable(masked(str(text))), err=err)
 
 
