@@ -17,7 +17,6 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from callbacks.shared import events
 from callbacks.shared.from_stage import attempt_name, has_lost_lease
-from callbacks.shared.interpreter import leave_now
 from callbacks.shared.journal import JOURNAL_ENV, Journal
 from callbacks.shared.manifest import (
     Owed,
@@ -30,6 +29,7 @@ from callbacks.shared.manifest import (
     torn_reason,
     write_manifest,
 )
+from callbacks.shared.process.interpreter import leave_now
 from callbacks.shared.stop_file import EXIT_STOPPED
 
 SAVE_ERRORS = (OSError, RuntimeError, SafetensorError)

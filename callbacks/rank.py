@@ -15,9 +15,10 @@ from typing import Any
 import yaml
 
 from callbacks.shared import events
-from callbacks.shared.interpreter import run_to_the_end, uncollected
 from callbacks.shared.journal import JOURNAL_ENV, Journal
-from callbacks.shared.own_shield import shield_only_this_process
+from callbacks.shared.process.file_locks import lock_on_this_node_where_there_are_no_locks
+from callbacks.shared.process.interpreter import run_to_the_end, uncollected
+from callbacks.shared.process.own_shield import shield_only_this_process
 
 CONFIG_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError, AssertionError)
 """The errors that a wrong config raises; pydantic's ValidationError is a ValueError."""
@@ -80,6 +81,7 @@ def run_axolotl(verb: str, config: str, checkpoint: str | None) -> None:
 
 def main() -> None:
     shield_only_this_process()
+    lock_on_this_node_where_there_are_no_locks()
     os.environ.setdefault(
         "AXOLOTL_DO_NOT_TRACK", "1"
     )  # its telemetry is opt-out, and retries for long without a network

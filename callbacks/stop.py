@@ -12,9 +12,9 @@ from callbacks.callback_states import CallbackStates
 from callbacks.position import restore_metrics, stored_metrics
 from callbacks.rng import RngState
 from callbacks.shared import events
-from callbacks.shared.interpreter import leave_now
 from callbacks.shared.journal import Journal
 from callbacks.shared.manifest import NOTHING, Owed
+from callbacks.shared.process.interpreter import leave_now
 from callbacks.shared.stop_file import EXIT_STOPPED, is_asked_to_stop
 
 

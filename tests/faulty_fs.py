@@ -41,10 +41,10 @@ class Faults:
 class FaultyMount:
     """The mounted file system, from the side of a test."""
 
-    def __init__(self, folder: Path, attribute_seconds: float = 0.0) -> None:
-        """`folder`: gets the mount point and what lies behind it. `attribute_seconds`: how long this machine believes what it
-        knows of a file without asking."""
-        self.path, self.backing, self._faults = folder / "shared", folder / "backing", folder / "faults.json"
+    def __init__(self, path: Path, backing: Path, attribute_seconds: float = 0.0) -> None:
+        """`path`: the mount point. `backing`: the folder whose files it shows. `attribute_seconds`: how long this machine
+        believes what it knows of a file, or that there is none, without asking."""
+        self.path, self.backing, self._faults = path, backing, path.with_name(f"{path.name}.json")
         for each in (self.path, self.backing):
             each.mkdir(parents=True, exist_ok=True)
         self.set(Faults())

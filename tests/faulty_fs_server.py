@@ -156,5 +156,5 @@ class Faulty(mfusepy.Operations):  # type: ignore[misc]
 
 if __name__ == "__main__":
     backing, mount_point, faults, seconds = sys.argv[1:]
-    timeouts = dict.fromkeys(("attr_timeout", "entry_timeout"), float(seconds))
+    timeouts = dict.fromkeys(("attr_timeout", "entry_timeout", "negative_timeout"), float(seconds))
     mfusepy.FUSE(Faulty(Path(backing), Path(faults)), mount_point, foreground=True, **timeouts)

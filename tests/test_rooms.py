@@ -111,4 +111,4 @@ def test_a_process_is_left_in_one_place() -> None:
         for path in (REPO_ROOT / package).rglob("*.py")
         if "os._exit(" in path.read_text(encoding="utf-8")
     ]
-    assert found == ["callbacks/shared/interpreter.py"]
+    assert found == ["callbacks/shared/process/interpreter.py"]

@@ -9,6 +9,8 @@ DEVICE_ENV = "REGROW_DEVICE"
 """Environment variable: the device for the training, cpu or cuda. Unset: any device."""
 LEASE_ENV = "REGROW_LEASE"
 """Environment variable: path of the file with the name of the attempt that works on the run. Unset: there is no lease."""
+LEASE_NAME_BYTES = 512
+"""The file begins with the name, filled up with spaces to this length."""
 
 
 def attempt_name() -> str:
@@ -20,6 +22,7 @@ def has_lost_lease() -> bool:
     """Whether the lease has another attempt's name. False: it is ours, nobody's, or cannot be read."""
     path = os.environ.get(LEASE_ENV)
     try:
-        return path is not None and Path(path).read_text(encoding="utf-8") != attempt_name()
+        holder = Path(path).read_bytes()[:LEASE_NAME_BYTES].decode().rstrip() if path else ""
     except OSError:
         return False
+    return holder not in ("", attempt_name())

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from callbacks.shared import events
-from callbacks.shared.interpreter import leave_now
 from callbacks.shared.journal import Journal
+from callbacks.shared.process.interpreter import leave_now
 from callbacks.shared.tracking import is_refusal
 
 MLFLOW_WRITER = "mlflow"

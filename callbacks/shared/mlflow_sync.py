@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from callbacks.shared import events
-from callbacks.shared.interpreter import run_to_the_end
 from callbacks.shared.journal import JOURNAL_ENV, Entry, Journal, JournalReader, in_order
 from callbacks.shared.mlflow_process import MLFLOW_WRITER, keep_posting, keep_sampling
 from callbacks.shared.mlflow_run import MlflowRun
+from callbacks.shared.process.interpreter import run_to_the_end
 from callbacks.shared.projection import Projection
 from callbacks.shared.tracking import TrackedRun
 

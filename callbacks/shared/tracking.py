@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from callbacks.shared.interpreter import uncollected
+from callbacks.shared.process.interpreter import uncollected
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from callbacks.shared import events
 from callbacks.shared.events import only
-from callbacks.shared.interpreter import run_to_the_end, uncollected
 from callbacks.shared.journal import JOURNAL_ENV, Journal, read_journal
-from callbacks.shared.own_shield import shield_only_this_process
+from callbacks.shared.process.interpreter import run_to_the_end, uncollected
+from callbacks.shared.process.own_shield import shield_only_this_process
 from callbacks.shared.prompts import load_records
 from jobs.evaluation.parts import (
     Part,

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from time import monotonic
 
-from callbacks.shared.own_shield import STOP_SIGNALS
+from callbacks.shared.process.own_shield import STOP_SIGNALS
 from jobs.node.commands import Command
 from jobs.spec.paths import REPO_ROOT, child_environment
 

@@ -4,15 +4,14 @@ Two attempts of a stage can be alive if a node loses the network: Slurm starts t
 still runs. And the jobs of several runs may want to make the same prepared folder.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
-from time import monotonic, sleep
+from time import monotonic, sleep, time_ns
 
-from callbacks.shared.manifest import write_atomically
+from callbacks.shared.from_stage import LEASE_NAME_BYTES
 
 HEARTBEAT_SECONDS = 2.0
 STALE_SECONDS = 5 * HEARTBEAT_SECONDS
@@ -24,7 +23,11 @@ SLOW_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Lease:
-    """The attempt whose name is in the file holds the lease, as long as the file's modification time changes."""
+    """The attempt whose name is in the file holds the lease, as long as the bytes after the name change.
+
+    The file keeps its place and its length: a node may know for a minute what a file was, its time and its length among that,
+    but what it reads after it has opened the file is new.
+    """
 
     path: Path
     owner: str
@@ -45,15 +48,21 @@ class Lease:
                 if now != beat or monotonic() - asked_at > POLL_SECONDS + SLOW_SECONDS:
                     beat, deadline = now, monotonic() + STALE_SECONDS
             if beat is not None:
-                write_atomically(self.path, self.owner)
+                self._write(self._own_name + _sign_of_life(), at=0)
                 sleep(2 * POLL_SECONDS)  # of several that waited, the last to write has it
+            else:
+                sleep(POLL_SECONDS / 10)  # this node may still believe that there is no file
         self.is_kept()
+
+    @property
+    def _own_name(self) -> bytes:
+        return self.owner.encode().ljust(LEASE_NAME_BYTES)[:LEASE_NAME_BYTES]
 
     def _is_created(self) -> bool:
         """Write the file if there is none; False: there is one. Of several processes, only one creates it."""
         try:
-            with self.path.open("x", encoding="utf-8") as file:
-                file.write(self.owner)
+            with self.path.open("xb", buffering=0) as file:
+                file.write(self._own_name + _sign_of_life())
         except FileExistsError:
             return False
         return True
@@ -66,12 +75,17 @@ class Lease:
         with suppress(OSError):
             holder = self.holder()
             if holder is None:
-                write_atomically(self.path, self.owner)
+                self._is_created()
             elif holder != self.owner:
                 return False
             else:
-                os.utime(self.path)
+                self._write(_sign_of_life(), at=LEASE_NAME_BYTES)  # never the name, which may be another's by now
         return True
+
+    def _write(self, data: bytes, at: int) -> None:
+        with suppress(FileNotFoundError), self.path.open("r+b", buffering=0) as file:
+            file.seek(at)
+            file.write(data)
 
     @contextmanager
     def beating(self) -> Iterator[Callable[[], bool]]:
@@ -100,13 +114,17 @@ class Lease:
             self.path.unlink(missing_ok=True)
 
     def holder(self) -> str | None:
+        """The name in the file; None: there is no file. Empty: whoever made it has not written yet."""
+        content = self._beat()
+        return content if content is None else content[:LEASE_NAME_BYTES].decode(errors="replace").rstrip()
+
+    def _beat(self) -> bytes | None:
         try:
-            return self.path.read_text(encoding="utf-8")
+            return self.path.read_bytes()
         except FileNotFoundError:
             return None
 
-    def _beat(self) -> int | None:
-        try:
-            return self.path.stat().st_mtime_ns
-        except FileNotFoundError:
-            return None
+
+def _sign_of_life() -> bytes:
+    """Other bytes at each call."""
+    return b"%020d" % time_ns()

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Callable
 
 from callbacks.shared import events
-from callbacks.shared.interpreter import leave_now
 from callbacks.shared.journal import STAGE_WRITER
 from callbacks.shared.mlflow_process import MlflowProcess
+from callbacks.shared.process.interpreter import leave_now
 from data_prep.records import RecordError
 from jobs.node.attempt import Attempt, StageFailed, Stopped, current_attempt
 from jobs.node.children import watch_signals

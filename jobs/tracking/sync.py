@@ -10,10 +10,10 @@ from typing import IO
 
 from callbacks.shared import events
 from callbacks.shared.events import only
-from callbacks.shared.interpreter import run_to_the_end
 from callbacks.shared.journal import JOURNAL_ENV, Entry, Journal, JournalReader
 from callbacks.shared.mlflow_process import MLFLOW_WRITER, MlflowProcess, keep_posting, keep_sampling
 from callbacks.shared.mlflow_sync import MlflowSync
+from callbacks.shared.process.interpreter import run_to_the_end
 from jobs.evaluation.results import written_results
 from jobs.history.time_spent import AttemptTimes, attempt_times, main_stage, steps_lost
 from jobs.spec.paths import REPO_ROOT, child_environment

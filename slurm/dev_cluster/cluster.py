@@ -137,7 +137,8 @@ class DevCluster:
         kill([*daemon_pids(self.folder, node), *tasks(self.folder, node)], signal.SIGKILL)
 
     def start_node(self, node: str) -> None:
-        daemons.start_node(self.folder, node)
+        assert self.site
+        daemons.start_node(self.site, self.folder, node)
 
     def signal_controller(self, number: signal.Signals) -> None:
         """Kill, stop or continue the controller."""

@@ -6,7 +6,7 @@ import platform
 import shutil
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +20,8 @@ INSTALL = "apt-get install -y --no-install-recommends"
 SBIN = "/usr/sbin:/sbin"
 """Where the daemons are; a plain user's PATH lacks it."""
 START_SECONDS = 30
+_SEE = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+"""A shell's command, for a namespace of its own: see one folder in the place of another."""
 ROOTS_MARIADB = f"/usr/lib/bookworm/usr/lib/{platform.machine()}-linux-gnu"
 """Where make_roots.sh puts a client library of MariaDB that slurmdbd understands; not there on the machine itself."""
 
@@ -44,6 +46,8 @@ def why_not(site: Site) -> str:
         return "preemption by QOS needs the accounting, which knows the QOS"
     if site.proctrack == "cgroup" and os.geteuid() != 0:
         return "proctrack/cgroup needs root\nhint: use linuxproc, or run the command with sudo"
+    if site.shared and os.geteuid() != 0:
+        return "nodes with mounts of their own need root\nhint: run the command with sudo"
     return ""
 
 
@@ -84,7 +88,7 @@ def start_all(site: Site, folder: Path, ports: Ports) -> None:
         wait_until(lambda: _is_listening(ports.slurmdbd), START_SECONDS, "slurmdbd")
     start_controller(folder)
     for node in NODES:
-        start_node(folder, node)
+        start_node(site, folder, node)
 
 
 def start_munge(folder: Path) -> None:
@@ -98,8 +102,10 @@ def start_controller(folder: Path) -> None:
     _start(folder, ["slurmctld"])
 
 
-def start_node(folder: Path, node: str) -> None:
-    _start(folder, ["slurmd", "-N", node], {NODE_ENV: node})
+def start_node(site: Site, folder: Path, node: str) -> None:
+    seen = f"{site.shared}/{node}", f"{site.shared}/shared"
+    own_view = ["unshare", "--mount", "sh", "-c", _SEE, "sh", *seen] if site.shared else []
+    _start(folder, ["slurmd", "-N", node], {NODE_ENV: node}, own_view)
 
 
 def _start_mariadb(folder: Path) -> None:
@@ -120,8 +126,10 @@ def _start_mariadb(folder: Path) -> None:
     wait_until(lambda: _accepts(sock), START_SECONDS, "mariadbd")
 
 
-def _start(folder: Path, command: list[str], environment: dict[str, str] | None = None) -> None:
-    """Start a daemon that puts itself into the background.
+def _start(
+    folder: Path, command: list[str], environment: dict[str, str] | None = None, wrapper: Sequence[str] = ()
+) -> None:
+    """Start a daemon that puts itself into the background. `wrapper`: a command that runs the command after it.
 
     Raises:
         RuntimeError: it did not start, with what it said.
@@ -129,7 +137,7 @@ def _start(folder: Path, command: list[str], environment: dict[str, str] | None 
     log = folder / "log" / f"{command[0]}.start"
     with log.open("wb") as output:  # a file: a daemon that keeps a pipe open would keep us waiting
         started = subprocess.run(
-            inside(folder, command, folder),
+            inside(folder, [*wrapper, *command], folder),
             env=_environment(folder) | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,

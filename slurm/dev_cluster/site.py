@@ -48,6 +48,8 @@ class Site:
     """Seconds between TERM and KILL."""
     cred_expire: int = 5
     """A requeued job waits one second longer than this; Slurm's own default is 120."""
+    shared: str = ""
+    """A folder with a subfolder a node: each node sees its own at `<folder>/shared`."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ class Ports:
 
 def slurm_conf(site: Site, ports: Ports, folder: Path, version: tuple[int, int]) -> str:
     """The text of slurm.conf. `version`: of the Slurm that reads it."""
-    values = {key: value for key, value in asdict(site).items() if key not in ("accounting", "job_requeue")} | {
+    values = {
+        key: value for key, value in asdict(site).items() if key not in ("accounting", "job_requeue", "shared")
+    } | {
         "folder": folder,
         "host": socket.gethostname(),
         "user": getpass.getuser(),

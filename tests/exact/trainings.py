@@ -215,7 +215,7 @@ def _train(config: str, checkpoint: str | None, environment: dict[str, str], log
     os.chdir(REPO_ROOT)
     os.environ |= environment
     from callbacks import rank
-    from callbacks.shared.interpreter import run_to_the_end
+    from callbacks.shared.process.interpreter import run_to_the_end
 
     sys.argv[1:] = ["train", config, *([checkpoint] if checkpoint else [])]
     run_to_the_end(rank.main)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dev_cluster.processes import daemons, kill, tasks
-from scenario import Run
+from disturbed_run import Run
 
 from callbacks.shared.journal import read_journal
 from jobs.history.time_spent import attempt_times, total

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 from acts import Act
-from scenario import Run
+from disturbed_run import Run
 
 LONGEST_PEACE_SECONDS, LONGEST_OUTAGE_SECONDS = 15, 40
 

@@ -11,8 +11,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from chaos_page import write_page
@@ -21,8 +21,11 @@ from dev_cluster.daemons import own_version
 from dev_cluster.ownership import exit_on_signals
 from dev_cluster.root import VERSIONS
 from dev_cluster.site import Site
+from disturbed_run import Run, submit
+from faulty_fs import Faults
 from rows import ROWS
-from scenario import Run, Scenario, submit
+from scenario import Scenario
+from shared_files import SharedFiles
 from side_by_side import side_by_side
 from verdict import problems
 from world import REPO_ROOT, World, build_world, commit
@@ -41,12 +44,18 @@ def main() -> int:
     if options.fresh:
         results.path.unlink(missing_ok=True)
     release = tuple(map(int, options.slurm.split("."))) if options.slurm else own_version()
-    rows = [row.on(options.slurm) for row in ROWS if re.search(options.only, row.name) and release >= row.since]
+    rows = [
+        row.on(options.slurm)
+        for row in ROWS
+        if re.search(options.only, row.name) and row.is_for(release, options.slurm)
+    ]
 
     def work(number: int, items: Iterator[int]) -> Generator[tuple[int, dict], None, None]:
         """Run rows on this worker's own cluster."""
-        with DevCluster(Path.home() / ".cache" / "regrow" / f"chaos{number}").held() as cluster:
-            table = Table(options.folder.resolve() / f"worker{number}", cluster, results.code)
+        with (
+            DevCluster(Path.home() / ".cache" / "regrow" / f"chaos{number}").held() as cluster,
+            closing(Table(options.folder.resolve() / f"worker{number}", cluster, results.code)) as table,
+        ):
             for item in items:
                 yield item, results.of(rows[item]) or results.add(rows[item], *table.run(rows[item]))
 
@@ -114,18 +123,20 @@ class Table:
         """Run the rows on `cluster`. The caller holds it and takes it down."""
         self.world = chaos_world(folder)
         self.cluster = cluster
+        self._shared = dict[float, SharedFiles]()
         self.code = code
         """Identifies the code. Reference runs that other code made are made again."""
 
     def run(self, row: Scenario) -> tuple[Run, list[str], float]:
-        run, started = Run(row.slug, self.world, self.cluster, self.world.folder / "gates" / row.slug), time.monotonic()
+        shared, started = self.shared(row), time.monotonic()
+        run = Run(row.slug, self.world, self.cluster, self.world.folder / "gates" / row.slug, shared)
         try:
             reference = self.reference(row)
             with alone(row.site):
                 started = time.monotonic()
-                self.bring_up(row.site)
+                self.bring_up(replace(row.site, shared=str(shared.folder)) if shared else row.site)
                 if row.prepares:
-                    shutil.rmtree(self.world.runs_root / "prepared", ignore_errors=True)
+                    shutil.rmtree(run.paths.run_dir.parent / "prepared", ignore_errors=True)
                 submit(run, row.gates, row.settings + row.reference, row.setup)
                 with row.around(run):
                     row.acts(run)
@@ -134,7 +145,22 @@ class Table:
         except (AssertionError, TimeoutError, DevClusterError) as error:
             found = [f"{type(error).__name__}: {error}"]
             run.cancel()
+        finally:
+            if shared:
+                shared.set(Faults())
         return run, found, time.monotonic() - started
+
+    def close(self) -> None:
+        for shared in self._shared.values():
+            shared.close()
+
+    def shared(self, row: Scenario) -> SharedFiles | None:
+        """The file system on which the row wants its runs; it stays for later rows."""
+        if row.shared is None:
+            return None
+        if row.shared not in self._shared:
+            self._shared[row.shared] = SharedFiles(self.world.folder / f"shared-{row.shared:g}", row.shared)
+        return self._shared[row.shared]
 
     def bring_up(self, site: Site) -> None:
         if self.cluster.site != site:

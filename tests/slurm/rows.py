@@ -29,9 +29,21 @@ from away import (
     preempted_while_the_controller_is_away,
     typed_while_the_controller_is_away,
 )
-from damage import cut_short, disk_full, small_disk, torn_after_preemption, without
+from damage import (
+    cut_short,
+    disk_full,
+    small_disk,
+    small_temporary_folder,
+    temporary_folder_full_at,
+    temporary_folder_removed_at,
+    torn_after_preemption,
+    without,
+)
 from dev_cluster.site import Site
-from scenario import STEPS, Scenario
+from disturbed_run import STEPS
+from faulty_acts import server_away_at_a_stop, server_away_in_training, with_faults, writes_fail_at
+from faulty_fs import Faults
+from scenario import LONGEST_WAIT_SECONDS, Scenario
 from time_limits import expired_at, timed_out_at, timed_out_for_good_at
 from world import REPO_ROOT
 
@@ -193,9 +205,44 @@ TYPED: tuple[Scenario, ...] = tuple(
              typed_while_the_controller_is_away("step@12", 90, number), ("step@12",), requeued_by=("resume",))
     for what, number in (("is dead", signal.SIGKILL), ("is stopped", signal.SIGSTOP))
 )  # fmt: skip
+NODES_TMP = "mkdir -p {folder}/tmp; export TMPDIR={folder}/tmp"
+PREEMPTIONS = in_turn(*map(preempted_at, STEP_GATES))
+TMP: tuple[Scenario, ...] = (
+    Scenario("TMPDIR does not exist: preempted three times", PREEMPTIONS, STEP_GATES, requeued_by=THRICE,
+             setup="export TMPDIR=/no/such/folder"),
+    Scenario("TMPDIR removed while it runs: preempted three times", in_turn(*map(temporary_folder_removed_at, STEP_GATES)),
+             STEP_GATES, requeued_by=THRICE, setup=NODES_TMP),
+    Scenario("TMPDIR full: preempted three times",
+             in_turn(temporary_folder_full_at("step@5"), *map(preempted_at, STEP_GATES[1:])), STEP_GATES,
+             requeued_by=THRICE, setup=NODES_TMP, around=small_temporary_folder),
+)  # fmt: skip
+SHARED_FILES: tuple[Scenario, ...] = (
+    *(
+        Scenario(f"shared file system: {name}: preempted three times", with_faults(faults, PREEMPTIONS), STEP_GATES, site,
+                 requeued_by=THRICE, shared=attributes, prepares=True, longest_wait=wait)
+        for name, faults, attributes, site, wait in (
+            ("no locks", Faults(locks="ENOLCK"), 0.0, USER, LONGEST_WAIT_SECONDS),
+            ("attributes 30 s old", Faults(), 30.0, USER, LONGEST_WAIT_SECONDS),
+            ("200 ms a call", Faults(delay=0.2), 0.0, Site(grace_time=120), 300),
+            ("clock 10 minutes ahead", Faults(clock=600), 0.0, USER, LONGEST_WAIT_SECONDS),
+            ("clock 10 minutes behind", Faults(clock=-600), 0.0, USER, LONGEST_WAIT_SECONDS),
+        )
+    ),
+    *(
+        Scenario(f"shared file system: {error} at random writes of three stops", writes_fail_at(STEP_GATES, error, seed),
+                 STEP_GATES, shared=0.0, lost=STEPS, requeued_by=None, longest_wait=300)
+        for seed, error in enumerate(("ENOSPC", "EDQUOT", "EIO", "ESTALE"))
+    ),
+    Scenario("shared file system: server away for 60 s in the training", server_away_in_training("step@12", 60), ("step@12",),
+             shared=0.0),
+    Scenario("shared file system: server away for 60 s at a stop", server_away_at_a_stop("step@12", 60), ("step@12",),
+             shared=0.0, lost=5, requeued_by=("any",), longest_wait=300),
+    Scenario("shared file system: server away for 60 s in a save", server_away_in_training("save@16", 60), ("save@16",),
+             shared=0.0),
+)  # fmt: skip
 FUZZ: tuple[Scenario, ...] = tuple(
     Scenario(f"three outages and a preemption at random moments, seed {seed}", outages_at_random_moments(seed, 3),
              lost=STEPS, requeued_by=None, longest_wait=300)
     for seed in range(10)
 )  # fmt: skip
-ROWS = (*FAULTS, *OTHER_SITES, *RANKS, *SHAPES, *AWAY, *TYPED, *FUZZ)
+ROWS = (*FAULTS, *OTHER_SITES, *RANKS, *SHAPES, *AWAY, *TYPED, *FUZZ, *TMP, *SHARED_FILES)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from dev_cluster.cluster import DevCluster
 from dev_cluster.site import Site
-from scenario import Run
+from disturbed_run import Run
 from world import World
 
 

@@ -4,7 +4,7 @@ import math
 import time
 
 from acts import Act
-from scenario import Run
+from disturbed_run import Run
 
 
 def timed_out_at(gate: str) -> Act:

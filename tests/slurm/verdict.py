@@ -1,6 +1,7 @@
 """What must hold for a disturbed run, compared with the undisturbed run."""
 
-from scenario import STEPS, Run, Scenario
+from disturbed_run import STEPS, Run
+from scenario import Scenario
 
 from callbacks.shared.journal import read_journal
 from callbacks.shared.tracking import RUN_UUID_TAG

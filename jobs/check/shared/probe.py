@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from callbacks.shared.interpreter import run_to_the_end, uncollected
+from callbacks.shared.process.interpreter import run_to_the_end, uncollected
 from jobs.spec.wrong_value import wrong_values
 
 

@@ -1,6 +1,5 @@
 """The lease: an attempt takes a free one at once, that of a dead owner after a wait, that of a live owner never."""
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -101,10 +100,37 @@ def test_lease_that_somebody_removed_is_written_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("soon_stale")
-def test_clock_of_the_other_node_does_not_count(owner: Lease) -> None:
-    os.utime(owner.path, (time.time() + 3600, time.time() + 3600))
+def test_clock_of_the_other_node_does_not_count(owner: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = time.time_ns() + 3600 * 10**9
+    monkeypatch.setattr(lease, "time_ns", lambda: ahead)
+    assert owner.is_kept()
+    monkeypatch.undo()
+    monkeypatch.setattr(lease, "STALE_SECONDS", 0.1)
     Lease(owner.path, "train-1-1").take()
     assert owner.holder() == "train-1-1"
+
+
+@pytest.mark.usefixtures("soon_stale")
+@pytest.mark.parametrize("content", [b"", b"train-1-0"])
+def test_lease_of_an_owner_that_died_while_it_wrote_is_taken(content: bytes, tmp_path: Path) -> None:
+    mine = Lease(tmp_path / "lease", "train-1-1")
+    mine.path.write_bytes(content)
+    mine.take()
+    assert mine.holder() == "train-1-1" and mine.is_kept()
+
+
+def test_sign_of_life_that_comes_late_changes_no_owner(owner: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lease is taken over between an owner's look and its sign of life."""
+    other = Lease(owner.path, "train-2-0")
+    write = Lease._write
+
+    def late(self: Lease, data: bytes, at: int) -> None:
+        write(other, other._own_name + b"0" * 20, at=0)
+        write(self, data, at)
+
+    monkeypatch.setattr(Lease, "_write", late)
+    owner.is_kept()
+    assert owner.holder() == "train-2-0" and not owner.is_kept()
 
 
 def test_of_many_that_want_a_free_lease_one_has_it(tmp_path: Path) -> None:
@@ -150,9 +176,9 @@ def test_work_in_this_process_gives_signs_of_life_and_hears_of_the_loss(
     owner: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
-    before = owner.path.stat().st_mtime_ns
+    before = owner.path.read_bytes()
     with owner.beating() as is_kept:
-        wait_until(lambda: owner.path.stat().st_mtime_ns > before, HANGS_AFTER_SECONDS, "a sign of life")
+        wait_until(lambda: owner.path.read_bytes() != before, HANGS_AFTER_SECONDS, "a sign of life")
         assert is_kept()
         owner.path.write_text("train-2-0")
         wait_until(lambda: not is_kept(), HANGS_AFTER_SECONDS, "the loss to be noticed")

@@ -3,15 +3,19 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from dev_cluster.processes import wait_until
 from faulty_fs import Faults, FaultyMount
 from patience import HANGS_AFTER_SECONDS
+from world import REPO_ROOT
 
 from callbacks.shared import events
 from callbacks.shared.events import only
@@ -28,7 +32,8 @@ def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyMount]:
     if not (os.access("/dev/fuse", os.W_OK) and shutil.which("fusermount3")):
         missing = "FUSE is not installed\nhint: make slurm-packages"
         (pytest.fail if os.environ.get("REGROW_REQUIRE_SLURM") else pytest.skip)(missing)
-    found = FaultyMount(tmp_path_factory.mktemp("faulty"))
+    folder = tmp_path_factory.mktemp("faulty")
+    found = FaultyMount(folder / "shared", folder / "backing")
     try:
         yield found
     finally:
@@ -158,3 +163,64 @@ def test_server_that_was_away_for_longer_than_a_lease_lasts_changes_no_owner(
         mount.set(Faults())
         waiting.join(HANGS_AFTER_SECONDS)
         assert set(looks) == {"train-1-0"} and is_kept()
+
+
+@pytest.fixture
+def two_nodes(mount: FaultyMount, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """The same folder on two nodes, each of which believes what it knows of a file, or that there is none, for 30 s."""
+    mounts = [FaultyMount(tmp_path / name, tmp_path / "backing", attribute_seconds=30) for name in ("one", "two")]
+    try:
+        yield mounts[0].path, mounts[1].path
+    finally:
+        for each in mounts:
+            each.close()
+
+
+def test_lease_of_a_live_owner_stays_where_a_node_knows_files_as_they_were(
+    two_nodes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "STALE_SECONDS", 2.0)
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.05)
+    owner, other = (Lease(folder / "lease", f"train-{number}-0") for number, folder in enumerate(two_nodes))
+    assert other.holder() is None  # the other node knows for 30 s that there is no file
+    owner.take()
+    until = monotonic() + 3 * leases.STALE_SECONDS
+
+    def look() -> None:
+        if monotonic() > until:
+            raise InterruptedError
+
+    with owner.beating() as is_kept, pytest.raises(InterruptedError):
+        other.take(meanwhile=look)
+    assert is_kept() and owner.is_kept()
+    other.take()  # the owner is dead
+    assert other.is_kept() and not owner.is_kept()
+    other.release()
+    owner.take()
+    assert owner.is_kept() and not other.is_kept()
+
+
+@pytest.mark.parametrize("error", ["ENOLCK", "ENOSYS", "EOPNOTSUPP"])
+def test_libraries_lock_where_the_file_system_has_no_locks(error: str, mount: FaultyMount, shared: Path) -> None:
+    """As Axolotl does it: many processes count in a file under filelock's lock, and one is killed while it has the lock."""
+    mount.set(Faults(locks=error))
+    counter = shared / "counter"
+    counter.write_text("0")
+    program = (
+        "import os, sys, time\n"
+        "from callbacks.shared.process.file_locks import lock_on_this_node_where_there_are_no_locks\n"
+        "lock_on_this_node_where_there_are_no_locks()\n"
+        "from filelock import FileLock\n"
+        "for _ in range(5):\n"
+        "    with FileLock(sys.argv[1] + '.lock'):\n"
+        "        if sys.argv[2] == 'dies': os.kill(os.getpid(), 9)\n"
+        "        number = int(open(sys.argv[1]).read())\n"
+        "        time.sleep(0.01)\n"
+        "        open(sys.argv[1], 'w').write(str(number + 1))\n"
+    )
+    command = [sys.executable, "-c", program, str(counter)]
+    first = subprocess.run([*command, "dies"], cwd=REPO_ROOT, check=False)
+    assert first.returncode == -9
+    others = [subprocess.Popen([*command, "counts"], cwd=REPO_ROOT) for _ in range(4)]
+    assert [other.wait(HANGS_AFTER_SECONDS) for other in others] == [0] * 4
+    assert counter.read_text() == "20"

@@ -8,7 +8,7 @@ import pytest
 BEGIN = """
 import multiprocessing, os, signal, subprocess, sys, time
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGTERM})  # as the shield leaves it
-from callbacks.shared.own_shield import shield_only_this_process
+from callbacks.shared.process.own_shield import shield_only_this_process
 shield_only_this_process()
 
 def blocked():
@@ -88,7 +88,7 @@ def test_nothing_changes_in_a_process_that_a_person_has_started(clean_environmen
     program = (
         "import signal, subprocess\n"
         "before = subprocess._fork_exec, signal.getsignal(signal.SIGTERM)\n"
-        "from callbacks.shared.own_shield import shield_only_this_process\n"
+        "from callbacks.shared.process.own_shield import shield_only_this_process\n"
         "shield_only_this_process()\n"
         "print(before == (subprocess._fork_exec, signal.getsignal(signal.SIGTERM)))"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from callbacks.shared.interpreter import uncollected
+from callbacks.shared.process.interpreter import uncollected
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def test_collector_is_back_after_an_import_that_fails() -> None:
 
 PROGRAM = """
 import atexit, sys, threading, time
-from callbacks.shared.interpreter import run_to_the_end
+from callbacks.shared.process.interpreter import run_to_the_end
 
 class Global:
     def __del__(self):
