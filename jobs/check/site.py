@@ -11,6 +11,7 @@ from jobs.check.nodes import node_findings
 from jobs.check.preemption import preemption_findings
 from jobs.check.shared.finding import Finding, Place
 from jobs.check.shared.places import Places
+from jobs.check.shared_folder import shared_folder_findings
 from jobs.check.stage_parameters import is_number
 from jobs.slurm.commands import SlurmCluster
 from jobs.slurm.sbatch import sbatch_options
@@ -26,6 +27,7 @@ NOT_AVAILABLE = "node configuration is not available"
 def site_findings(spec: RunSpec, places: Places, counts: dict[str, Any] | None) -> Iterator[Finding]:
     """Findings about the cluster of the profile; a single note if it cannot be reached from this machine."""
     if spec.profile.executor == "local":
+        yield from shared_folder_findings(spec, places)
         yield from _tracking_server(spec, places)
         return
     cluster = SlurmCluster.of(spec.profile)
@@ -47,6 +49,7 @@ def site_findings(spec: RunSpec, places: Places, counts: dict[str, Any] | None) 
         yield from _stage(spec, places, stage, site, here, said.result())
     yield from preemption_findings(spec, places, site, counts)
     yield from node_findings(spec, places, here)
+    yield from shared_folder_findings(spec, places)
     yield from _tracking_server(spec, places)
 
 

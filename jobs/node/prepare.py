@@ -12,6 +12,7 @@ from callbacks.shared.args import SourceSection
 from callbacks.shared.manifest import write_atomically
 from data_prep.audit import audit
 from data_prep.curriculum import Merged, Source, input_bytes, merge
+from jobs.check.shared_folder import tried
 from jobs.node.attempt import Attempt, StageFailed
 from jobs.node.commands import preprocess_command
 from jobs.node.handover import release_lease
@@ -26,6 +27,9 @@ Watch = Callable[[str, int], Callable[[int], None]]
 
 def prepare(attempt: Attempt) -> None:
     """Make the prepared folder of the run, unless another run with the same content has already made it."""
+    runs_root = Path(attempt.spec.profile.runs_root)
+    if refused := tried(runs_root).refused:
+        raise StageFailed(f"{runs_root}: {refused}")
     files = attempt.spec.prepared_paths
     if files is None:
         tokenise(attempt)
