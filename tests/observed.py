@@ -36,7 +36,7 @@ class Observed:
     @property
     def foreign_packages(self) -> set[str]:
         """Top-level packages that are neither Python's own nor ours."""
-        ours = {"jobs", "callbacks", "data_prep", "dev_cluster"}
+        ours = {"regrow", "jobs", "callbacks", "data_prep", "dev_cluster"}
         return {module.partition(".")[0] for module in self.modules} - sys.stdlib_module_names - ours
 
     def modules_of(self, package: str) -> set[str]:

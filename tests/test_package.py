@@ -53,5 +53,5 @@ def test_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: zipfile.
 
 def test_wheel_starts_regrow_and_carries_its_licence(wheel: zipfile.ZipFile) -> None:
     (entry_points,) = (name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
-    assert "regrow = jobs.cli.main:main" in wheel.read(entry_points).decode()
+    assert "regrow = regrow:main" in wheel.read(entry_points).decode()
     assert any(name.endswith("/licenses/LICENSE") for name in wheel.namelist())

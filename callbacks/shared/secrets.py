@@ -45,7 +45,7 @@ _IN_QUERIES = ("password", "passwd", "pwd", "token", "secret", "key", "auth", "c
 
 def is_secret_name(name: str) -> bool:
     """Whether the value of a key, option or variable with this name is a secret."""
-    return bool(_NAME.search(name) or (name.isupper() and _VARIABLE.search(name)))
+    return bool(_NAME.search(name.replace("-", "_")) or (name.isupper() and _VARIABLE.search(name)))
 
 
 def is_secret_uri(uri: str) -> bool:

@@ -81,6 +81,26 @@ def test_version_says_what_runs_and_from_where(clean_environment: dict[str, str]
     assert done.stdout == f"regrow {version('regrow')} (Python {python}, packages from {REPO_ROOT})\n"
 
 
+@pytest.mark.parametrize("path", ["{folder}", "/elsewhere:", ":/elsewhere", "{folder}:/elsewhere", "."])
+def test_other_modules_with_our_names_are_not_ours(
+    path: str, clean_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A folder is in PYTHONPATH, by its name or by an empty entry, and has a `jobs.py` and a `callbacks.py`."""
+    for name in ("jobs", "callbacks", "data_prep", "dev_cluster"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('another module')")
+    environment = clean_environment | {"PYTHONPATH": path.format(folder=tmp_path)}
+    for typed in (
+        ["--version"],
+        ["data", "audit", "--help"],
+        ["dev-cluster", "status", "--folder", str(tmp_path / "x")],
+    ):
+        done = subprocess.run(
+            [REGROW, *typed], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert "another module" not in done.stdout + done.stderr
+    assert done.returncode in (0, 1)
+
+
 @pytest.fixture
 def runs_root(tmp_path: Path) -> Path:
     """A folder with two runs, and one folder that is not a run."""
