@@ -30,7 +30,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory, clean_environment: dict[str,
     folder = tmp_path_factory.mktemp("package")
     for name in FOLDERS:
         shutil.copytree(REPO_ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "regrow.py"):
         shutil.copy(REPO_ROOT / name, folder / "source")
     sdist = build("sdist", folder / "source", folder / "sdist", clean_environment)
     with tarfile.open(sdist) as archive:
@@ -47,7 +47,7 @@ def test_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: zipfile.
         if path.is_file() and "__pycache__" not in path.parts
     }
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert held == expected
+    assert held == expected | {"regrow.py"}
     assert held >= {f"{package}/py.typed" for package in FOLDERS.values()}
 
 

@@ -23,7 +23,7 @@ ANYWHERE, DEV_CLUSTER, YOUR_CLUSTER, ONCE, MINUTES = (
 are not run: tests only check their commands."""
 PAGES = [REPO_ROOT / "README.md", *sorted(REPO_ROOT.glob("docs/*.md"))]
 IN_A_CLONE = ("axolotl_configs", "callbacks", "data_prep", "deepspeed_configs", "docs", "jobs", "slurm", "tests",
-              "constraints.txt", "Makefile", "mkdocs.yml", "pyproject.toml", "README.md")  # fmt: skip
+              "constraints.txt", "Makefile", "mkdocs.yml", "pyproject.toml", "README.md", "regrow.py")  # fmt: skip
 _FENCE = re.compile(
     r'^```(?P<language>\w*)(?: title="(?P<title>[^"]*)")?\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL
 )
