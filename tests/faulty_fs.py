@@ -31,7 +31,7 @@ class Faults:
     count: int = 10**9
     """How many writes fail."""
     delay: float = 0.0
-    """Seconds that each call takes."""
+    """Seconds that each call takes, except a read or a write, which a node's cache takes off the server."""
     clock: float = 0.0
     """Seconds by which the server's clock is ahead of this machine's."""
     stopped: bool = False

@@ -34,10 +34,10 @@ class Faulty(mfusepy.Operations):  # type: ignore[misc]
                 self._known, self._now, self._written = changed, Faults(**json.loads(self._file.read_text())), 0
             return self._now
 
-    def _at(self, path: str) -> str:
+    def _at(self, path: str, is_delayed: bool = True) -> str:
         """The path behind; every call goes through here, and meets the faults that all calls have."""
         now = self._faults()
-        time.sleep(now.delay)
+        time.sleep(now.delay if is_delayed else 0)
         while now.stopped:
             time.sleep(LOOK_SECONDS)
             now = self._faults()
@@ -69,11 +69,11 @@ class Faulty(mfusepy.Operations):  # type: ignore[misc]
         return os.open(self._at(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
 
     def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
-        self._at(path)
+        self._at(path, is_delayed=False)
         return os.pread(fh, size, offset)
 
     def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
-        self._at(path)
+        self._at(path, is_delayed=False)
         self._count_write()
         return os.pwrite(fh, data, offset)
 
