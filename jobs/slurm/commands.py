@@ -13,8 +13,8 @@ from jobs.spec.profile import ClusterProfile
 
 ANSWER_SECONDS = 60
 """How long to wait for a controller that is busy or away for a moment."""
-FOR_PEOPLE = ("SBATCH_", "SQUEUE_", "SACCT_", "SCONTROL_", "SCANCEL_", "SINFO_", "SLURM_BITSTR_LEN", "SLURM_JSON", "SLURM_YAML",
-              "SLURM_DEBUG_FLAGS", "SLURM_TIME_FORMAT", "COLUMNS")  # fmt: skip
+FOR_PEOPLE = ("SBATCH_", "SQUEUE_", "SACCT_", "SCONTROL_", "SCANCEL_", "SINFO_", "SLURM_CLUSTERS", "SLURM_BITSTR_LEN",
+              "SLURM_JSON", "SLURM_YAML", "SLURM_DEBUG_FLAGS", "SLURM_TIME_FORMAT", "COLUMNS")  # fmt: skip
 """Names, or beginnings of names, of environment variables that change what Slurm's commands show or which jobs they mean."""
 MOST_AT_ONCE = 1000
 """The most job ids in one command: the length of a command line is limited."""
@@ -33,16 +33,21 @@ class SlurmCluster:
     """Slurm's configuration (SLURM_CONF). None: that of this process's environment, or else of this machine."""
     bin: str | None = None
     """The folder of Slurm's commands. None: those on the PATH."""
+    clusters: str | None = None
+    """The cluster's name in the accounting. None: the cluster of the configuration."""
 
     @classmethod
     def of(cls, profile: ClusterProfile) -> "SlurmCluster":
         """The cluster of a profile, as the machine sees it where `regrow` is typed."""
-        return cls(profile.slurm_conf, profile.slurm_bin)
+        is_here = profile.slurm_clusters == os.environ.get("SLURM_CLUSTER_NAME")  # in a job of that cluster
+        return cls(profile.slurm_conf, profile.slurm_bin, None if is_here else profile.slurm_clusters)
 
     @property
     def environment(self) -> dict[str, str]:
         """What a command needs in its environment to use this cluster."""
         conf = {"SLURM_CONF": self.conf} if self.conf else {}
+        if self.clusters:
+            conf["SLURM_CLUSTERS"] = self.clusters
         return conf | ({"PATH": f"{self.bin}:{os.environ.get('PATH', os.defpath)}"} if self.bin else {})
 
     @property
@@ -110,6 +115,7 @@ class SlurmCluster:
                 "--noheader",
                 "--parsable2",
                 "--allocations",
+                *([f"--clusters={self.clusters}"] if self.clusters else []),
                 f"--jobs={','.join(job_ids)}",
                 "--format=JobID,State",
             )

@@ -56,6 +56,8 @@ class ClusterProfile(Strict):
     """Slurm's configuration (SLURM_CONF), if a login node serves several clusters. Default: that of the machine."""
     slurm_bin: str | None = None
     """The folder of Slurm's commands, if they are not on the PATH."""
+    slurm_clusters: str | None = None
+    """The cluster, by its name in the accounting, if this machine's is another one (`sbatch --clusters`)."""
     python: str | None = None
     """The node's Python; default: the Python that submits."""
     setup: tuple[str, ...] = ()
@@ -144,7 +146,11 @@ def _with_shell(profile: ClusterProfile, environment: Mapping[str, str]) -> Clus
     """The profile with what the shell says for sbatch (SBATCH_ACCOUNT and so on) and no line of the profile says. So the dry run
     shows it, the check asks for it, and successors have it too."""
     said = {key: value for name, key in FROM_SHELL.items() if (value := environment.get(name))}
-    if profile.executor != "slurm" or not said:
+    if profile.executor != "slurm":
+        return profile
+    if profile.slurm_clusters is None and not profile.slurm_conf and (named := environment.get("SLURM_CLUSTERS")):
+        profile = profile.model_copy(update={"slurm_clusters": named})
+    if not said:
         return profile
     reservation = {"reservation": said.pop(RESERVATION)} if RESERVATION in said else {}
     stages: dict[str, Any] = {}
@@ -176,6 +182,11 @@ def _resolved_profile(profile: ClusterProfile) -> ClusterProfile:
             "tracking_uri: it holds credentials\nhint: put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
     require_no_secrets(secrets_in(profile.model_dump(exclude={"tracking_uri"}), has_shell=True))
+    if "," in (profile.slurm_clusters or ""):
+        raise ConfigError(
+            f"slurm_clusters: {profile.slurm_clusters}: a run has one cluster\n"
+            "hint: write one name, in the profile or in SLURM_CLUSTERS"
+        )
     if profile.executor == "slurm" and "%" in profile.runs_root:
         raise ConfigError(
             f"runs_root: {profile.runs_root}\nhint: name a folder without `%`, which sbatch replaces in paths"

@@ -49,3 +49,21 @@ def test_jobs_of_another_cluster_with_the_same_ids_are_left_alone(cluster: DevCl
     cancelled = world.regrow("cancel", str(second.paths.run_dir), "--cluster", "dev")
     assert cancelled.stdout.startswith("cancelled jobs 1, 2, 3, 4"), cancelled.stderr
     second.wait_for_end()
+
+
+def test_cluster_that_is_named_as_for_sbatch_is_used_by_every_verb(cluster: DevCluster, world: World) -> None:
+    cluster.up(Site())
+    run = Run("named", world, cluster, world.folder)
+    settings = (f"slurm_conf={cluster.conf}", "prepare.slurm_additional_parameters={hold: true}")
+    unknown = world.submit("nowhere", *settings, "slurm_clusters=nowhere", cluster="dev")
+    assert unknown.returncode != 0 and "nowhere" in unknown.stderr
+    done = world.submit(run.name, *settings, "slurm_clusters=dev", cluster="dev")
+    assert done.returncode == 0, done.stderr
+    (status,) = json.loads(world.regrow("status", str(run.paths.run_dir), "--json").stdout)
+    assert {job["state"] for job in status["jobs"]} == {"PENDING"}
+    run.cluster.run("scontrol", "release", run.job_id("prepare"))
+    run.wait_for_state("COMPLETED", "prepare")
+    elsewhere = {"SLURM_CLUSTERS": "nowhere"}  # the shell's word does not change what belongs to the run
+    cancelled = world.regrow("cancel", str(run.paths.run_dir), "--cluster", "dev", environment=elsewhere)
+    assert cancelled.stdout.startswith("cancelled jobs"), cancelled.stderr
+    run.wait_for_end()

@@ -72,6 +72,16 @@ def test_what_the_shell_says_for_sbatch_is_in_every_job_unless_the_profile_says_
     assert load_run_spec(TINY, "local").profile.train == load_profile("local").train
 
 
+def test_cluster_of_the_shell_counts_unless_the_profile_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_CLUSTERS", "b")
+    assert load_run_spec(QWEN, "a100").profile.slurm_clusters == "b"
+    assert load_run_spec(QWEN, "a100", ["slurm_clusters=c"]).profile.slurm_clusters == "c"
+    assert load_run_spec(TINY, "dev").profile.slurm_clusters is None  # its slurm_conf names one
+    monkeypatch.setenv("SLURM_CLUSTERS", "b,c")
+    with pytest.raises(ConfigError, match="a run has one cluster"):
+        load_run_spec(QWEN, "a100")
+
+
 def test_signal_is_that_of_the_shield_whatever_the_shell_says() -> None:
     code = "from pathlib import Path; from jobs.slurm.sbatch import *; from jobs.spec.resolve import *; "
     code += f"print(sbatch_text(load_run_spec(Path({str(QWEN)!r}), 'a100'), 'train', 'python'))"
