@@ -21,6 +21,8 @@ def job_texts(spec: RunSpec) -> list[str]:
     """The run's folders, and each stage's sbatch file and command."""
     parts = []
     parts.append(f"run folder: {spec.paths.run_dir}\nprepared:   {spec.prepared or '<known once the sources exist>'}")
+    if spec.profile.slurm_clusters:
+        parts.append(f"cluster:    {spec.profile.slurm_clusters} (SLURM_CLUSTERS for sbatch)")
     for stage in spec.stages:
         if spec.profile.executor == "slurm":
             parts.append(f"# ---- {stage}: sbatch file\n{sbatch_text(spec, stage, sys.executable)}")

@@ -81,6 +81,7 @@ SHELLS = {
     "Python with a random hash": Shell({"PYTHONHASHSEED": "77"}),
     "Python without bytecode": Shell({"PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"}),
     "squeue's variables": Shell({"SQUEUE_PARTITION": "gpu", "SQUEUE_FORMAT": "%i", "SACCT_FORMAT": "JobID"}),
+    "another cluster": Shell({"SLURM_CLUSTERS": "b"}, says_the_same=False),
     "sbatch's variables": Shell({"SBATCH_EXPORT": "NONE", "SBATCH_DEBUG": "1", "SBATCH_NO_REQUEUE": "1"}),
     "inside a job": Shell(JOB),
     "SLURM_CONF does not exist": Shell({"SLURM_CONF": "/no/such/slurm.conf"}),

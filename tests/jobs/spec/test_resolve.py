@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from jobs.cli.screen.dry_run import job_texts
 from jobs.slurm.sbatch import sbatch_text
 from jobs.spec.errors import ConfigError
 from jobs.spec.find import name_to_type
@@ -74,7 +75,10 @@ def test_what_the_shell_says_for_sbatch_is_in_every_job_unless_the_profile_says_
 
 def test_cluster_of_the_shell_counts_unless_the_profile_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_CLUSTERS", "b")
-    assert load_run_spec(QWEN, "a100").profile.slurm_clusters == "b"
+    spec = load_run_spec(QWEN, "a100")
+    assert spec.profile.slurm_clusters == "b"
+    assert "cluster:    b (SLURM_CLUSTERS for sbatch)" in job_texts(spec)
+    assert "\nunset SLURM_CLUSTERS\n" in sbatch_text(spec, "train", "python")
     assert load_run_spec(QWEN, "a100", ["slurm_clusters=c"]).profile.slurm_clusters == "c"
     assert load_run_spec(TINY, "dev").profile.slurm_clusters is None  # its slurm_conf names one
     monkeypatch.setenv("SLURM_CLUSTERS", "b,c")
