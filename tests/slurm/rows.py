@@ -223,7 +223,7 @@ SHARED_FILES: tuple[Scenario, ...] = (
         for name, faults, attributes, site, wait in (
             ("no locks", Faults(locks="ENOLCK"), 0.0, USER, LONGEST_WAIT_SECONDS),
             ("attributes 30 s old", Faults(), 30.0, USER, LONGEST_WAIT_SECONDS),
-            ("200 ms a call", Faults(delay=0.2), 1.0, Site(grace_time=120), 300),
+            ("200 ms a call", Faults(delay=0.2), 30.0, Site(grace_time=120), 300),
             ("clock 10 minutes ahead", Faults(clock=600), 0.0, USER, LONGEST_WAIT_SECONDS),
             ("clock 10 minutes behind", Faults(clock=-600), 0.0, USER, LONGEST_WAIT_SECONDS),
         )

@@ -67,7 +67,7 @@ def arguments_of_all_processes() -> Iterator[set[str]]:
     seen, ended = set[str](), threading.Event()
 
     def look() -> None:
-        while not ended.wait(0.02):
+        while not ended.wait(0.1):
             for process in Path("/proc").glob("[0-9]*/cmdline"):
                 with suppress(OSError):
                     seen.add(process.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
