@@ -1,5 +1,6 @@
 """Types the commands of README.md and the tutorial on a real Slurm, as a reader does."""
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,8 @@ from patience import HANGS_AFTER_SECONDS
 from callbacks.shared.journal import Entry, read_journal
 from jobs.spec.paths import RunPaths
 
+IS_BACK = re.compile(r"^mine +running +train .* 2 ", re.MULTILINE)
+"""The second attempt runs already: a reader may type slowly, and the page shows both."""
 READ_ONLY = {"sinfo", "squeue", "sacct"}
 SHOWING = {("scontrol", "show"), ("sacctmgr", "show")}
 Condition = Callable[[list[Entry], str], bool]
@@ -126,7 +129,7 @@ def test_tutorial_goes_as_it_is_told(clone: Clone) -> None:
     assert "report has finished" in resumed
     waits, is_preempted, is_cancelled, has_finished = reader.printed["regrow status mine"]
     assert "waiting" in waits or "running" in waits
-    assert "train was preempted at step" in is_preempted
+    assert "train was preempted at step" in is_preempted or IS_BACK.search(is_preempted), is_preempted
     assert "cancelled" in is_cancelled
     assert "finished" in has_finished
     (report,) = reader.printed["regrow report mine"]
