@@ -22,7 +22,7 @@ def has_lost_lease() -> bool:
     """Whether the lease has another attempt's name. False: it is ours, nobody's, or cannot be read."""
     path = os.environ.get(LEASE_ENV)
     try:
-        holder = Path(path).read_bytes()[:LEASE_NAME_BYTES].decode().rstrip() if path else ""
+        holder = Path(path).read_bytes()[:LEASE_NAME_BYTES].decode(errors="replace").rstrip() if path else ""
     except OSError:
         return False
     return holder not in ("", attempt_name())

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from callbacks.shared.manifest import fsync
 from jobs.check.shared.finding import Finding
 from jobs.check.shared.places import Places
 from jobs.spec.run_spec import RunSpec
@@ -64,7 +65,7 @@ def _tried_in(place: Path) -> Tried:
         if (read := file.read_bytes()) != b"new":
             return Tried(f"it cannot {what}: afterwards the file has {read!r}")
         what = "write a folder to the disk (fsync)"
-        _sync(place)
+        fsync(place)
         return Tried(without_locks=_lock_error(file), clock_ahead=ahead)
     except OSError as error:
         return Tried(f"it cannot {what}: {error.strerror}")
@@ -76,14 +77,6 @@ def _exists_already(file: Path) -> bool:
     except FileExistsError:
         return True
     return False
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _lock_error(file: Path) -> str:

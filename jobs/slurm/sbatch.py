@@ -178,9 +178,8 @@ def _own_setup(spec: RunSpec, stage: Stage, here: str) -> list[str]:
         last_word += f" || {_FORBID_REQUEUE}"
     return [
         f"export PYTHONPATH={shlex.quote(str(REPO_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
-        *(
-            ["unset SLURM_CLUSTERS"] if spec.profile.slurm_clusters else []
-        ),  # the job is there, and asks its own controller
+        # The job is on that cluster, and asks its own controller.
+        *(["unset SLURM_CLUSTERS"] if spec.profile.slurm_clusters else []),
         f"regrow_last_word() {{ code=$?; case $code in 0|75) ;; *) {last_word};; esac; }}",
         "trap regrow_last_word EXIT",
     ]
