@@ -12,7 +12,7 @@ TIMED := tests/train/test_mlflow_outage.py
 export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
 
-.PHONY: help setup check test test-whole chaos exact lint demo trial slurm-packages slurm-roots browser-packages slurm-needed stop-and-resume \
+.PHONY: help setup check check-examples test test-whole chaos exact lint demo trial slurm-packages slurm-roots browser-packages slurm-needed stop-and-resume \
 	bench-submit bench-status bench-data bench-preempt bench-logging bench-gpu bench-eval docs release mlflow-ui
 help:            ## print this list of targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -66,6 +66,9 @@ chaos: setup slurm-needed  ## run the third tier, in about an hour: everything t
 
 exact: setup     ## run the third tier, in about two hours: trainings of every shape, stopped and resumed; continues where it was cut off
 	exec env PYTHONPATH=tests:tests/exact:tests/slurm:slurm $(BIN)/python -m exact $(ARGS)
+
+check-examples: setup  ## check every example config of Axolotl, in two minutes; ARGS="--examples FOLDER" for other configs
+	exec env PYTHONPATH=tests $(BIN)/python -m axolotl_examples $(ARGS)
 
 stop-and-resume: setup slurm-needed  ## measure how fast a run stops and resumes, beside a resume by hand
 	$(BENCH) benchmarks/stop_and_resume.py $(ARGS)

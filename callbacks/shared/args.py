@@ -116,8 +116,6 @@ class Regrow(Section):
 
 
 class RegrowArgs(BaseModel):
-    """Mixin for Axolotl's schema. `forbid` also makes Axolotl's own top level strict, which otherwise ignores unknown keys."""
-
-    model_config = ConfigDict(extra="forbid")
+    """Mixin for Axolotl's schema. No `extra="forbid"`: it would make Axolotl's own top level strict."""
 
     regrow: Regrow = Regrow()

@@ -6,8 +6,6 @@ from jobs.check.shared.finding import Finding
 from jobs.check.shared.places import Places
 from jobs.spec.run_spec import RunSpec
 
-UNTRIED = ("streaming",)
-"""Keys of trainings whose resume was never compared with an undisturbed training."""
 NOT_RESUMABLE = {
     "relora": "Axolotl cannot load a checkpoint of ReLoRA (0.19): the resumed training fails",
     "lisa_n_layers": "a checkpoint does not say which layers LISA trains, so a resumed training would train others",
@@ -41,13 +39,4 @@ def checkpoint_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
                 found=reason,
                 cost="a stopped run could not resume",
                 fix="remove the key; or submit with `--force`, and a time limit and partition that do not stop the run",
-            )
-    for key in UNTRIED:
-        if spec.axolotl.get(key):
-            yield Finding.warning(
-                "checkpoints.untried",
-                places.config(key),
-                found="nobody has compared a resumed training of this kind with an undisturbed one",
-                cost="after a stop, the weights may differ from those of an undisturbed run",
-                fix="compare a short run that you stop with one that you do not stop, or train in one attempt",
             )

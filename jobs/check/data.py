@@ -1,51 +1,33 @@
 """The records: their content, and the tokens of a seeded sample."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from callbacks.shared.args import SourceSection, Target
-from callbacks.shared.token_report import token_fault
 from data_prep.audit import FileAudit, SourcesAudit, audit_sources
 from data_prep.curriculum import Source
 from data_prep.records import RecordError
 from jobs.check.shared.cache import CachedAnswer, file_stamp
 from jobs.check.shared.finding import Finding, Place
-from jobs.check.shared.model_files import is_here
 from jobs.check.shared.places import Places
+from jobs.check.tokens import token_findings
 from jobs.spec.paths import from_root
-from jobs.spec.resolve import TOKEN_KEYS
 from jobs.spec.run_spec import RunSpec, mappings
 
 AUDIT = tuple(f"data_prep/{name}.py" for name in ("audit", "curriculum", "records", "alpaca_record", "content"))
 """The modules of the audit; a new version of one makes the cached audits invalid."""
-SAMPLE = 2000
-SAMPLE_SEED = 0
 LOPSIDED = 0.05
 """With a smaller share of positives, or of negatives, the model hardly learns them."""
 
 
-def token_question(spec: RunSpec) -> dict[str, Any] | None:
-    """The question to `jobs.check.shared.probe`; None: records or tokenizer are not on this machine."""
-    model, datasets = spec.axolotl.get("base_model"), mappings(spec.axolotl.get("datasets"))
-    files = [source for _, source in _sources(spec, "sources") if source.path.is_file()]
-    if not (files and datasets and isinstance(model, str) and is_here(model)):
-        return None
-    config = {
-        key: spec.axolotl[key] for key in (*TOKEN_KEYS, "tokenizer_type", "tokenizer_use_fast") if key in spec.axolotl
-    }
-    config.pop("test_datasets", None)
-    config["datasets"] = [{key: value for key, value in datasets[0].items() if key != "path"}]
-    return {
-        "axolotl": config,
-        "files": [_stamp(source) for source in files],
-        "tokenizer": _tokenizer_digest(model),
-        "sample": SAMPLE,
-        "seed": SAMPLE_SEED,
-    }
+def _are_answers(spec: RunSpec) -> bool:
+    """Whether the records are instructions with answers, as `regrow.target` describes them."""
+    if spec.regrow.prepare.sources:
+        return True
+    datasets = mappings(spec.axolotl.get("datasets"))
+    return not spec.axolotl.get("rl") and all(isinstance(dataset.get("type"), dict) for dataset in datasets)
 
 
 def _stamp(source: Source) -> dict[str, Any]:
@@ -53,25 +35,16 @@ def _stamp(source: Source) -> dict[str, Any]:
     return {**file_stamp(source.path), "take": source.take}
 
 
-def _tokenizer_digest(model: str) -> str:
-    """A digest of the tokenizer's files in a folder; for a model of the hub, of its name."""
-    digest = hashlib.sha256(model.encode())
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        if (file := Path(model) / name).is_file():
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
 def data_findings(spec: RunSpec, places: Places, tokens: dict[str, Any] | None) -> Iterator[Finding]:
     """Findings about the records; `jobs.check.files` reports missing files."""
     train, validation = _sources(spec, "sources"), _sources(spec, "validation")
     present = [source for _, source in [*train, *validation] if source.path.is_file() and source.path.stat().st_size]
     found: list[Finding] = []
-    if len(present) == len(train) + len(validation) and train:
+    if len(present) == len(train) + len(validation) and train and _are_answers(spec):
         found = list(_audited(spec, places, train, validation))
     yield from found
-    if tokens and not any(finding.level == "error" for finding in found):
-        yield from _token_findings(places, tokens, spec)
+    if not any(finding.level == "error" for finding in found):
+        yield from token_findings(spec, places, tokens)
 
 
 def _sources(spec: RunSpec, role: str) -> list[tuple[tuple[str | int, ...], Source]]:
@@ -186,38 +159,3 @@ def _balance(
             cost="the model may learn to give always the same answer",
             fix="change `repeat` or `take` of the sources, so that the model sees enough of both",
         )
-
-
-def _token_findings(places: Places, tokens: dict[str, Any], spec: RunSpec) -> Iterator[Finding]:
-    dataset = places.config("datasets", 0, "type")
-    if "error" in tokens:
-        yield Finding.error(
-            "data.tokens",
-            dataset,
-            found=f"the records cannot be tokenised: {tokens['error']}",
-            cost="the prepare stage would fail",
-            fix="correct datasets[0].type, the tokenizer, or the records",
-        )
-        return
-    looked_at = f"of {tokens['records']:,} sampled records"
-    if tokens["too_long"]:
-        yield Finding.warning(
-            "data.too-long",
-            places.config("sequence_len"),
-            found=f"{tokens['too_long']:,} {looked_at} are longer than {spec.axolotl.get('sequence_len')} tokens "
-            f"(the longest has {tokens['longest']:,}); {tokens['cut_answers']:,} of their answers would be cut off",
-            cost="Axolotl drops such records",
-            fix=f"write sequence_len: {_rounded(tokens['longest'])}, or shorten the records",
-        )
-    if fault := token_fault(tokens):
-        yield Finding.error(
-            "data.labels",
-            dataset,
-            found=fault,
-            cost="the prepare stage would fail after it has read all records",
-            fix="correct format and no_input_format, or the tokenizer and its end-of-text token",
-        )
-
-
-def _rounded(length: int) -> int:
-    return -(-length // 128) * 128

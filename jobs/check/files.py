@@ -1,16 +1,21 @@
 """Whether the files that a run names exist, before a job fails without them."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from jobs.check.accelerate import accelerate_problems
-from jobs.check.shared.finding import Finding, Level
-from jobs.check.shared.model_files import hub_cache, is_here
+from jobs.check.shared.finding import Finding, Level, Place
+from jobs.check.shared.model_files import hub_cache, is_dataset_here, is_here
 from jobs.check.shared.places import Places
 from jobs.spec.errors import ConfigError
 from jobs.spec.paths import from_root
 from jobs.spec.run_spec import RunSpec, is_folder_name
 
+REMOTE = re.compile(r"[a-z][a-z0-9+]*://")
+HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+"""A name on the hub: `owner/name`, or an old one without owner."""
+RECORD_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet", ".arrow", ".txt", ".gz")
 NOT_READ = "the run would fail when it reads the file"
 
 
@@ -54,15 +59,28 @@ def _data(spec: RunSpec, places: Places, absent: Level) -> Iterator[Finding]:
         datasets = spec.axolotl.get(role)
         for index, dataset in enumerate(datasets if isinstance(datasets, list) and not sources else []):
             named = dataset.get("path") if isinstance(dataset, dict) else None
-            if isinstance(named, str) and not from_root(named).exists():
-                yield Finding(
-                    absent,
-                    "files.data-absent",
-                    places.config(role, index, "path"),
-                    found=f"{from_root(named)}: no such file",
-                    cost=NOT_READ,
-                    fix="put the records there, or list their sources under regrow.prepare",
-                )
+            if isinstance(named, str) and not is_dataset_here(named):
+                yield from _absent_dataset(spec, places.config(role, index, "path"), named, absent)
+
+
+def _absent_dataset(spec: RunSpec, place: Place, path: str, absent: Level) -> Iterator[Finding]:
+    """What is wrong with a data set that is neither a file nor in the hub's cache."""
+    if REMOTE.match(path):  # Axolotl reads it itself
+        return
+    if not HUB_NAME.fullmatch(path) or Path(path).suffix in RECORD_SUFFIXES:
+        fix = "put the records there, or list their sources under regrow.prepare"
+        yield Finding(
+            absent, "files.data-absent", place, found=f"{from_root(path)}: no such file", cost=NOT_READ, fix=fix
+        )
+    elif spec.profile.offline:
+        yield Finding(
+            absent,
+            "files.data-absent",
+            place,
+            found=f"{path} is neither a file nor in {hub_cache()}, and the nodes of {spec.cluster} are offline",
+            cost="the prepare stage would fail",
+            fix=f"HF_HUB_OFFLINE=0 hf download --repo-type dataset {path}",
+        )
 
 
 def _model(spec: RunSpec, places: Places, absent: Level) -> Iterator[Finding]:
@@ -105,9 +123,10 @@ def _accelerate(spec: RunSpec, places: Places) -> Iterator[Finding]:
     try:
         problems = accelerate_problems(spec)
     except ConfigError as error:
-        problems = [str(error)]
-    for problem in problems:
-        yield Finding.error(
+        problems = [("error", str(error))]
+    for level, problem in problems:
+        yield Finding(
+            level,
             "files.accelerate",
             place,
             found=problem,

@@ -55,17 +55,38 @@ class Memory:
         }
 
 
+NOT_MODELLED = ("tensor_parallel_size", "context_parallel_size", "expert_parallel_size")
+"""Keys that spread the model or the sequence over GPUs in a way that `memory_model` does not know."""
+
+
+def is_estimable(spec: RunSpec) -> bool:
+    """Whether the memory model knows how this config spreads the training over GPUs."""
+    return not any(_number(spec.axolotl, key, 1) > 1 for key in NOT_MODELLED)
+
+
+def _fsdp(config: dict[str, Any]) -> dict[str, Any] | None:
+    """`fsdp_config`, its keys without Axolotl's old prefix; None: the config does not use FSDP."""
+    section = config.get("fsdp_config")
+    if not isinstance(section, dict):
+        return {} if config.get("fsdp") else None
+    return {str(key).removeprefix("fsdp_"): value for key, value in section.items()}
+
+
 def settings_of(spec: RunSpec, deepspeed: DeepspeedFile | None) -> Settings:
     """The settings that determine the memory; a value that is not a number counts as Axolotl's default (`schema` reports it)."""
-    config = spec.axolotl
+    config, fsdp = spec.axolotl, _fsdp(spec.axolotl)
+    stage = deepspeed.stage if deepspeed else 0
+    if fsdp is not None:  # FULL_SHARD shards what ZeRO-3 does; kept gathered after the forward pass, what ZeRO-2 does
+        stage = 2 if fsdp.get("reshard_after_forward") in (False, "SHARD_GRAD_OP") else 3
+    offloads = bool(fsdp and fsdp.get("offload_params"))
     return Settings(
         ranks=spec.world_size,
         has_gpu=spec.profile.gpu is not None,
         dtype=weight_dtype(config),
         uses_deepspeed=deepspeed is not None,
-        stage=deepspeed.stage if deepspeed else 0,
-        offload_optimizer=bool(deepspeed and deepspeed.offloads("optimizer")),
-        offload_parameters=bool(deepspeed and deepspeed.offloads("param")),
+        stage=stage,
+        offload_optimizer=offloads or bool(deepspeed and deepspeed.offloads("optimizer")),
+        offload_parameters=offloads or bool(deepspeed and deepspeed.offloads("param")),
         bits=4 if config.get("load_in_4bit") else 8 if config.get("load_in_8bit") else 0,
         micro_batch=_number(config, "micro_batch_size", 1),
         sequence=_number(config, "sequence_len", 512),
@@ -88,6 +109,16 @@ def memory_findings(
     spec: RunSpec, places: Places, counts: dict[str, Any], deepspeed: DeepspeedFile | None
 ) -> Iterator[Finding]:
     """Findings about GPU, host memory and disk."""
+    if not is_estimable(spec):
+        key = next(key for key in NOT_MODELLED if _number(spec.axolotl, key, 1) > 1)
+        yield Finding.note(
+            "memory.unchecked",
+            places.config(key),
+            found=f"{key}: {spec.axolotl[key]}",
+            cost="the memory of this kind of parallel training is not estimated",
+            fix="try a few steps first: `--set max_steps=5`",
+        )
+        return
     model, settings = Model.from_counts(counts), settings_of(spec, deepspeed)
     memory = run_memory(spec, counts, deepspeed)
     if memory.gpu_bytes and memory.verdict != "fits":

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.check.checkpoints import checkpoint_findings
-from jobs.check.data import data_findings, token_question
+from jobs.check.config import config_findings
+from jobs.check.data import data_findings
 from jobs.check.deepspeed import deepspeed_findings
 from jobs.check.files import file_findings
 from jobs.check.lora import lora_findings, model_question
-from jobs.check.memory import Memory, memory_findings, run_memory
-from jobs.check.schema import config_findings, schema_findings, schema_question
+from jobs.check.memory import Memory, is_estimable, memory_findings, run_memory
+from jobs.check.schema import schema_findings, schema_question
 from jobs.check.shared.ask import NoAxolotl, ask
 from jobs.check.shared.deepspeed_file import deepspeed_file
 from jobs.check.shared.finding import Finding, Level, by_level
@@ -19,6 +20,7 @@ from jobs.check.shared.model_files import model_config_file
 from jobs.check.shared.places import Places
 from jobs.check.site import site_findings
 from jobs.check.stage_parameters import profile_findings
+from jobs.check.tokens import token_question
 from jobs.spec.run_spec import RunSpec
 
 
@@ -80,7 +82,7 @@ def check_run(spec: RunSpec, absent: Level = "note", with_site: bool = True) -> 
         findings += lora_findings(spec, places, model)
         counts = None if "error" in model else model
     if counts and "trainable" in counts:
-        memory = run_memory(spec, counts, deepspeed)
+        memory = run_memory(spec, counts, deepspeed) if is_estimable(spec) else None
         findings += memory_findings(spec, places, counts, deepspeed)
     if with_site:
         findings += site_findings(spec, places, counts)

@@ -3,12 +3,12 @@
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from callbacks.shared.args import Regrow
 from jobs.check.shared.axolotl_keys import key_tree, places_of, unknown_keys
-from jobs.check.shared.finding import Finding
+from jobs.check.shared.finding import Finding, Level
 from jobs.check.shared.places import Places
 from jobs.spec.run_spec import PLUGIN, RunSpec, mappings
 
@@ -26,7 +26,6 @@ VALUE_FIXES = {
 }
 FLOAT_AS_TEXT = re.compile(r"[+-]?\d+[eE][+-]?\d+|[+-]?\d+\.?\d*[eE]\d+")
 """A number that YAML 1.1 reads as text, because it has no point or no sign."""
-MODEL_CLASS = re.compile(r"[A-Z]\w*(For\w+|LMHeadModel)")
 PASSED_ON = {
     "gradient_checkpointing_kwargs": "use_reentrant preserve_rng_state context_fn determinism_check debug early_stop".split()
 }
@@ -65,6 +64,7 @@ def schema_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> It
     tree = (
         answer["tree"] | {"regrow": key_tree(Regrow)} | {key: dict.fromkeys(known) for key, known in PASSED_ON.items()}
     )
+    tree["fsdp_config"] = tree["fsdp_config"] | {f"fsdp_{key}": None for key in tree["fsdp_config"]}  # the old names
     yield from _unknown(spec, places, tree)
     yield from _deprecated(spec, places, answer["deprecated"])
     yield from _rejected(places, answer["rejected"])
@@ -75,8 +75,14 @@ def schema_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> It
 def _unknown(spec: RunSpec, places: Places, tree: dict[str, Any]) -> Iterator[Finding]:
     for path, known in unknown_keys(spec.axolotl, tree):
         key = path[-1]
-        elsewhere = next((above for above in sorted(places_of(key, tree), key=len) if above != path[:-1]), None)
-        close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+        # A common word may also be a key of a section that this config does not have, or of a mapping that is passed on.
+        sections = {"regrow", *spec.axolotl} - PASSED_ON.keys()
+        known_in = [above for above in places_of(key, tree) if not above or above[0] in sections]
+        elsewhere = next((above for above in sorted(known_in, key=len) if above != path[:-1]), None)
+        if _value_at(spec.axolotl, path) is None:
+            continue  # `key:` without a value sets nothing
+        close = _meant(key, known)
+        level: Level = "error"
         if key in SUCCESSORS:
             code, fix = "schema.unknown-key", SUCCESSORS[key]
         elif close and elsewhere is None:
@@ -87,13 +93,29 @@ def _unknown(spec: RunSpec, places: Places, tree: dict[str, Any]) -> Iterator[Fi
             close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"did you mean `{close[0]}`? Or " if close else ""
             code, fix = "schema.unknown-key", f"{hint}remove it, or look for it in Axolotl's config reference"
-        yield Finding.error(
+            level = (
+                "warning"  # of an older Axolotl, or of another tool: nothing says that the user meant a key of this one
+            )
+        yield Finding(
+            level,
             code,
             places.config(*path),
             found="Axolotl does not know this key here",
             cost=DROPPED,
             fix=fix,
         )
+
+
+def _meant(key: str, known: Collection[str]) -> list[str]:
+    """The known key of which `key` is a misspelling or a short form, in a list; empty: there is none."""
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.85)
+    return close or [other for other in sorted(known) if other.startswith(key) and len(key) > len(other) / 2][:1]
+
+
+def _value_at(content: Any, path: tuple[str, ...]) -> Any:
+    for part in path:
+        content = content[int(part)] if isinstance(content, list) else content.get(part)
+    return content
 
 
 def _where(above: tuple[str, ...]) -> str:
@@ -152,8 +174,15 @@ def _numbers_as_text(content: Any, places: Places, above: tuple[str | int, ...])
 
 def _plugins(spec: RunSpec, places: Places, failed: Mapping[str, str]) -> Iterator[Finding]:
     fix = "write the dotted path of a subclass of axolotl.integrations.base.BasePlugin that can be imported from the repo root"
-    plugins = _names(spec.axolotl.get("plugins"))
-    for index, plugin in enumerate(plugins):
+    if not isinstance(written := spec.axolotl.get("plugins"), list):
+        yield Finding.error(
+            "schema.value",
+            places.config("plugins"),
+            found=f"found {written!r}",
+            cost="no plugin would be loaded",
+            fix=fix,
+        )
+    for index, plugin in enumerate(_names(written)):
         if ":" in plugin:
             found = f"`{plugin}` has the form module:class, but Axolotl needs module.Class"
         elif plugin in failed:
@@ -167,58 +196,6 @@ def _plugins(spec: RunSpec, places: Places, failed: Mapping[str, str]) -> Iterat
             found=found,
             cost=cost,
             fix=fix,
-        )
-    if PLUGIN not in plugins:
-        yield Finding.error(
-            "schema.no-resume",
-            places.config("plugins"),
-            found=f"{PLUGIN} is missing",
-            cost="a preempted job would save nothing and could not resume; no generation scores, no MLflow run",
-            fix=f"write\n      plugins:\n        - {PLUGIN}",
-        )
-
-
-def config_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
-    """Findings that need no Axolotl: the class name, the seed, the evaluation."""
-    config = spec.axolotl
-    if (name := config.get("model_type")) and not MODEL_CLASS.fullmatch(str(name)):
-        yield Finding.error(
-            "schema.value",
-            places.config("model_type"),
-            found=f"`{name}` is not the name of a model class",
-            cost="the model does not load",
-            fix=SUCCESSORS["model_type"],
-        )
-    if config.get("seed") is None:
-        yield Finding.warning(
-            "schema.no-seed",
-            places.config("seed"),
-            found="no seed",
-            cost="LoRA would start from other values in each run: two runs of one config would differ",
-            fix="write seed: 42",
-        )
-    yield from _evaluation(spec, places)
-
-
-def _evaluation(spec: RunSpec, places: Places) -> Iterator[Finding]:
-    """Find out whether no evaluation would take place, although one is expected."""
-    config, has_records = spec.axolotl, bool(spec.axolotl.get("test_datasets") or spec.axolotl.get("val_set_size"))
-    strategy = config.get("eval_strategy", config.get("evaluation_strategy"))
-    if not has_records:
-        yield Finding.error(
-            "schema.no-evaluation",
-            places.config("test_datasets"),
-            found="no records to evaluate on",
-            cost="there would be no evaluation and no scores, and no message about it (exit code 0)",
-            fix="write `test_datasets`, each with path, ds_type, split: train and type",
-        )
-    elif strategy in ("no", False):
-        yield Finding.warning(
-            "schema.no-evaluation",
-            places.config("eval_strategy"),
-            found=f"eval_strategy: {strategy}",
-            cost="there would be no evaluation during the training",
-            fix="write eval_strategy: steps, and eval_steps",
         )
 
 

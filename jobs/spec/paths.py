@@ -147,6 +147,12 @@ def from_root(path: str) -> Path:
     return REPO_ROOT / Path(path).expanduser()
 
 
+def located(path: str) -> Path:
+    """A path that a user has typed, as an absolute path: in the current folder if it exists there, else from the repo root."""
+    typed = Path(path).expanduser()
+    return typed.absolute() if typed.exists() else from_root(path)
+
+
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This process's environment with `extra`, and with the repo root on PYTHONPATH."""
     path = os.pathsep.join(filter(None, [str(REPO_ROOT), os.environ.get("PYTHONPATH")]))

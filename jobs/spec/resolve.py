@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,25 @@ from pydantic import ValidationError
 from callbacks.shared.args import Prepare, Regrow, SourceSection
 from callbacks.shared.secrets import secrets_in
 from jobs.spec.errors import ConfigError
-from jobs.spec.paths import PreparedPaths, RunPaths, from_root
+from jobs.spec.paths import PreparedPaths, RunPaths, from_root, located
 from jobs.spec.profile import ClusterProfile, load_profile, load_yaml, require_no_secrets
-from jobs.spec.run_spec import RunSpec, is_folder_name, mappings
+from jobs.spec.run_spec import PLUGIN, RunSpec, is_folder_name, mappings
 from jobs.spec.settings import apply_setting, parse_setting
 from jobs.spec.strict import explained
 
 TOKEN_KEYS = (
-    "base_model", "tokenizer_config", "chat_template", "datasets", "test_datasets", "sequence_len", "sample_packing",
-    "eval_sample_packing", "group_by_length", "train_on_inputs", "seed", "special_tokens", "tokens", "shuffle_merged_datasets",
+    "base_model", "tokenizer_config", "tokenizer_type", "tokenizer_use_fast", "tokenizer_legacy", "special_tokens", "tokens",
+    "added_tokens_overrides", "chat_template", "chat_template_jinja", "chat_template_kwargs", "default_system_message",
+    "eot_tokens", "datasets", "test_datasets", "val_set_size", "rl", "dataset_exact_deduplication", "excess_length_strategy",
+    "sequence_len", "min_sample_len", "sample_packing", "eval_sample_packing", "group_by_length", "train_on_inputs", "seed",
+    "shuffle_merged_datasets", "shuffle_before_merging_datasets",
 )  # fmt: skip
 """Keys of the Axolotl config on which the tokens depend."""
+DATASET_KEYS = ("datasets", "test_datasets", "pretraining_dataset")
+BUILDERS = ("json", "csv", "parquet", "arrow", "text")
+"""Values of a data set's `path` that name a format and not a file; the files stand in `data_files`."""
+SEED = 42
+"""The seed of a config without one: unseeded, two runs of one config would differ (Axolotl 0.19)."""
 
 
 def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name: str | None = None) -> RunSpec:
@@ -45,9 +54,12 @@ def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name
             apply_setting(content, key, value)
     require_no_secrets(secrets_in(content))
     regrow = parse_regrow(content.pop("regrow", None) or {}, config)
+    regrow = regrow.model_copy(update={"prepare": _resolved_prepare(regrow.prepare)})
     name = name or f"{config.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     require_name(name)
     axolotl = _resolved_axolotl(content)
+    added = _added(axolotl)
+    axolotl |= added
     prepared = _prepared_folder(axolotl, regrow.prepare, Path(profile.runs_root))
     return RunSpec(
         name=name,
@@ -59,6 +71,7 @@ def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name
         regrow=regrow.model_copy(update={"run_dir": str(Path(profile.runs_root) / name)}),
         axolotl=_for_run(axolotl, Path(profile.runs_root) / name, prepared),
         prepared=str(prepared) if prepared else None,
+        added=tuple(added),
     )
 
 
@@ -85,13 +98,37 @@ def _resolved_axolotl(content: dict[str, Any]) -> dict[str, Any]:
     """The config with absolute paths where the files exist."""
     resolved: dict[str, Any] = json.loads(json.dumps(content))
     if isinstance(base_model := resolved.get("base_model"), str) and is_folder_name(base_model):
-        resolved["base_model"] = str(from_root(base_model))
+        resolved["base_model"] = str(located(base_model))
     if isinstance(deepspeed := resolved.get("deepspeed"), str):
-        resolved["deepspeed"] = str(from_root(deepspeed))
-    for dataset in [*mappings(resolved.get("datasets")), *mappings(resolved.get("test_datasets"))]:
-        if isinstance(path := dataset.get("path"), str) and from_root(path).exists():
-            dataset["path"] = str(from_root(path))
+        resolved["deepspeed"] = str(located(deepspeed))
+    datasets = [entry for role in DATASET_KEYS for entry in mappings(resolved.get(role))]
+    for place, key in product([*datasets, resolved], ("path", "data_files", "tokenizer_config", "lora_model_dir")):
+        if (value := place.get(key)) and (key != "path" or value not in BUILDERS):
+            place[key] = [_found(each) for each in value] if isinstance(value, list) else _found(value)
     return resolved
+
+
+def _found(path: Any) -> Any:
+    """The absolute path of what a user has named, if it exists; else the value as it is: it may be a name on the hub."""
+    return str(located(path)) if isinstance(path, str) and path and located(path).exists() else path
+
+
+def _resolved_prepare(prepare: Prepare) -> Prepare:
+    """The sources with absolute paths."""
+
+    def resolved(sections: Sequence[SourceSection]) -> tuple[SourceSection, ...]:
+        return tuple(section.model_copy(update={"path": str(located(section.path))}) for section in sections)
+
+    return Prepare(sources=resolved(prepare.sources), validation=resolved(prepare.validation))
+
+
+def _added(axolotl: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config lacks for a run that can resume: regrow's plugin, and a seed."""
+    added: dict[str, Any] = {} if axolotl.get("seed") is not None else {"seed": SEED}
+    plugins = axolotl.get("plugins") or []
+    if isinstance(plugins, list) and PLUGIN not in plugins:
+        added["plugins"] = [*plugins, PLUGIN]
+    return added
 
 
 def _prepared_folder(axolotl: Mapping[str, Any], prepare: Prepare, runs_root: Path) -> Path | None:

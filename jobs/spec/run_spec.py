@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from callbacks.shared.args import Regrow
 from callbacks.shared.tracking import TrackedRun
 from jobs.spec.errors import ConfigError
-from jobs.spec.paths import PreparedPaths, RunPaths, from_root
+from jobs.spec.paths import PreparedPaths, RunPaths, from_root, located
 from jobs.spec.profile import ClusterProfile
 from jobs.spec.site_facts import SiteFacts
 from jobs.spec.stages import STAGES, Stage
@@ -56,6 +56,8 @@ class RunSpec(Strict):
     regrow: Regrow
     axolotl: dict[str, Any]
     """The Axolotl config, resolved: absolute paths, `--set` applied, without `regrow:`."""
+    added: tuple[str, ...] = ()
+    """The keys that regrow has added to the Axolotl config, beside the paths of the run."""
     prepared: str | None
     """Folder of the merged records and tokens; None: the run uses the data sets of the config as they are, or the source
     files do not exist yet."""
@@ -147,7 +149,7 @@ def write_run(spec: RunSpec) -> None:
 
 def is_folder_name(base_model: str) -> bool:
     """Whether `base_model` is a folder, and not a model of the hub (`owner/name`)."""
-    return base_model.startswith((".", "/", "~")) or base_model.count("/") != 1 or from_root(base_model).exists()
+    return base_model.startswith((".", "/", "~")) or base_model.count("/") != 1 or located(base_model).exists()
 
 
 def mappings(value: Any) -> list[dict[str, Any]]:

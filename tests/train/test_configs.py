@@ -35,15 +35,20 @@ def test_config_has_no_key_that_axolotl_does_not_know(config: Path) -> None:
     assert [finding for finding in report.findings if finding.code.startswith("schema.")] == []
 
 
-def test_unknown_keys_are_refused_by_axolotl_too_once_the_plugin_is_there() -> None:
+def test_the_plugin_refuses_no_key_that_axolotl_ignores_but_every_unknown_key_of_its_own() -> None:
     from axolotl.cli.config import prepare_plugins
     from axolotl.utils.config import validate_config
     from axolotl.utils.dict import DictDefault
 
-    cfg = DictDefault(yaml.safe_load(QWEN.read_text(encoding="utf-8")) | {"datasets_eval": []})
+    cfg = DictDefault(yaml.safe_load(QWEN.read_text(encoding="utf-8")) | {"gptq_groupsize": 128})
     prepare_plugins(cfg)
-    with pytest.raises(ValueError, match="datasets_eval"):
-        validate_config(cfg, capabilities=A100, env_capabilities={"torch_version": "2.13.0"})
+    validate_config(cfg, capabilities=A100, env_capabilities={"torch_version": "2.13.0"})
+    with pytest.raises(ValueError, match="evaluates"):
+        validate_config(
+            DictDefault(cfg | {"regrow": {"evaluates": {}}}),
+            capabilities=A100,
+            env_capabilities={"torch_version": "2.13.0"},
+        )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from jobs.spec.run_spec import RunSpec, python_of
 PACKAGES = ("axolotl", "transformers", "peft", "torch")
 PROBE = (
     *(f"jobs/check/shared/{name}.py" for name in ("probe", "axolotl_keys", "axolotl_values", "model_counts")),
-    "callbacks/shared/token_report.py",
+    "callbacks/shared/tokens/token_report.py",
+    "callbacks/shared/tokens/seen.py",
     "jobs/spec/wrong_value.py",
 )
 """The modules that answer; a new version of one makes the cached answers invalid."""

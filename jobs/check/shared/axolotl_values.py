@@ -120,8 +120,8 @@ def _dies_later(config: dict[str, Any]) -> Iterator[WrongValue]:
         datasets = config.get(role)
         for index, dataset in enumerate(datasets if isinstance(datasets, list) else []):
             kind = dataset.get("type") if isinstance(dataset, dict) else None
-            if isinstance(kind, str) and not _is_prompt_strategy(kind):
-                hint = did_you_mean(kind, _prompt_strategies(), 3)
+            if isinstance(kind, str) and not _is_strategy(kind, config.get("rl")):
+                hint = did_you_mean(kind, _prompt_strategies(_package(config.get("rl"))), 3)
                 yield WrongValue((role, str(index), "type"), f"Axolotl has no prompt strategy `{kind}`", hint)
     yield from _unlisted(config, "optimizer", _optimizers)
     yield from _unlisted(config, "lr_scheduler", _schedulers)
@@ -133,17 +133,31 @@ def _unlisted(config: dict[str, Any], key: str, known: Callable[[], Iterable[str
         yield WrongValue((key,), f"found {shown(value)}", fix_for(value, words))
 
 
-def _is_prompt_strategy(kind: str) -> bool:
-    """Whether Axolotl has a strategy of this name (ax/prompt_strategies/__init__.py, load; ax/utils/data/wrappers.py)."""
+PREFERENCES = {"orpo": "orpo", "kto": "kto", "ebft": "ebft"}
+"""Methods with strategies of their own; every other `rl:` uses those of dpo (ax/utils/data/rl.py, _load_split)."""
+
+
+def _package(rl: Any) -> str:
+    """The package in which Axolotl looks for a data set's strategy."""
+    return f"axolotl.prompt_strategies.{PREFERENCES.get(str(rl), 'dpo')}" if rl else "axolotl.prompt_strategies"
+
+
+def _is_strategy(kind: str, rl: Any) -> bool:
+    """Whether Axolotl has a strategy of this name (ax/prompt_strategies/__init__.py and base.py; ax/utils/data/wrappers.py)."""
     from axolotl.utils.data.wrappers import DATASET_HANDLERS
 
     name = kind.split(":")[0]
-    if name in DATASET_HANDLERS:
+    if rl:
+        name = name.rpartition(".")[0] or name  # `module.function`; without a function, its `default`
+        candidates = [name, f"{_package(rl)}.{name}"]
+    elif name in DATASET_HANDLERS or name.startswith(("bradley_terry", "stepwise_supervised")):
         return True
-    last = name.rpartition(".")[2]
-    if last == "load" or last.startswith("load_"):
-        name = name.rpartition(".")[0]
-    for candidate in (name, f"axolotl.prompt_strategies.{name}"):
+    else:
+        last = name.rpartition(".")[2]
+        if last == "load" or last.startswith("load_"):
+            name = name.rpartition(".")[0]
+        candidates = [name, f"{_package(rl)}.{name}"]
+    for candidate in candidates:
         try:
             importlib.import_module(candidate)
         except ImportError:
@@ -152,12 +166,12 @@ def _is_prompt_strategy(kind: str) -> bool:
     return False
 
 
-def _prompt_strategies() -> list[str]:
+def _prompt_strategies(package: str) -> list[str]:
     """Names that may stand in `type:`, without what follows a `.` or a `:`."""
-    from axolotl import prompt_strategies
     from axolotl.utils.data.wrappers import DATASET_HANDLERS
 
-    return sorted({*DATASET_HANDLERS, *(module.name for module in pkgutil.iter_modules(prompt_strategies.__path__))})
+    found = {module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__)}
+    return sorted(found if package.count(".") > 1 else found | DATASET_HANDLERS.keys())
 
 
 def _optimizers() -> list[str]:

@@ -104,6 +104,7 @@ def _adapter(model: PreTrainedModel, axolotl: dict[str, Any]) -> dict[str, Any]:
     from axolotl.loaders.adapter import load_lora
     from axolotl.utils.dict import DictDefault
 
+    axolotl = _with_defaults(axolotl)
     names = [name for name, _ in model.named_modules()]
     parameters = {name: parameter.numel() for name, parameter in model.named_parameters()}
     try:
@@ -125,6 +126,14 @@ def _adapter(model: PreTrainedModel, axolotl: dict[str, Any]) -> dict[str, Any]:
         "ranks": _changed(config.rank_pattern, axolotl.get("lora_rank_pattern")),
         "alphas": _changed(config.alpha_pattern, axolotl.get("lora_alpha_pattern")),
     }
+
+
+def _with_defaults(axolotl: dict[str, Any]) -> dict[str, Any]:
+    """The keys of the adapter, and Axolotl's own values for those that are not set."""
+    from axolotl.utils.schemas.peft import LoraConfig
+
+    defaults = {name: field.default for name, field in LoraConfig.model_fields.items() if not field.is_required()}
+    return {name: value for name, value in defaults.items() if value is not None} | axolotl
 
 
 def _changed(pattern: dict[str, Any] | None, wanted: dict[str, Any] | None) -> dict[str, Any]:

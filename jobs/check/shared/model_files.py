@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from jobs.spec.paths import from_root
 from jobs.spec.run_spec import RunSpec, is_folder_name
 
 SHIPPED = Path(__file__).parent / "model_configs"
@@ -30,6 +31,11 @@ def is_here(base_model: str) -> bool:
     if is_folder_name(base_model):
         return (Path(base_model) / "config.json").is_file()
     return (hub_cache() / f"models--{base_model.replace('/', '--')}").is_dir()
+
+
+def is_dataset_here(path: str) -> bool:
+    """Whether a data set is on this machine: a file, a folder, or a data set of the hub in the cache."""
+    return from_root(path).exists() or (hub_cache() / f"datasets--{path.replace('/', '--')}").is_dir()
 
 
 def hub_cache() -> Path:

@@ -31,10 +31,11 @@ def model(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def tokens(question: dict[str, Any]) -> dict[str, Any]:
-    from callbacks.shared.token_report import token_report
+    from callbacks.shared.tokens.token_report import token_report
 
-    files = [(Path(file["path"]), file["take"]) for file in question["files"]]
-    return token_report(question["axolotl"], files, question["sample"], question["seed"])
+    return token_report(
+        question["axolotl"], question["datasets"], question["takes"], question["sample"], question["seed"]
+    )
 
 
 ANSWERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"schema": schema, "model": model, "tokens": tokens}

@@ -21,8 +21,10 @@ class Scratch:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that lead libraries here: wandb and torch write to TMPDIR, Triton and DeepSpeed's Triton to ~/.triton."""
-        return {"TMPDIR": str(self.folder), "TRITON_CACHE_DIR": str(self.folder / "triton")}
+        """Variables that lead libraries here: wandb and torch write to TMPDIR, Triton and DeepSpeed's Triton to ~/.triton, and
+        datasets to ~/.cache/huggingface."""
+        own = {"TRITON_CACHE_DIR": "triton", "HF_DATASETS_CACHE": "datasets"}
+        return {"TMPDIR": str(self.folder)} | {name: str(self.folder / folder) for name, folder in own.items()}
 
 
 @contextmanager

@@ -20,7 +20,6 @@ def found(*settings: str) -> list[tuple[str, str, str]]:
         ("relora=true", "error", "checkpoints.not-resumable"),
         ("lisa_n_layers=1", "error", "checkpoints.not-resumable"),
         ("auto_find_batch_size=true", "warning", "checkpoints.batch-size"),
-        ("streaming=true", "warning", "checkpoints.untried"),
     ],
 )
 def test_training_that_cannot_resume_is_refused_and_one_that_may_not_continue_is_warned_of(

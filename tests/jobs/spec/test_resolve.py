@@ -23,6 +23,42 @@ TINY = REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml"
 QWEN = REPO_ROOT / "axolotl_configs" / "qwen_finetune.yml"
 
 
+def test_a_config_without_regrow_gets_the_plugin_and_a_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config: dict[str, Any] = {
+        "base_model": "owner/model",
+        "datasets": [{"path": "mine.jsonl", "type": "chat_template"}],
+    }
+    liger = "axolotl.integrations.liger.LigerPlugin"
+    (tmp_path / "mine.yml").write_text(yaml.safe_dump(config | {"plugins": [liger]}))
+    (tmp_path / "mine.jsonl").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    spec = load_run_spec(Path("mine.yml"), "local")
+    assert spec.axolotl["plugins"] == [liger, "callbacks.plugin.RegrowPlugin"]
+    assert spec.axolotl["seed"] == 42
+    assert set(spec.added) == {"plugins", "seed"}
+    assert spec.axolotl["datasets"][0]["path"] == str(tmp_path / "mine.jsonl")  # relative to where one types
+    (tmp_path / "mine.yml").write_text(yaml.safe_dump(config | {"plugins": list(spec.axolotl["plugins"]), "seed": 7}))
+    again = load_run_spec(Path("mine.yml"), "local")
+    assert (again.axolotl["plugins"], again.axolotl["seed"], again.added) == (spec.axolotl["plugins"], 7, ())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("path", "data.jsonl"), ("data_files", "data.jsonl"), ("data_files", ["data.jsonl", "owner/name"])],
+)
+def test_files_of_a_data_set_are_found_where_one_types(
+    key: str, value: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.yml").write_text(yaml.safe_dump({"pretraining_dataset": [{"path": "json"} | {key: value}]}))
+    (tmp_path / "data.jsonl").write_text("{}")
+    (tmp_path / "json").mkdir()  # `path: json` names a format all the same
+    monkeypatch.chdir(tmp_path)
+    found = load_run_spec(Path("mine.yml"), "local").axolotl["pretraining_dataset"][0]
+    here = str(tmp_path / "data.jsonl")
+    assert found[key] == ([here, "owner/name"] if isinstance(value, list) else here)
+    assert found["path"] == ("json" if key != "path" else here)
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
