@@ -115,7 +115,7 @@ def submitit(place: Place) -> Started:
 def regrow(place: Place) -> Started:
     config = place.config("callbacks.plugin.RegrowPlugin")
     content = yaml.safe_load(config.read_text())
-    content["regrow"] = {"target": content["regrow"]["target"], "generation_eval": None}
+    content["regrow"] = {"task": content["regrow"]["task"], "generation_eval": None}
     config.write_text(yaml.safe_dump(content, allow_unicode=True))
     runs_root = place.folder / "runs"
     settings = {

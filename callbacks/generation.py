@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteria
+from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteria
 
 from callbacks.shared.predictions import Generated
+from callbacks.shared.prompts import Prompt
 
 
 class _StopWhen(StoppingCriteria):
@@ -34,7 +35,7 @@ def generation_mode(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) 
         model.train(was_training)
 
 
-def length_sorted_batches(prompts: Sequence[str], batch_size: int) -> list[list[int]]:
+def length_sorted_batches(prompts: Sequence[Prompt], batch_size: int) -> list[list[int]]:
     """Indices of `prompts` in batches of similar length, longest first: a batch that is too large for memory fails at once."""
     order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
@@ -43,7 +44,7 @@ def length_sorted_batches(prompts: Sequence[str], batch_size: int) -> list[list[
 def generate_batch(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     *,
     max_new_tokens: int,
     sampling: Mapping[str, Any] | None = None,
@@ -57,8 +58,7 @@ def generate_batch(
 
     ZeRO-3 shards the weights. There `generate` keeps the ranks in step by itself, if every rank calls it.
     """
-    inputs = tokenizer(list(prompts), return_tensors="pt", padding=True).to(model.device)
-    inputs.pop("token_type_ids", None)
+    inputs = encoded(tokenizer, prompts).to(model.device)
     outputs = model.generate(
         **inputs,
         max_new_tokens=max_new_tokens,
@@ -73,6 +73,18 @@ def generate_batch(
     has_end = ends.any(dim=1)
     tokens = torch.where(has_end, ends.int().argmax(dim=1) + 1, new.shape[1])
     return [Generated(*each) for each in zip(texts, tokens.tolist(), (~has_end).tolist(), strict=True)]
+
+
+def encoded(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> BatchEncoding:
+    """`input_ids` and `attention_mask` of the prompts, padded: shape (prompts, longest)."""
+    texts = [prompt for prompt in prompts if isinstance(prompt, str)]
+    if len(texts) == len(prompts):
+        inputs: BatchEncoding = tokenizer(texts, return_tensors="pt", padding=True)
+        inputs.pop("token_type_ids", None)
+        return inputs
+    ids = [tokenizer(prompt)["input_ids"] if isinstance(prompt, str) else list(prompt) for prompt in prompts]
+    masks = [[1] * len(each) for each in ids]
+    return tokenizer.pad({"input_ids": ids, "attention_mask": masks}, padding=True, return_tensors="pt")
 
 
 def _end_tokens(model: PreTrainedModel) -> torch.Tensor:

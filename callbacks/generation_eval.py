@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import torch.distributed as dist
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.generation import generate_batch, generation_mode, length_sorted_batches
-from callbacks.shared.args import Regrow
+from callbacks.shared.args import GenerationEval as Settings
 from callbacks.shared.manifest import write_atomically
 from callbacks.shared.predictions import prediction_metrics, prediction_row, write_rows
-from callbacks.shared.prompts import PromptFormat, load_records
+from callbacks.shared.prompts import Sample
+from callbacks.shared.tasks.verdict import Scorer
 from callbacks.stop import GracefulStop
 
 
@@ -26,13 +28,16 @@ class GenerationEval(TrainerCallback):
     """
 
     def __init__(
-        self, trainer: Trainer, regrow: Regrow, validation: Path, prompt_format: PromptFormat, stop: GracefulStop
+        self,
+        trainer: Trainer,
+        settings: Settings,
+        samples: Sequence[Sample],
+        scorer: Scorer,
+        stop: GracefulStop,
     ) -> None:
-        assert regrow.generation_eval is not None
-        self.trainer, self.target, self.settings = trainer, regrow.target, regrow.generation_eval
-        self.format, self.stop = prompt_format, stop
-        self.records = _sample(load_records(validation), self.settings.max_records, trainer.args.seed)
-        self.prompts = [prompt_format.prompt(record) for record in self.records]
+        self.trainer, self.settings, self.scorer, self.stop = trainer, settings, scorer, stop
+        self.samples = _drawn(scorable(samples, scorer), settings.max_records, trainer.args.seed)
+        self.prompts = [sample.for_model for sample in self.samples]
 
     def on_evaluate(
         self,
@@ -49,11 +54,9 @@ class GenerationEval(TrainerCallback):
         if mine is None:
             self.stop.leave("generation")
         completions = _gather(mine)
-        rows = [
-            prediction_row(self.format, self.records[index], text, self.target) for index, text in completions.items()
-        ]
-        scores = prediction_metrics(rows, self.target)
-        scores["gen_records_skipped"] = len(self.records) - len(rows)
+        rows = [prediction_row(self.samples[index], text, self.scorer) for index, text in completions.items()]
+        scores = prediction_metrics(rows, self.scorer)
+        scores["gen_records_skipped"] = len(self.samples) - len(rows)
         scores["gen_seconds"] = time.monotonic() - started
         logged = {f"eval_{name}": value for name, value in scores.items()}
         if metrics is not None:
@@ -89,9 +92,21 @@ class GenerationEval(TrainerCallback):
         return None if self.stop.request.is_agreed() else completions
 
 
-def _sample(records: list[dict[str, str]], most: int, seed: int) -> list[dict[str, str]]:
-    chosen = random.Random(seed).sample(range(len(records)), min(most, len(records)))
-    return [records[index] for index in sorted(chosen)]
+def scorable(samples: Sequence[Sample], scorer: Scorer) -> list[Sample]:
+    """The samples whose expected answer the scorer can read: a fault in a record must not end a training."""
+    found = []
+    for number, sample in enumerate(samples, 1):
+        try:
+            scorer.judge({"input": sample.input, "expected": sample.expected, "generated": sample.expected})
+            found.append(sample)
+        except ValueError as error:
+            print(f"validation record {number} is left out of the generation: {error}", flush=True)
+    return found
+
+
+def _drawn(samples: Sequence[Sample], most: int, seed: int) -> list[Sample]:
+    chosen = random.Random(seed).sample(range(len(samples)), min(most, len(samples)))
+    return [samples[index] for index in sorted(chosen)]
 
 
 def _any_rank(flag: bool, device: torch.device) -> bool:

@@ -32,8 +32,10 @@ from callbacks.shared.args import Regrow
 from callbacks.shared.journal import JOURNAL_ENV, Journal
 from callbacks.shared.manifest import NOTHING, owed_at
 from callbacks.shared.mlflow_process import MlflowProcess
-from callbacks.shared.prompts import PromptFormat
+from callbacks.shared.prompts import PromptFormat, Sample, has_format, load_records, write_samples
 from callbacks.shared.stop_file import stop_file
+from callbacks.shared.tasks.scorers import scorer_of
+from callbacks.shared.tokens.samples import samples, tokenised_samples
 from callbacks.shared.tracking import TRACKED_RUN_ENV, TrackedRun
 from callbacks.stop import GracefulStop, StopRequest
 
@@ -127,11 +129,27 @@ class RegrowPlugin(BasePlugin):
 
 
 def generation_eval(cfg: DictDefault, regrow: Regrow, trainer: Trainer, stop: GracefulStop) -> list[GenerationEval]:
-    """The callback in a list; empty: the config has no validation records, or turns the callback off."""
-    if regrow.generation_eval is None or not cfg.test_datasets:
+    """The callback in a list; empty: the config has no task or no validation records, or turns the callback off."""
+    scorer = scorer_of(regrow)
+    if scorer is None or not (cfg.test_datasets or cfg.val_set_size):
         return []
-    validation = cfg.to_dict()["test_datasets"][0]
-    return [GenerationEval(trainer, regrow, Path(validation["path"]), PromptFormat.from_dataset(validation), stop)]
+    samples = validation_samples(cfg, trainer)
+    if not cfg.test_datasets and (file := regrow.validation_samples) and trainer.is_world_process_zero():
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        write_samples(file, samples)  # the evaluation after the training reads them
+    return [GenerationEval(trainer, settings, samples, scorer, stop)] if (settings := regrow.generation_eval) else []
+
+
+def validation_samples(cfg: DictDefault, trainer: Trainer) -> list[Sample]:
+    """The validation records with their prompts: by the config's own format, or else by the data set's strategy."""
+    if not cfg.test_datasets:
+        return tokenised_samples(trainer.eval_dataset, trainer.processing_class)
+    config = cfg.to_dict()
+    dataset = config["test_datasets"][0]
+    if not has_format(dataset):
+        return samples(config, dataset)
+    template = PromptFormat.from_dataset(dataset)
+    return [template.sample(record) for record in load_records(Path(dataset["path"]))]
 
 
 def stem_by_hand(cfg: DictDefault) -> str:

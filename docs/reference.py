@@ -6,6 +6,7 @@ import inspect
 import json
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -40,25 +41,27 @@ def on_page_markdown(markdown: str, page: Page, **kwargs: Any) -> str:
 
 def section(model: type[BaseModel], key: str) -> Iterator[str]:
     """A class as a heading and a table of its keys; the classes of its fields follow, each under a heading of its own."""
-    below = {name: (nested, _nested_key(key, name, found)) for name, found in model.model_fields.items()
-             for nested in _models(found.annotation)}  # fmt: skip
+    below = {name: [(nested, _nested_key(key, name, found, nested)) for nested in _models(found.annotation)]
+             for name, found in model.model_fields.items()}  # fmt: skip
     said = field_docstrings(model)
     yield from (f"### `{key}` {{#{key}}}", "", inspect.getdoc(model) or "", "")
     rows = []
     for name, found in model.model_fields.items():
         kind, text = _type_text(found), said.get(name, "")
-        if name in below:
-            nested, target = below[name]
-            kind, text = kind.replace("section", f"[section](#{target})"), text or inspect.getdoc(nested) or ""
-        rows.append((f"`{name}`", kind, _default_text(found), text))
+        for nested, target in below[name]:
+            kind, text = kind.replace("section", f"[§](#{target})", 1), text or inspect.getdoc(nested) or ""
+        rows.append((f"`{name}`", kind.replace("[§]", "[section]"), _default_text(found), text))
     yield from _table(("key", "type", "default", ""), rows)
-    for nested, target in below.values():
+    for nested, target in chain.from_iterable(below.values()):
         yield from section(nested, target)
 
 
-def _nested_key(key: str, name: str, found: FieldInfo) -> str:
-    """How a section within a section is written: `regrow.prepare.sources[]` for the items of a list."""
-    return f"{key}.{name}{'[]' if get_origin(found.annotation) is tuple else ''}".removeprefix("profile.")
+def _nested_key(key: str, name: str, found: FieldInfo, nested: type[BaseModel]) -> str:
+    """How a section within a section is written: `regrow.prepare.sources[]` for the items of a list, `regrow.task.label` for
+    one of several kinds."""
+    items = "[]" if get_origin(found.annotation) is tuple else ""
+    kind = f".{nested.model_fields['kind'].default}" if len(list(_models(found.annotation))) > 1 else ""
+    return f"{key}.{name}{items}{kind}".removeprefix("profile.")
 
 
 def status_keys() -> Iterator[str]:

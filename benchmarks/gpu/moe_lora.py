@@ -168,7 +168,7 @@ class Bench:
             folder, plugins=["callbacks.plugin.RegrowPlugin", *plugins], **changes, **variant.changes
         )
         content = yaml.safe_load(config.read_text())
-        content["regrow"] = {"target": content["regrow"]["target"], "generation_eval": None}
+        content["regrow"] = {"task": content["regrow"]["task"], "generation_eval": None}
         config.write_text(yaml.safe_dump(content, allow_unicode=True))
         return config
 

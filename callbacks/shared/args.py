@@ -1,8 +1,9 @@
 """The `regrow:` section of an Axolotl config, as pydantic classes. Light, because the jobs use the same classes."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator
 
 
 class Section(BaseModel):
@@ -31,9 +32,10 @@ class Prepare(Section):
     """Validation records. Empty: `test_datasets[0].path` is used as it is."""
 
 
-class Target(Section):
-    """The form of an answer: a JSON object with one list of flat objects."""
+class ExtractionTask(Section):
+    """An answer is a JSON object with one list of flat objects."""
 
+    kind: Literal["extraction"] = "extraction"
     list_field: str = "offenders"
     """Key of the list; an empty list means that there is no offender."""
     name_field: str = "name"
@@ -43,6 +45,39 @@ class Target(Section):
     keywords: tuple[str, ...] = ()
     """Words of the trivial rule that a model has to beat: if any of them is in the input, there is an offender.
     The rule's presence F1 is reported beside the model's. Empty: no rule."""
+
+
+class TextTask(Section):
+    """An answer is free text."""
+
+    kind: Literal["text"] = "text"
+
+
+class LabelTask(Section):
+    """An answer is one of several labels."""
+
+    kind: Literal["label"] = "label"
+    labels: tuple[str, ...] = ()
+    """All labels; an expected answer that is none of them is an error. Empty: the labels of the expected answers."""
+
+
+class JsonTask(Section):
+    """An answer is a JSON value."""
+
+    kind: Literal["json"] = "json"
+    json_schema: dict[str, Any] | None = None
+    """JSON schema that every answer, expected and generated, must satisfy. null: any JSON object or array."""
+
+
+class OwnTask(Section):
+    """A scorer of your own judges the answers."""
+
+    kind: Literal["own"] = "own"
+    scorer: str
+    """Dotted path of a function: `my_module.my_scorer`. The module stands beside the config, or can be imported on the nodes."""
+
+
+Task = Annotated[ExtractionTask | TextTask | LabelTask | JsonTask | OwnTask, Field(discriminator="kind")]
 
 
 class GenerationEval(Section):
@@ -100,7 +135,9 @@ class Regrow(Section):
     """All keys that regrow adds to an Axolotl config."""
 
     prepare: Prepare = Prepare()
-    target: Target = Target()
+    task: Task | None = None
+    """What an answer is, and how it is scored. `kind` is extraction, text, label or json; or `scorer` names a function of yours.
+    null: the run has losses alone, and generates nothing."""
     generation_eval: GenerationEval | None = GenerationEval()
     """null: no generation at evaluations."""
     evaluate: Evaluate = Evaluate()
@@ -113,6 +150,22 @@ class Regrow(Section):
     20 bytes a record. Without it, the ledger has one hash for each step."""
     run_dir: str | None = None
     """Set by `regrow submit`; null: the training was started by hand, and its journal is in `output_dir`."""
+
+    @property
+    def code(self) -> Path | None:
+        """Folder of the user's own modules that the run needs (`RunPaths.code`); None: the training was started by hand."""
+        return Path(self.run_dir) / "code" if self.run_dir else None
+
+    @property
+    def validation_samples(self) -> Path | None:
+        """Where the training writes the validation records that Axolotl has split off (`RunPaths.validation_samples`)."""
+        return Path(self.run_dir) / "eval" / "validation.jsonl" if self.run_dir else None
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _own_kind(cls, task: Any) -> Any:
+        """`scorer:` alone says the kind."""
+        return {"kind": "own", **task} if isinstance(task, dict) and "scorer" in task else task
 
 
 class RegrowArgs(BaseModel):

@@ -250,10 +250,11 @@ class Prepared(Event):
 
     folder: str
     records: int
-    positives: int
-    negatives: int
-    validation_records: int
-    leaked_validation_records: int
+    positives: int | None = None
+    """Number of records with an offender; None: the task is no extraction."""
+    negatives: int | None = None
+    validation_records: int = 0
+    leaked_validation_records: int = 0
     """Number of validation records that are also training records."""
 
 

@@ -1,18 +1,17 @@
 """Predictions: one row for each generated record, and the metrics of rows. Light; training and evaluation write the same rows."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callbacks.shared.args import Target
-from callbacks.shared.extraction import case_verdict, keyword_rule_f1, score
 from callbacks.shared.manifest import write_atomically
-from callbacks.shared.prompts import PromptFormat
+from callbacks.shared.prompts import Sample
+from callbacks.shared.tasks.verdict import Scorer, judged, values
 
 Row = dict[str, Any]
-"""`input`, `expected`, `generated`, and the keys of `extraction.case_verdict`."""
+"""`input`, `expected`, `generated`, and the columns of the scorer's verdict."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +26,19 @@ class Generated:
     """Whether the answer had not ended after max_new_tokens."""
 
 
-def prediction_row(prompt_format: PromptFormat, record: Mapping[str, str], generated: str, target: Target) -> Row:
-    expected = prompt_format.answer(record)
-    verdict = case_verdict(expected, generated, target)
-    return {"input": prompt_format.article(record), "expected": expected, "generated": generated, **verdict}
+def prediction_row(sample: Sample, generated: str, scorer: Scorer) -> Row:
+    texts = {"input": sample.input, "expected": sample.expected, "generated": generated}
+    return {**texts, **scorer.judge(texts).columns}
 
 
-def prediction_metrics(rows: Sequence[Row], target: Target) -> dict[str, float]:
-    """The scores of `extraction.score`, how many are undefined (`gen_undefined_metrics`), and the F1 of the keyword rule."""
-    scores = score([(row["expected"], row["generated"]) for row in rows], target)
-    metrics = scores.metrics | {"gen_undefined_metrics": float(len(scores.undefined))}
-    if target.keywords:
-        rule = keyword_rule_f1([(row["input"], row["expected"]) for row in rows], target)
-        metrics["gen_keyword_rule_presence_f1"] = rule
-    return metrics
+def prediction_metrics(rows: Sequence[Row], scorer: Scorer) -> dict[str, float]:
+    """The metrics of the scorer, 0/0 as 0.0. `gen_undefined_metrics`: how many are 0/0; `gen_records`: the number of rows."""
+    scorer = scorer.for_records(rows)
+    verdicts = [judged(scorer, row, f"record {number}") for number, row in enumerate(rows, 1)]
+    found = values(scorer, verdicts)
+    undefined = sum(value is None for name, value in found.items() if name not in scorer.about.references)
+    counted = {"gen_records": float(len(rows)), "gen_undefined_metrics": float(undefined)}
+    return {name: value or 0.0 for name, value in found.items()} | counted
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

@@ -2,8 +2,8 @@
 
 from jobs.check.shared.finding import Level
 from jobs.spec.paths import REPO_ROOT, from_root
-from jobs.spec.profile import load_yaml
 from jobs.spec.run_spec import RunSpec
+from jobs.spec.yaml_file import load_yaml
 
 ACCELERATE_KEYS = {
     "compute_environment", "distributed_type", "num_machines", "num_processes", "machine_rank", "mixed_precision",

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from callbacks.shared.args import SourceSection, Target
+from callbacks.shared.args import ExtractionTask, SourceSection
 from data_prep.audit import FileAudit, SourcesAudit, audit_sources
 from data_prep.curriculum import Source
 from data_prep.records import RecordError
@@ -22,14 +22,6 @@ LOPSIDED = 0.05
 """With a smaller share of positives, or of negatives, the model hardly learns them."""
 
 
-def _are_answers(spec: RunSpec) -> bool:
-    """Whether the records are instructions with answers, as `regrow.target` describes them."""
-    if spec.regrow.prepare.sources:
-        return True
-    datasets = mappings(spec.axolotl.get("datasets"))
-    return not spec.axolotl.get("rl") and all(isinstance(dataset.get("type"), dict) for dataset in datasets)
-
-
 def _stamp(source: Source) -> dict[str, Any]:
     """Identifies the content of a source without reading it."""
     return {**file_stamp(source.path), "take": source.take}
@@ -40,8 +32,9 @@ def data_findings(spec: RunSpec, places: Places, tokens: dict[str, Any] | None) 
     train, validation = _sources(spec, "sources"), _sources(spec, "validation")
     present = [source for _, source in [*train, *validation] if source.path.is_file() and source.path.stat().st_size]
     found: list[Finding] = []
-    if len(present) == len(train) + len(validation) and train and _are_answers(spec):
-        found = list(_audited(spec, places, train, validation))
+    task = spec.regrow.task
+    if len(present) == len(train) + len(validation) and train and isinstance(task, ExtractionTask):
+        found = list(_audited(task, places, train, validation))
     yield from found
     if not any(finding.level == "error" for finding in found):
         yield from token_findings(spec, places, tokens)
@@ -64,13 +57,13 @@ def _sources(spec: RunSpec, role: str) -> list[tuple[tuple[str | int, ...], Sour
 
 
 def _audited(
-    spec: RunSpec,
+    task: ExtractionTask,
     places: Places,
     train: list[tuple[tuple[str | int, ...], Source]],
     validation: list[tuple[tuple[str | int, ...], Source]],
 ) -> Iterator[Finding]:
     try:
-        found = _audit([source for _, source in train], [source for _, source in validation], spec.regrow.target)
+        found = _audit([source for _, source in train], [source for _, source in validation], task)
     except RecordError as error:
         keys = [key for key, source in [*train, *validation] if str(source.path) in str(error)]
         yield Finding.error(
@@ -96,7 +89,7 @@ def _audited(
         )
 
 
-def _audit(train: list[Source], validation: list[Source], target: Target) -> SourcesAudit:
+def _audit(train: list[Source], validation: list[Source], target: ExtractionTask) -> SourcesAudit:
     """The audit of these files; from the cache if they have not changed."""
     fields = {"list_field": target.list_field, "name_field": target.name_field, "fields": list(target.fields)}
     cached = CachedAnswer("data", [list(map(_stamp, train)), list(map(_stamp, validation)), fields], AUDIT)
@@ -122,9 +115,9 @@ def _file(place: Place, source: Source, part: FileAudit) -> Iterator[Finding]:
         yield Finding.error(
             "data.invalid-output",
             place,
-            found=f"{part.invalid:,} outputs are not what regrow.target describes: {'; '.join(part.invalid_examples)}",
+            found=f"{part.invalid:,} outputs are not what regrow.task describes: {'; '.join(part.invalid_examples)}",
             cost="the prepare stage would fail",
-            fix="correct these outputs, or regrow.target",
+            fix="correct these outputs, or regrow.task",
         )
     if part.duplicates:
         yield Finding.note(

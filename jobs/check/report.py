@@ -20,6 +20,7 @@ from jobs.check.shared.model_files import model_config_file
 from jobs.check.shared.places import Places
 from jobs.check.site import site_findings
 from jobs.check.stage_parameters import profile_findings
+from jobs.check.task import task_findings
 from jobs.check.tokens import token_question
 from jobs.spec.run_spec import RunSpec
 
@@ -73,6 +74,7 @@ def check_run(spec: RunSpec, absent: Level = "note", with_site: bool = True) -> 
         *file_findings(spec, places, absent),
         *config_findings(spec, places),
         *checkpoint_findings(spec, places),
+        *task_findings(spec, places),
         *deepspeed_findings(spec, places),
         *findings,
         *data_findings(spec, places, answers.get("tokens")),

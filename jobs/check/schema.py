@@ -70,6 +70,26 @@ def schema_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> It
     yield from _rejected(places, answer["rejected"])
     yield from _numbers_as_text(spec.axolotl, places, ())
     yield from _plugins(spec, places, answer["failed_plugins"])
+    yield from _precision(spec, places, has_gpu=bool(answer["has_gpu"]))
+
+
+def _precision(spec: RunSpec, places: Places, has_gpu: bool) -> Iterator[Finding]:
+    """Half precision where no GPU trains. Axolotl makes `bf16: auto`, which is its default, to fp16 there.
+
+    Args:
+        has_gpu: whether this machine has one, which a run on this machine may use.
+    """
+    config, is_local = spec.axolotl, spec.profile.executor == "local"
+    if spec.gpus("train") or (is_local and has_gpu) or config.get("fp16") or config.get("float16"):
+        return
+    if config.get("bf16") in (None, "auto"):
+        yield Finding.error(
+            "schema.cpu-precision",
+            places.config("bf16"),
+            found=f"bf16: {config.get('bf16') or 'auto'}, and {spec.cluster} trains without a GPU",
+            cost="Axolotl would choose fp16, and the training would end in its first step",
+            fix="write bf16: false; or `--set bf16=false`",
+        )
 
 
 def _unknown(spec: RunSpec, places: Places, tree: dict[str, Any]) -> Iterator[Finding]:
@@ -109,7 +129,11 @@ def _unknown(spec: RunSpec, places: Places, tree: dict[str, Any]) -> Iterator[Fi
 def _meant(key: str, known: Collection[str]) -> list[str]:
     """The known key of which `key` is a misspelling or a short form, in a list; empty: there is none."""
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.85)
-    return close or [other for other in sorted(known) if other.startswith(key) and len(key) > len(other) / 2][:1]
+    return close or [other for other in sorted(known) if _is_short_form(key, other) or _is_short_form(other, key)][:1]
+
+
+def _is_short_form(short: str, whole: str) -> bool:
+    return whole.startswith(short) and len(short) > 0.6 * len(whole)
 
 
 def _value_at(content: Any, path: tuple[str, ...]) -> Any:

@@ -63,10 +63,10 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count positives, negatives, invalid outputs, duplicates and leaks. Exit with 1 if there are invalid outputs."""
-    from callbacks.shared.args import Target
+    from callbacks.shared.args import ExtractionTask
     from data_prep.audit import audit as audit_files
 
-    target = Target()
+    target = ExtractionTask()
     total = sum(path.stat().st_size for path in (train, validation) if path and path.is_file())
     with byte_progress("audit", total) as advance:
         found = audit_files(train, validation, list_field=target.list_field, name_field=target.name_field,

@@ -62,7 +62,7 @@ def _submit(spec: RunSpec, stages: Sequence[Stage], wait: bool) -> int:
         return 0
     from jobs.cli.screen.journal_view import following
 
-    with following() as follow:
+    with following(spec) as follow:
         exit_code = wait_for_jobs(spec, stages, follow)
     return _say_how_it_ended(spec, exit_code)
 
@@ -78,7 +78,7 @@ def _run_in_foreground(spec: RunSpec, stages: Sequence[Stage]) -> int:
     say(f"run folder: {spec.paths.run_dir}")
     login_journal(spec).write(events.Foreground(host=os.uname().nodename, pid=os.getpid()))
     try:
-        with following() as follow:
+        with following(spec) as follow:
             exit_code = run_locally(spec, stages, follow)
     except KeyboardInterrupt:
         return _say_what_is_left(spec, interrupted_stages(spec, stages))

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from callbacks.shared.tasks.scorers import scorer_of
 from jobs.evaluation.comparison import Comparison, compare
 from jobs.evaluation.criteria import Criterion, criteria
 from jobs.evaluation.markdown import comparison_section, markdown_table, number
@@ -60,7 +61,10 @@ def compare_runs(a: str, b: str, runs_root: Path) -> RunComparison:
         ConfigError: one does not exist or was not evaluated, or they were evaluated on different records.
     """
     sides = _side(a, runs_root), _side(b, runs_root)
-    found = compare(sides[0].result.rows, sides[1].result.rows, sides[0].spec.regrow.target)
+    scorer = scorer_of(sides[0].spec.regrow)
+    if scorer is None:
+        raise ConfigError(f"{a} has no `regrow.task`, so there is nothing to compare its answers by")
+    found = compare(sides[0].result.rows, sides[1].result.rows, scorer)
     return RunComparison(*sides, found, criteria(found, sides[0].training, sides[1].training))
 
 

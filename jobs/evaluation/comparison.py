@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from callbacks.shared.args import Target
 from callbacks.shared.predictions import Row
-from jobs.evaluation.scores import RULE, Judged, judge, metric_ratios
+from callbacks.shared.tasks.verdict import Scorer
+from jobs.evaluation.scores import judge, metric_ratios
 from jobs.evaluation.statistics import Difference, Interval, differences, intervals, mcnemar
 from jobs.spec.errors import ConfigError
 
@@ -26,13 +26,17 @@ class Comparison:
 
     records: int
     metrics: dict[str, MetricComparison]
-    presence: dict[str, int]
-    """The question whether there is an offender: the number of records that both, only `a`, only `b` or neither has right."""
-    presence_p_value: float
+    question: str
+    """What `right` counts, e.g. "presence right"."""
+    right: dict[str, int]
+    """The number of records that both, only `a`, only `b` or neither has right."""
+    right_p_value: float
     """McNemar's exact test, two-sided."""
+    headline: str
+    """The metric by which models of this task are ranked."""
 
 
-def compare(a: Sequence[Row], b: Sequence[Row], target: Target) -> Comparison:
+def compare(a: Sequence[Row], b: Sequence[Row], scorer: Scorer) -> Comparison:
     """Compare the predictions of two models, record by record.
 
     Raises:
@@ -40,23 +44,27 @@ def compare(a: Sequence[Row], b: Sequence[Row], target: Target) -> Comparison:
     """
     if problem := _mismatch(a, b):
         raise ConfigError(f"the two models were not evaluated on the same records: {problem}")
-    judged_a, judged_b = judge(a, target), judge(b, target)
-    names, ratios_a = metric_ratios(judged_a, target)
-    _, ratios_b = metric_ratios(judged_b, target)
-    found = map(MetricComparison, intervals(ratios_a), intervals(ratios_b), differences(ratios_a, ratios_b))
-    counts = Counter(zip(map(_presence_is_right, judged_a), map(_presence_is_right, judged_b), strict=True))
+    scorer = scorer.for_records(a)
+    both = [*judge(a, scorer), *judge(b, scorer)]
+    names, ratios, means = metric_ratios(both, scorer)  # together: one model may have metrics that the other lacks
+    ratios_a, ratios_b = ratios[: len(a)], ratios[len(a) :]
+    found = map(
+        MetricComparison,
+        intervals(ratios_a, means=means),
+        intervals(ratios_b, means=means),
+        differences(ratios_a, ratios_b, means=means),
+    )
+    right = [each.verdict.is_right for each in both]
+    counts = Counter(zip(right[: len(a)], right[len(a) :], strict=True))
     return Comparison(
         records=len(a),
-        metrics={name: each for name, each in zip(names, found, strict=True) if name != RULE},
-        presence={"both": counts[True, True], "a alone": counts[True, False], "b alone": counts[False, True],
-                  "neither": counts[False, False]},
-        presence_p_value=mcnemar(counts[True, False], counts[False, True]),
+        metrics={name: each for name, each in zip(names, found, strict=True) if name not in scorer.about.references},
+        question=scorer.about.right,
+        right={"both": counts[True, True], "a alone": counts[True, False], "b alone": counts[False, True],
+               "neither": counts[False, False]},
+        right_p_value=mcnemar(counts[True, False], counts[False, True]),
+        headline=scorer.about.headline,
     )  # fmt: skip
-
-
-def _presence_is_right(each: Judged) -> bool:
-    expected, generated = each.case.presence
-    return expected == generated
 
 
 def _mismatch(a: Sequence[Row], b: Sequence[Row]) -> str:
@@ -65,5 +73,5 @@ def _mismatch(a: Sequence[Row], b: Sequence[Row]) -> str:
         return f"{len(a)} and {len(b)} records"
     for index, (one, other) in enumerate(zip(a, b, strict=True)):
         if (one["input"], one["expected"]) != (other["input"], other["expected"]):
-            return f"record {index} is different"
+            return f"record {index + 1} is different"
     return "" if a else "there are no records"

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from callbacks.shared.tasks.extraction_scorer import PRESENCE_F1
 from jobs.evaluation.comparison import Comparison, MetricComparison
 from jobs.evaluation.markdown import interval_text, number, signed_text
-from jobs.evaluation.results import PRESENCE_F1
 from jobs.evaluation.training_facts import TrainingFacts
 
 Verdict = Literal["pass", "fail", "not measured"]
@@ -28,11 +28,16 @@ class Criterion:
 
 def criteria(found: Comparison, new: TrainingFacts, old: TrainingFacts) -> list[Criterion]:
     """The verdict on each criterion; "not measured", with a reason, if these two runs cannot show it."""
-    return [
-        Criterion(f"training completes on {GPUS} GPUs", *_completes(new)),
-        Criterion("presence F1 no worse than the baseline", *_no_worse(found)),
+    is_extraction = PRESENCE_F1 in found.metrics
+    headline = "presence F1" if is_extraction else found.headline.removeprefix("gen_").replace("_", " ")
+    of_extraction = [
         Criterion(f"parse rate at least {LEAST_PARSE_RATE:.0%}", *_parses(found)),
         Criterion("exact match improves (expected)", *_improves(found)),
+    ] if is_extraction else []  # fmt: skip
+    return [
+        Criterion(f"training completes on {GPUS} GPUs", *_completes(new)),
+        Criterion(f"{headline} no worse than the baseline", *_no_worse(found)),
+        *of_extraction,
         Criterion(f"at least {LEAST_SPEED:.0%} of the baseline's training speed", *_speed(new, old)),
         Criterion("same YAML and seed, same result", *_repeats(new, old)),
     ]
@@ -50,10 +55,10 @@ def _completes(new: TrainingFacts) -> tuple[Verdict, str]:
 
 
 def _no_worse(found: Comparison) -> tuple[Verdict, str]:
-    each = found.metrics[PRESENCE_F1]
+    each = found.metrics[found.headline]
     value, high = each.difference.value, each.difference.high
     if value is None or high is None:
-        return "not measured", NOBODY
+        return "not measured", NOBODY if found.headline == PRESENCE_F1 else "the metric is undefined for these records"
     if value >= 0:
         return "pass", _beside(each)
     return ("fail", _beside(each)) if high < 0 else ("not measured", _cannot_tell(each, found.records))

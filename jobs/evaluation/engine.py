@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from callbacks.generation import generate_batch, generation_mode
 from callbacks.shared.predictions import Generated
+from callbacks.shared.prompts import Prompt
 from jobs.spec.run_spec import RunSpec
 
 ADAPTER = "adapter_config.json"
@@ -29,11 +30,12 @@ class Engine(Protocol):
         """Load the model in a folder, with the settings of `regrow.evaluate`."""
         ...
 
-    def batches(self, prompts: Sequence[str]) -> list[list[int]]:
-        """Indices of the prompts, grouped into the best batches for `generate`."""
+    def batches(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """Indices of the prompts, grouped into the best batches for `generate`. A prompt is a text, or tokens where only the data
+        set's strategy knows it."""
         ...
 
-    def generate(self, prompts: Sequence[str]) -> list[Generated]:
+    def generate(self, prompts: Sequence[Prompt]) -> list[Generated]:
         """One answer for each prompt of a batch, in the prompts' order."""
         ...
 
@@ -65,11 +67,11 @@ class TransformersEngine:
         self._model = load_model(spec, model)
         self.pieces = 1
 
-    def batches(self, prompts: Sequence[str]) -> list[list[int]]:
-        lengths = [len(ids) for ids in self._tokenizer(list(prompts))["input_ids"]] if prompts else []
+    def batches(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        lengths = [len(self._tokenizer(each)["input_ids"]) if isinstance(each, str) else len(each) for each in prompts]
         return token_batches(lengths, self._max_new_tokens, self._token_budget)
 
-    def generate(self, prompts: Sequence[str]) -> list[Generated]:
+    def generate(self, prompts: Sequence[Prompt]) -> list[Generated]:
         answers: list[Generated] = []
         while len(answers) < len(prompts):
             size = -(-len(prompts) // self.pieces)
@@ -88,9 +90,11 @@ class TransformersEngine:
             return torch.cuda.max_memory_allocated() / 2**30
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
-    def _generate(self, prompts: Sequence[str]) -> list[Generated]:
+    def _generate(self, prompts: Sequence[Prompt]) -> list[Generated]:
         if self.sampling:  # seeded by the prompts: a repeated batch gives the same answers
-            torch.manual_seed(self._seed + int(hashlib.sha256("\0".join(prompts).encode()).hexdigest()[:8], 16))
+            torch.manual_seed(
+                self._seed + int(hashlib.sha256("\0".join(map(str, prompts)).encode()).hexdigest()[:8], 16)
+            )
         with generation_mode(self._model, self._tokenizer):
             return generate_batch(
                 self._model,

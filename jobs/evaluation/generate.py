@@ -13,12 +13,14 @@ from callbacks.shared.events import only
 from callbacks.shared.journal import JOURNAL_ENV, Journal, read_journal
 from callbacks.shared.process.interpreter import run_to_the_end, uncollected
 from callbacks.shared.process.own_shield import shield_only_this_process
-from callbacks.shared.prompts import load_records
+from callbacks.shared.prompts import Sample, has_format, write_samples
 from jobs.evaluation.parts import (
     Part,
+    first_dataset,
+    is_split_off,
     part_of_evaluation,
-    prompt_format,
     records_file,
+    samples_of,
     shard_of,
     spec_of_model,
     with_settings_of,
@@ -53,19 +55,32 @@ def generate_part() -> None:
     part, records = part_of_evaluation(spec, int(sys.argv[2])), records_file(spec)
     assert part and records
     trained_by = spec_of_model(spec, part.model)
-    template = prompt_format(trained_by)
-    prompts = [template.prompt(record) for record in load_records(records)]
+    write_prompts(spec, trained_by, part)
+    samples = samples_of(spec, part.model, records)
     make_engine = engine_class(spec.regrow.evaluate.engine)
     engine = make_engine(with_settings_of(trained_by, spec), Path(part.model.path))
     journal = Journal.of_writer(own_environment(JOURNAL_ENV), "generate")
     said = [entry for entry in only(read_journal(spec.paths.journal), events.Generated) if entry.part == part.number]
     settings = {"max_new_tokens": spec.regrow.evaluate.max_new_tokens, "sampling": engine.sampling or "greedy"}
-    generate(part, prompts, engine, journal, said, settings)
+    generate(part, samples, engine, journal, said, settings)
+
+
+def write_prompts(spec: RunSpec, trained_by: RunSpec, part: Part) -> None:
+    """Have Axolotl make the prompts, where only its strategy knows them, unless another part has written them down."""
+    dataset = first_dataset(trained_by)
+    if is_split_off(spec) or has_format(dataset) or part.paths.samples.exists():
+        return
+    with uncollected():
+        from callbacks.shared.tokens.samples import samples
+
+    write_samples(
+        part.paths.samples, samples(trained_by.axolotl, {**dataset, **(first_dataset(spec) if spec.evaluation else {})})
+    )
 
 
 def generate(
     part: Part,
-    prompts: Sequence[str],
+    samples: Sequence[Sample],
     engine: "Engine",
     journal: Journal,
     said: Sequence[events.Generated],
@@ -74,13 +89,16 @@ def generate(
     """Generate the missing answers, batch by batch. Each batch is on disk before the journal has its event.
 
     Args:
-        prompts: the prompts of all records.
+        samples: all records.
         said: the journal's entries for the batches of earlier attempts. If an attempt was killed between the two writes,
             its last entry is missing.
         settings: the settings of the generation, for the marker of the finished shard.
     """
+    prompts = [sample.prompt for sample in samples]
     file, mine = ShardFile(part.file), shard_of([len(prompt) for prompt in prompts], part.shard, part.shards)
-    batches = [[mine[index] for index in batch] for batch in engine.batches([prompts[index] for index in mine])]
+    batches = [
+        [mine[index] for index in batch] for batch in engine.batches([samples[index].for_model for index in mine])
+    ]
     engine.pieces = max((entry.pieces for entry in said), default=1)
     with file.resumed(batches, prompts) as (found, writer):
         journal.write(
@@ -97,7 +115,7 @@ def generate(
             _say(journal, part, number, [line["tokens"] for line in found[number]], None, engine)
         for number, batch in list(enumerate(batches))[len(found) :]:
             started = time.monotonic()
-            answers = engine.generate([prompts[index] for index in batch])
+            answers = engine.generate([samples[index].for_model for index in batch])
             seconds = time.monotonic() - started
             writer.append(batch, answers)
             _say(journal, part, number, [answer.tokens for answer in answers], seconds, engine)

@@ -1,10 +1,11 @@
-"""The evaluation as Markdown: scores with intervals; confused, invented and missed names; scores by group; the worst errors."""
+"""The evaluation as Markdown: scores with intervals; classes and kinds of errors; scores by group; the worst errors."""
 
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jobs.evaluation.comparison import Comparison, compare
+from jobs.evaluation.parts import required_scorer
 from jobs.evaluation.results import ModelResult, best_of
 from jobs.evaluation.scores import metric_values
 from jobs.evaluation.statistics import Interval
@@ -33,7 +34,7 @@ def evaluation_section(spec: RunSpec, results: Sequence[ModelResult]) -> list[st
     baseline = next((r for r in results if spec.evaluation and r.model.name == spec.evaluation.baseline), None)
     for result in results:
         if baseline and result is not baseline:
-            found = compare(result.rows, baseline.rows, spec.regrow.target)
+            found = compare(result.rows, baseline.rows, required_scorer(spec))
             lines += comparison_section(found, result.model.name, baseline.model.name)
         lines += _model_section(result)
     return lines
@@ -52,27 +53,28 @@ def comparison_section(found: Comparison, a: str, b: str) -> list[str]:
         for name, each in found.metrics.items()
     ]
     who = {"a alone": f"{a} alone", "b alone": f"{b} alone"}
-    counts = ", ".join(f"{who.get(key, key)} {count:,}" for key, count in found.presence.items())
+    counts = ", ".join(f"{who.get(key, key)} {count:,}" for key, count in found.right.items())
     return [
         f"\n### {a} against {b}, {found.records:,} records\n",
         *markdown_table(["metric", a, b, "difference", "p (paired bootstrap)"], rows),
-        f"\nPresence right: {counts}; McNemar's exact p = {found.presence_p_value:.3g}.",
+        f"\n{found.question.capitalize()}: {counts}; McNemar's exact p = {found.right_p_value:.3g}.",
     ]
 
 
 def _model_section(result: ModelResult) -> list[str]:
-    scores, table = result.scores, result.scores["presence"]
-    presence = [[f"expected {expected}", *map(str, said.values())] for expected, said in table.items()]
-    names = "; ".join(
-        f"{kind} {counts['names']:,} in {counts['records']:,} records" for kind, counts in scores["names"].items()
-    )
+    scores, table = result.scores, result.scores["classes"]
+    classes = [[f"expected {expected}", *map(str, said.values())] for expected, said in table.items()]
+    header = [scores["question"], *(f"answered {said}" for said in next(iter(table.values()), {}))]
+    counts = [
+        [f"{each['meaning']}", f"{each['number']:,}", f"{each['records']:,}"] for each in scores["counts"].values()
+    ]
     return [
         f"\n### {result.model.name}\n",
-        *markdown_table(["is there an offender", "answered somebody", "answered nobody", "did not parse"], presence),
-        f"\nNames: {names} (invented: not in the article; wrong: in the article, but not an offender). "
-        f"Answers cut off: {scores['cut_off']:,}.",
-        *_slices("article length, characters", scores["slices"]["length"]),
-        *_slices("expected", scores["slices"]["label"]),
+        *(markdown_table(header, classes) if classes else []),
+        *(["", *markdown_table(["errors", "how many", "in records"], counts)] if counts else []),
+        f"\nAnswers cut off: {scores['cut_off']:,}.",
+        *_slices("input length, characters", scores["slices"]["length"]),
+        *_slices("expected", scores["slices"]["class"]),
         *_worst(scores["worst"][:WORST_SHOWN]),
     ]
 

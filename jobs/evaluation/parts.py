@@ -7,8 +7,12 @@ from typing import Any
 
 from callbacks.shared.journal import read_journal
 from callbacks.shared.manifest import checkpoint_step, checkpoints, torn_reason
-from callbacks.shared.prompts import PromptFormat
+from callbacks.shared.prompts import PromptFormat, Sample, has_format, load_records, read_samples
+from callbacks.shared.tasks.scorers import scorer_of
+from callbacks.shared.tasks.verdict import Scorer
 from jobs.history.progress import finished_step
+from jobs.spec.errors import ConfigError
+from jobs.spec.own_code import scorer_before_submission
 from jobs.spec.paths import EvaluationPaths
 from jobs.spec.run_spec import EvaluatedModel, RunSpec, mappings
 
@@ -87,6 +91,41 @@ def prompt_format(spec: RunSpec) -> PromptFormat:
     return PromptFormat.from_dataset(first_dataset(spec))
 
 
+def required_scorer(spec: RunSpec) -> Scorer:
+    """The scorer of the run's task.
+
+    Raises:
+        ConfigError: the config has no task, or its scorer cannot be loaded.
+    """
+    try:
+        scorer = scorer_of(spec.regrow) if spec.paths.run_dir.exists() else scorer_before_submission(spec)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if scorer is None:
+        raise ConfigError(
+            f"{spec.config} has no `regrow.task`, which says what an answer is\n"
+            "hint: write e.g. `task: {kind: text}` below `regrow:`; the kinds: extraction, text, label, json"
+        )
+    return scorer
+
+
+def samples_of(spec: RunSpec, model: EvaluatedModel, file: Path) -> list[Sample]:
+    """The records to evaluate on, with the prompts with which a model was trained. Where Axolotl makes the prompts, the first
+    part of the evaluation, or the training, has written them down."""
+    trained_by = spec_of_model(spec, model)
+    if is_split_off(spec):
+        return read_samples(file)
+    if not has_format(first_dataset(trained_by)):
+        return read_samples(spec.paths.evaluation(model.name).samples)
+    template = prompt_format(trained_by)
+    return [template.sample(record) for record in load_records(file)]
+
+
+def is_split_off(spec: RunSpec) -> bool:
+    """Whether the validation records are a part of the training's data (`val_set_size`)."""
+    return not spec.axolotl.get("test_datasets") and bool(spec.axolotl.get("val_set_size"))
+
+
 def first_dataset(spec: RunSpec) -> dict[str, Any]:
     """The config's first validation set, or else its first training set.
 
@@ -101,6 +140,8 @@ def first_dataset(spec: RunSpec) -> dict[str, Any]:
 
 def records_file(spec: RunSpec) -> Path | None:
     """The file of the records to evaluate on; None: the config has no validation records."""
+    if is_split_off(spec):
+        return spec.paths.validation_samples
     validation = spec.axolotl.get("test_datasets")
     return Path(validation[0]["path"]) if validation else None
 

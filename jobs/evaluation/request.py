@@ -5,18 +5,17 @@ import re
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from callbacks.shared.args import Target
-from callbacks.shared.extraction import parse_answer
 from callbacks.shared.journal import read_journal
 from callbacks.shared.manifest import checkpoint_step, torn_reason
-from callbacks.shared.prompts import PromptFormat, load_records
-from jobs.evaluation.parts import first_dataset, prompt_format, spec_of_model, whole_checkpoints
+from callbacks.shared.prompts import has_format
+from jobs.evaluation.new_records import dataset_of, require_records
+from jobs.evaluation.parts import first_dataset, prompt_format, required_scorer, spec_of_model, whole_checkpoints
 from jobs.history.progress import finished_step
 from jobs.slurm.sbatch import unknown_parameters
 from jobs.spec.errors import ConfigError
@@ -54,7 +53,7 @@ def evaluation_spec(request: Request) -> RunSpec:
 
     Raises:
         ConfigError: a model does not exist, two models have one name, no run or config has the prompts, or the records
-            do not fit the prompts and `regrow.target`.
+            do not fit the prompts and `regrow.task`.
     """
     if request.checkpoints not in ("last", "all") and not (
         request.checkpoints.isdecimal() and int(request.checkpoints)
@@ -79,15 +78,19 @@ def evaluation_spec(request: Request) -> RunSpec:
             "stages": ("evaluate", "report"),
             "evaluation": Evaluation(models=tuple(models), baseline=_name_of(models, baseline), changed=changed),
             "regrow": spec.regrow.model_copy(update={"run_dir": str(Path(profile.runs_root) / name)}),
-            "axolotl": spec.axolotl | {"test_datasets": [_dataset(spec, request.data)]},
+            "axolotl": spec.axolotl | {"test_datasets": [dataset_of(spec, request.data)]},
         }
     )
+    required_scorer(spec)
     for stage, key, hint in unknown_parameters(spec):
         raise ConfigError(f"{stage}.{key}: submitit has no such parameter\nhint: {hint}")
     for model in models:
         _require_base(model)
-    for template in {prompt_format(spec_of_model(spec, model)) for model in models}:
-        _require_records(spec, template, request.data)
+    if not request.data.exists():
+        raise ConfigError(f"--data {request.data}: no such file")
+    trained_by = [spec_of_model(spec, model) for model in models]
+    for template in {prompt_format(each) for each in trained_by if has_format(first_dataset(each))}:
+        require_records(spec, template, request.data)
     return spec
 
 
@@ -188,7 +191,7 @@ def _changed(spec: RunSpec, request: Request) -> tuple[RunSpec, dict[str, Any]]:
         if key[0] not in ("regrow", *MODEL_KEYS):
             raise ConfigError(
                 f"--set {'.'.join(key)}: an evaluation does not use this key\nhint: it uses regrow.evaluate.*, "
-                f"regrow.target.*, {', '.join(MODEL_KEYS)}, and the keys of a profile"
+                f"regrow.task.*, {', '.join(MODEL_KEYS)}, and the keys of a profile"
             )
         apply_setting(content, key, value)
     if request.shards:
@@ -198,48 +201,9 @@ def _changed(spec: RunSpec, request: Request) -> tuple[RunSpec, dict[str, Any]]:
     return spec.model_copy(update={"regrow": regrow, "axolotl": content}), changed
 
 
-def _dataset(spec: RunSpec, data: Path) -> dict[str, Any]:
-    """The records as a validation set, with the prompts of the config."""
-    try:
-        prompt_format(spec)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    return {**first_dataset(spec), "path": str(data.resolve())}
-
-
 def _require_base(model: EvaluatedModel) -> None:
     """Make sure that an adapter's base model exists, before its jobs wait for a GPU."""
     adapter = Path(model.path) / "adapter_config.json"
     base = json.loads(adapter.read_bytes()).get("base_model_name_or_path") if adapter.is_file() else None
     if base and is_folder_name(base) and not from_root(base).exists():
         raise ConfigError(f"{model.path}: its base model {base} does not exist")
-
-
-def _require_records(spec: RunSpec, template: PromptFormat, data: Path) -> None:
-    """Find faults in the records that would otherwise show only after everything is generated."""
-    try:
-        records = load_records(data)
-        wrong = [
-            number for number, record in enumerate(records) if not _is_scorable(record, template, spec.regrow.target)
-        ]
-    except FileNotFoundError:
-        raise ConfigError(f"--data {data}: no such file") from None
-    except KeyError as error:
-        raise ConfigError(f"--data {data}: a record has no field {error}, which the models were trained with") from None
-    except (ValueError, TypeError, AttributeError, OSError) as error:
-        raise ConfigError(f"--data {data}: not records: {error}") from None
-    if not records:
-        raise ConfigError(f"--data {data}: the file holds no records")
-    if wrong:
-        raise ConfigError(
-            f"--data {data}: {len(wrong)} of {len(records)} expected outputs are not what regrow.target describes, "
-            f"the first in record {wrong[0]} (counted from 0)"
-        )
-
-
-def _is_scorable(record: Mapping[str, Any], template: PromptFormat, target: Target) -> bool:
-    """Whether the output of a record is an answer; TypeError if a field is not text."""
-    template.prompt(record)
-    if not isinstance(template.article(record), str):
-        raise TypeError(f"{template.field_input} is {template.article(record)!r}, not text")
-    return parse_answer(template.answer(record), target) is not None

@@ -9,14 +9,11 @@ from callbacks.shared.events import only
 from callbacks.shared.journal import Entry, read_journal
 from callbacks.shared.manifest import write_atomically
 from callbacks.shared.predictions import Row, json_text, prediction_row, read_rows, write_rows
-from callbacks.shared.prompts import load_records
-from jobs.evaluation.parts import Part, evaluation_parts, prompt_format, records_file, spec_of_model
+from jobs.evaluation.parts import Part, evaluation_parts, records_file, required_scorer, samples_of
 from jobs.evaluation.scores import score_predictions
 from jobs.evaluation.shard_file import MergeError, ShardFile, merge
 from jobs.spec.find import name_to_type
 from jobs.spec.run_spec import EvaluatedModel, RunSpec
-
-PRESENCE_F1 = "gen_offender_presence_f1"
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def _result(spec: RunSpec, model: EvaluatedModel, parts: list[Part], entries: li
     numbers = {part.number for part in parts}
     finished = [entry for entry in only(entries, events.StageFinished) if entry.stage == "evaluate"]
     finished_at = max((entry.time for entry in finished if entry.part in numbers), default=0.0)
-    scores = {"model": model.model_dump(), "finished_at": finished_at} | score_predictions(rows, spec.regrow.target)
+    scores = {"model": model.model_dump(), "finished_at": finished_at} | score_predictions(rows, required_scorer(spec))
     scores["speed"] = generation_speed(entries, numbers)
     write_rows(paths.predictions, rows)
     write_atomically(paths.scores, json_text(scores, indent=1))
@@ -91,12 +88,11 @@ def merged_rows(spec: RunSpec, model: EvaluatedModel, parts: list[Part]) -> list
     """
     file = records_file(spec)
     assert file
-    template, records = prompt_format(spec_of_model(spec, model)), load_records(file)
-    lines = merge([ShardFile(part.file) for part in parts], [template.prompt(record) for record in records])
+    samples, scorer = samples_of(spec, model, file), required_scorer(spec)
+    lines = merge([ShardFile(part.file) for part in parts], [sample.prompt for sample in samples])
     return [
-        prediction_row(template, record, line["generated"], spec.regrow.target)
-        | {"tokens": line["tokens"], "is_cut": line["is_cut"]}
-        for record, line in zip(records, lines, strict=True)
+        prediction_row(sample, line["generated"], scorer) | {"tokens": line["tokens"], "is_cut": line["is_cut"]}
+        for sample, line in zip(samples, lines, strict=True)
     ]
 
 
@@ -114,10 +110,10 @@ def generation_speed(entries: list[Entry], parts: set[int]) -> dict[str, float |
 
 
 def best_of(spec: RunSpec, results: list[ModelResult]) -> ModelResult:
-    """The best model by `metric_for_best_model`, if that is one of our metrics, else by the presence F1. Of equal models, the
+    """The best model by `metric_for_best_model`, if that is one of our metrics, else by the task's headline. Of equal models, the
     one with the later step."""
     wanted = str(spec.axolotl.get("metric_for_best_model") or "").removeprefix("eval_")
-    name = wanted if wanted in results[0].scores["metrics"] else PRESENCE_F1
+    name = wanted if wanted in results[0].scores["metrics"] else results[0].scores["headline"]
 
     def rank(result: ModelResult) -> tuple[float, int]:
         value = result.scores["metrics"].get(name, {}).get("value")

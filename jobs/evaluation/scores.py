@@ -1,118 +1,100 @@
-"""The scores of one model's predictions: metrics with intervals; confused, invented and missed names; scores by group."""
+"""The scores of one model's predictions: metrics with intervals; classes, kinds of errors; scores by group."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from callbacks.shared.args import Target
-from callbacks.shared.extraction import Case, keyword_rule_ratio, normalise, parse_case, ratios
 from callbacks.shared.predictions import Row
-from jobs.evaluation.statistics import Interval, Ratios, intervals
+from callbacks.shared.tasks.verdict import Scorer, Verdict, judged, values
+from jobs.evaluation.statistics import Interval, Means, Ratios, intervals
 
 WORST = 20
 LENGTH_SLICES = 4
-RULE = "gen_keyword_rule_presence_f1"
+MOST_CLASSES = 20
+"""Rows of a table of classes, and groups of a table by class; further classes are left out."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A prediction and the expected answer."""
+    """A prediction and the verdict on it."""
 
     row: Row
-    case: Case
+    verdict: Verdict
 
     @property
-    def expects_somebody(self) -> bool:
-        return self.case.presence[0]
-
-    @cached_property
-    def invented(self) -> list[str]:
-        """Generated names that are not in the article."""
-        article, (expected, generated) = normalise(self.row["input"]), self.case.name_sets
-        return sorted(name for name in generated - expected if name not in article)
-
-    @cached_property
-    def wrong(self) -> list[str]:
-        """Generated names that are in the article, but not of an offender."""
-        expected, generated = self.case.name_sets
-        return sorted(generated - expected - set(self.invented))
-
-    @cached_property
-    def missed(self) -> list[str]:
-        expected, generated = self.case.name_sets
-        return sorted(expected - generated)
+    def errors(self) -> Sequence[str]:
+        return self.verdict.errors
 
     @property
-    def errors(self) -> list[str]:
-        """What is wrong with the answer, worst first; empty: every field is right."""
-        if self.case.generated is None:
-            return ["cut off" if self.row["is_cut"] else "not the JSON of an answer"]
-        kinds = (("invented", self.invented), ("not an offender", self.wrong), ("missed", self.missed))
-        found = [f"{kind}: {', '.join(names)}" for kind, names in kinds if names]
-        return found or ([] if self.case.is_exact else ["other fields"])
-
-    @property
-    def severity(self) -> int:
-        """How bad the errors are: false accusations are worst, then missed offenders, then other fields; 0: no error."""
-        names = 100 * len(self.invented) + 50 * len(self.wrong) + 10 * len(self.missed)
-        return names + (20 if self.case.generated is None else 1 if self.errors else 0)
+    def severity(self) -> float:
+        return self.verdict.severity
 
 
-def judge(rows: Sequence[Row], target: Target) -> list[Judged]:
-    return [
-        Judged(row, parse_case(row["expected"], row["generated"], target, f"record {index}"))
-        for index, row in enumerate(rows)
+def judge(rows: Sequence[Row], scorer: Scorer) -> list[Judged]:
+    return [Judged(row, judged(scorer, row, f"record {number}")) for number, row in enumerate(rows, 1)]
+
+
+def metric_ratios(each: Sequence[Judged], scorer: Scorer) -> tuple[list[str], Ratios, Means]:
+    """Names of the metrics; for each record and metric, its share of numerator and denominator; the means, which come last."""
+    shares = [one.verdict.shares for one in each]
+    known = [name for name in scorer.about.metrics if name not in scorer.about.means]
+    names = list(dict.fromkeys([*known, *(name for share in shares for name in share)]))
+    parts = [[share.get(name, (0, 0)) for name in names] for share in shares]
+    means = [
+        [index for index, name in enumerate(names) if name.startswith(prefix)] for prefix in scorer.about.means.values()
     ]
+    return [*names, *scorer.about.means], np.array(parts, dtype=np.float64).reshape(len(each), len(names), 2), means
 
 
-def metric_ratios(judged: Sequence[Judged], target: Target) -> tuple[list[str], Ratios]:
-    """Names of the metrics; and for each record and metric, its share of the hits and of the total."""
-    found = [ratios([each.case], target) | _rule(each, target) for each in judged]
-    names = list(found[0]) if found else []
-    parts = [[each[name] for name in names] for each in found]
-    return names, np.array(parts, dtype=np.int64).reshape(len(found), len(names), 2)
-
-
-def score_predictions(rows: Sequence[Row], target: Target) -> dict[str, Any]:
+def score_predictions(rows: Sequence[Row], scorer: Scorer) -> dict[str, Any]:
     """All scores of one model's predictions, as JSON.
 
-    `metrics`: name → value, low, high (95 %), null for 0/0. `presence`: expected × generated → records. `names`: the number
-    of invented names (not in the article), wrong names (in the article, but not an offender) and missed names, and of the
-    records with such names. `slices`: the metrics by length and by label.
+    `metrics`: name → value, low, high (95 %), null for 0/0. `headline`: the metric that ranks models. `classes`: expected ×
+    generated class → records; they answer the `question`. `counts`: each kind of error → how many there are, and in how many
+    records. `slices`: the metrics by length and by expected class.
     """
-    judged = judge(rows, target)
-    names, parts = metric_ratios(judged, target)
+    scorer = scorer.for_records(rows)
+    each = judge(rows, scorer)
+    names, parts, means = metric_ratios(each, scorer)
     return {
         "records": len(rows),
-        "metrics": dict(zip(names, map(vars, intervals(parts)), strict=True)) if rows else {},
-        "presence": presence_table(judged),
-        "names": {kind: _names(judged, kind) for kind in ("invented", "wrong", "missed")},
-        "cut_off": sum(row["is_cut"] for row in rows),
-        "slices": {"length": _by_length(judged, target), "label": _by_label(judged, target)},
-        "worst": worst(judged),
+        "metrics": dict(zip(names, map(vars, intervals(parts, means=means)), strict=True)) if rows else {},
+        "headline": scorer.about.headline,
+        "question": scorer.about.question,
+        "classes": class_table(each, scorer) if scorer.about.question else {},
+        "counts": {kind: _counts(each, kind) | {"meaning": meaning} for kind, meaning in scorer.about.kinds.items()},
+        "cut_off": sum(bool(row.get("is_cut")) for row in rows),
+        "slices": {"length": _by_length(each, scorer), "class": _by_class(each, scorer)},
+        "worst": worst(each),
     }
 
 
-def presence_table(judged: Sequence[Judged]) -> dict[str, dict[str, int]]:
-    """Is there an offender: expected → generated → records. Answers that do not parse have a column of their own."""
-    counts = Counter((each.expects_somebody, _said(each)) for each in judged)
-    return {
-        expected: {said: counts[flag, said] for said in ("somebody", "nobody", "unparsed")}
-        for expected, flag in (("somebody", True), ("nobody", False))
-    }
+def class_table(each: Sequence[Judged], scorer: Scorer) -> dict[str, dict[str, int]]:
+    """Expected class → generated class → records."""
+    counts = Counter((one.verdict.expected, one.verdict.said) for one in each)
+    expected, said = scorer.about.classes
+    rows, columns = expected or _frequent(counts, 0), said or _frequent(counts, 1)
+    return {row: {column: counts[row, column] for column in columns} for row in rows[:MOST_CLASSES]}
 
 
-def worst(judged: Sequence[Judged], count: int = WORST) -> list[dict[str, Any]]:
-    """The records with the worst errors, with article, expected answer and generated answer."""
-    order = sorted(range(len(judged)), key=lambda index: (-judged[index].severity, index))
+def _frequent(counts: Counter[tuple[str, str]], side: int) -> list[str]:
+    """The classes of one side, the most frequent first."""
+    found: Counter[str] = Counter()
+    for pair, count in counts.items():
+        found[pair[side]] += count
+    return [name for name, _ in found.most_common(MOST_CLASSES)]
+
+
+def worst(each: Sequence[Judged], count: int = WORST) -> list[dict[str, Any]]:
+    """The records with the worst errors, with input, expected answer and generated answer; records count from 1."""
+    order = sorted(range(len(each)), key=lambda index: (-each[index].severity, index))
     return [
-        {"record": index, "errors": judged[index].errors} | _texts(judged[index].row)
+        {"record": index + 1, "errors": list(each[index].errors)} | _texts(each[index].row)
         for index in order[:count]
-        if judged[index].severity
+        if each[index].severity
     ]
 
 
@@ -120,50 +102,45 @@ def _texts(row: Row) -> dict[str, str]:
     return {key: row[key] for key in ("input", "expected", "generated")}
 
 
-def _said(each: Judged) -> str:
-    if each.case.generated is None:
-        return "unparsed"
-    return "somebody" if each.case.generated.entries else "nobody"
+def _counts(each: Sequence[Judged], kind: str) -> dict[str, int]:
+    found = [one.verdict.counts.get(kind, 0) for one in each]
+    return {"number": sum(found), "records": sum(map(bool, found))}
 
 
-def _names(judged: Sequence[Judged], kind: str) -> dict[str, int]:
-    lists = [getattr(each, kind) for each in judged]
-    return {"names": sum(map(len, lists)), "records": sum(map(bool, lists))}
+def _by_class(each: Sequence[Judged], scorer: Scorer) -> list[dict[str, Any]]:
+    if not scorer.about.question:
+        return []
+    classes = scorer.about.classes[0] or _frequent(Counter((one.verdict.expected, "") for one in each), 0)
+
+    def belongs(name: str) -> Callable[[Judged], bool]:
+        return lambda one: one.verdict.expected == name
+
+    return _slices(each, scorer, [(name, belongs(name)) for name in classes[:MOST_CLASSES]])
 
 
-def _rule(each: Judged, target: Target) -> dict[str, tuple[int, int]]:
-    if not target.keywords:
-        return {}
-    return {RULE: keyword_rule_ratio(each.row["input"], each.case.expected, target)}
-
-
-def _by_label(judged: Sequence[Judged], target: Target) -> list[dict[str, Any]]:
-    return _slices(judged, target, [("somebody", lambda each: each.expects_somebody),
-                                    ("nobody", lambda each: not each.expects_somebody)])  # fmt: skip
-
-
-def _by_length(judged: Sequence[Judged], target: Target) -> list[dict[str, Any]]:
-    """Four groups by the article's length in characters. Articles of equal length stay in one group."""
-    lengths = sorted(len(each.row["input"]) for each in judged)
+def _by_length(each: Sequence[Judged], scorer: Scorer) -> list[dict[str, Any]]:
+    """Four groups by the input's length in characters. Inputs of equal length stay in one group."""
+    lengths = sorted(len(one.row["input"]) for one in each)
     cuts = [len(lengths) * (quarter + 1) // LENGTH_SLICES - 1 for quarter in range(LENGTH_SLICES)]
     ends = sorted({lengths[max(0, cut)] for cut in cuts} if lengths else ())
     starts = [0, *(end + 1 for end in ends[:-1])]
 
     def within(first: int, last: int) -> Callable[[Judged], bool]:
-        return lambda each: first <= len(each.row["input"]) <= last
+        return lambda one: first <= len(one.row["input"]) <= last
 
     spans = zip(starts, ends, strict=True) if ends else ()
-    return _slices(judged, target, [(f"{first}–{last}", within(first, last)) for first, last in spans])
+    return _slices(each, scorer, [(f"{first}–{last}", within(first, last)) for first, last in spans])
 
 
 def _slices(
-    judged: Sequence[Judged], target: Target, kinds: Sequence[tuple[str, Callable[[Judged], bool]]]
+    each: Sequence[Judged], scorer: Scorer, kinds: Sequence[tuple[str, Callable[[Judged], bool]]]
 ) -> list[dict[str, Any]]:
+    """The metrics of each group. The same metrics stand in all of them, without those that do not depend on the answers."""
     found = []
     for name, belongs in kinds:
-        members = [each for each in judged if belongs(each)]
-        sums = ratios([each.case for each in members], target)
-        metrics = {key: hits / all_ if all_ else None for key, (hits, all_) in sums.items()}
+        members = [one for one in each if belongs(one)]
+        metrics = {key: value for key, value in values(scorer, [one.verdict for one in members]).items()
+                   if key in scorer.about.metrics and key not in scorer.about.references}  # fmt: skip
         found.append({"slice": name, "records": len(members), "metrics": metrics})
     return found
 

@@ -1,6 +1,7 @@
 """The uncertainty of scores: percentile bootstrap over records, and McNemar's test. Pure."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,8 +12,10 @@ RESAMPLES = 2000
 LEVEL = 0.95
 SEED = 1
 """Fixed, so that the same predictions always get the same intervals."""
-Ratios: TypeAlias = NDArray[np.int64]
+Ratios: TypeAlias = NDArray[np.float64]
 """Shape (records, metrics, 2): each record's share of the numerator and of the denominator of each metric."""
+Means: TypeAlias = Sequence[Sequence[int]]
+"""Further metrics: each is the unweighted mean of those metrics, by index, that are defined. They come after the others."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,21 @@ class Difference:
     """Two-sided, from the bootstrap: twice the share of resampled differences with the other sign."""
 
 
-def intervals(ratios: Ratios, resamples: int = RESAMPLES, seed: int = SEED) -> list[Interval]:
+def intervals(ratios: Ratios, resamples: int = RESAMPLES, seed: int = SEED, means: Means = ()) -> list[Interval]:
     """Each metric with its bootstrap interval, from the resamples in which it is defined."""
-    values, drawn = _quotients(ratios.sum(axis=0)), resampled(ratios, resamples, seed)
+    values = _with_means(_quotients(ratios.sum(axis=0)), means)
+    drawn = _with_means(resampled(ratios, resamples, seed), means)
     low, high = _tails(drawn)
     return [Interval(*map(_number, each)) for each in zip(values, low, high, strict=True)]
 
 
-def differences(a: Ratios, b: Ratios, resamples: int = RESAMPLES, seed: int = SEED) -> list[Difference]:
+def differences(
+    a: Ratios, b: Ratios, resamples: int = RESAMPLES, seed: int = SEED, means: Means = ()
+) -> list[Difference]:
     """Each metric of `a` minus that of `b`, on the same records, which are resampled together (paired)."""
-    values = _quotients(a.sum(axis=0)) - _quotients(b.sum(axis=0))
-    drawn = resampled(a, resamples, seed) - resampled(b, resamples, seed)
+    value_a, value_b = (_with_means(_quotients(each.sum(axis=0)), means) for each in (a, b))
+    drawn_a, drawn_b = (_with_means(resampled(each, resamples, seed), means) for each in (a, b))
+    values, drawn = value_a - value_b, drawn_a - drawn_b
     low, high = _tails(drawn)
     defined = np.maximum(1, (~np.isnan(drawn)).sum(axis=0))
     other_sign = np.minimum((drawn <= 0).sum(axis=0), (drawn >= 0).sum(axis=0)) / defined
@@ -95,6 +102,15 @@ def _quotients(sums: NDArray[np.generic]) -> NDArray[np.float64]:
     quotients = np.full(len(sums), np.nan)
     np.divide(numerators, denominators, out=quotients, where=denominators > 0)
     return quotients
+
+
+def _with_means(values: NDArray[np.float64], means: Means) -> NDArray[np.float64]:
+    """The values with their means appended along the last axis."""
+    parts = [values[..., list(indices)] for indices in means]
+    there = [(~np.isnan(part)).sum(axis=-1) for part in parts]
+    sums = [np.where(count > 0, np.nansum(part, axis=-1) / np.maximum(1, count), np.nan)
+            for part, count in zip(parts, there, strict=True)]  # fmt: skip
+    return np.concatenate([values, *(each[..., np.newaxis] for each in sums)], axis=-1)
 
 
 def _tails(drawn: NDArray[np.float64]) -> NDArray[np.float64]:

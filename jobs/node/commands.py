@@ -10,9 +10,9 @@ from callbacks.shared.journal import JOURNAL_ENV
 from callbacks.shared.stop_file import STOP_FILE_ENV, StopFile
 from callbacks.shared.tracking import TRACKED_RUN_ENV
 from jobs.spec.paths import from_root
-from jobs.spec.profile import load_yaml
 from jobs.spec.run_spec import RunSpec
 from jobs.spec.stages import Stage
+from jobs.spec.yaml_file import load_yaml
 
 EXTENSIONS_ENV = "TORCH_EXTENSIONS_DIR"
 """torch's variable for the folder of compiled extensions; by default one in the home, which all runs share."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from callbacks.shared import events
-from callbacks.shared.args import SourceSection
+from callbacks.shared.args import ExtractionTask, SourceSection
 from callbacks.shared.manifest import write_atomically
 from data_prep.audit import audit
 from data_prep.curriculum import Merged, Source, input_bytes, merge
@@ -87,7 +87,9 @@ def _make(attempt: Attempt, files: PreparedPaths, is_kept: Callable[[], bool]) -
         "validation": _merge(spec.regrow.prepare.validation, files.validation, watch),
     }
     facts: dict[str, Any] = {role: result.to_dict() if result else None for role, result in merged.items()}
-    facts["audit"] = _audit(spec, files, watch)
+    facts["audit"] = (
+        _audit(spec, spec.regrow.task, files, watch) if isinstance(spec.regrow.task, ExtractionTask) else None
+    )
     tokenise(attempt)
     check()
     write_atomically(files.audit, json.dumps(facts, ensure_ascii=False, indent=1))
@@ -100,13 +102,13 @@ def _merge(sections: Sequence[SourceSection], output: Path, watch: Watch) -> Mer
     return merge(sources, output, progress=watch(f"merge {output.name}", input_bytes(sources)))
 
 
-def _audit(spec: RunSpec, files: PreparedPaths, watch: Watch) -> dict[str, Any]:
+def _audit(spec: RunSpec, target: ExtractionTask, files: PreparedPaths, watch: Watch) -> dict[str, Any]:
     """The audit's findings.
 
     Raises:
-        StageFailed: an output is not an answer as `regrow.target` describes it; training on it would teach nonsense.
+        StageFailed: an output is not an answer as `regrow.task` describes it; training on it would teach nonsense.
     """
-    target, validation = spec.regrow.target, files.validation if spec.regrow.prepare.validation else None
+    validation = files.validation if spec.regrow.prepare.validation else None
     found = audit(
         files.train,
         validation,
@@ -119,7 +121,7 @@ def _audit(spec: RunSpec, files: PreparedPaths, watch: Watch) -> dict[str, Any]:
     if invalid:
         examples = "\n".join(line for part in invalid for line in part.invalid_examples)
         raise StageFailed(
-            f"{sum(part.invalid for part in invalid)} outputs are not what regrow.target describes:\n{examples}",
+            f"{sum(part.invalid for part in invalid)} outputs are not what regrow.task describes:\n{examples}",
             EXIT_CONFIG,
         )
     return found.to_dict()
@@ -127,6 +129,9 @@ def _audit(spec: RunSpec, files: PreparedPaths, watch: Watch) -> dict[str, Any]:
 
 def _headline(facts: dict[str, Any]) -> dict[str, Any]:
     """The few figures that the journal shows."""
+    if not facts["audit"]:
+        counts = {role: facts[role]["records"] if facts[role] else 0 for role in ("train", "validation")}
+        return {"records": counts["train"], "validation_records": counts["validation"]}
     train, validation, leaks = facts["audit"]["train"], facts["audit"]["validation"], facts["audit"]["leaks"]
     return {
         "records": train["records"],

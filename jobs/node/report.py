@@ -4,7 +4,7 @@ from callbacks.shared import events
 from callbacks.shared.events import newest
 from callbacks.shared.journal import Entry, read_journal
 from callbacks.shared.predictions import prediction_metrics
-from jobs.evaluation.parts import evaluated_models
+from jobs.evaluation.parts import evaluated_models, required_scorer
 from jobs.evaluation.results import ModelResult
 from jobs.history.progress import finished_step, stages_finished
 from jobs.history.time_spent import attempt_times, total
@@ -38,7 +38,7 @@ def report(attempt: Attempt) -> None:
 
 def _say_final_metrics(attempt: Attempt, result: ModelResult) -> None:
     """Write the scores of the run's last model as metrics of the run."""
-    scores = prediction_metrics(result.rows, attempt.spec.regrow.target)
+    scores = prediction_metrics(result.rows, required_scorer(attempt.spec))
     values = {f"evaluate/{name}": value for name, value in scores.items()}
     attempt.journal.write(events.Metrics(step=result.model.step or 0, values=values))
     predictions = attempt.spec.paths.evaluation(result.model.name).predictions

@@ -1,21 +1,23 @@
 """A run's charts, by its journal. Pure, except for `generation_intervals`, which reads predictions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from callbacks.shared.args import Target
 from callbacks.shared.journal import Entry, metric_rows
 from callbacks.shared.predictions import read_rows
-from jobs.evaluation.scores import RULE, judge, metric_ratios
+from callbacks.shared.tasks.scorers import scorer_of
+from callbacks.shared.tasks.verdict import Scorer
+from jobs.evaluation.scores import judge, metric_ratios
 from jobs.evaluation.statistics import intervals
 from jobs.history.time_spent import AttemptTimes
 from jobs.report.charts import Chart, Mark, Point, Series
 from jobs.report.endings import ENDINGS, with_running
-from jobs.report.labels import GENERATION
+from jobs.report.labels import answer_scores
 from jobs.spec.run_spec import RunSpec
 
 THROUGHPUT = "tokens/train_per_sec_per_gpu"
-FIELD = "gen_field_match_rate/"
+MOST_PARTS = 12
+"""Charts of the parts of metrics, e.g. `gen_f1/<label>`."""
 MOST_INTERVALS = 40
 """Intervals are computed for this many newest evaluations; each takes some tenths of a second."""
 RESAMPLES = 1000
@@ -38,18 +40,37 @@ def training_charts(entries: list[Entry], marks: Sequence[Mark]) -> list[Chart]:
     return [chart for chart in charts if chart.drawn]
 
 
-def generation_charts(entries: list[Entry], found: Intervals, target: Target) -> list[Chart]:
+def generation_charts(spec: RunSpec, entries: list[Entry], found: Intervals) -> list[Chart]:
     """One chart per metric, because the intervals of several metrics in one drawing would hide each other."""
-    rows = metric_rows(entries)
-    rule = Series("keyword rule", _points(rows, RULE), is_reference=True)
-    titles = {name: label[0].upper() + label[1:] for name, label in GENERATION.items()}
-    titles |= {f"{FIELD}{field}": f"Field “{field}” right" for field in target.fields if field != target.name_field}
+    rows, scorer = metric_rows(entries), scorer_of(spec.regrow)
+    if scorer is None:
+        return []
+    rules = [
+        Series(scorer.about.labels.get(name, name), _points(rows, name), is_reference=True)
+        for name in scorer.about.references
+    ]
+    titles = {name: label[0].upper() + label[1:] for name, label in answer_scores(spec, _names(rows)).items()}
+    parts = {
+        name.rpartition("/") for values in rows.values() for name in values if name.startswith("gen_") and "/" in name
+    }
+    titles |= {f"{metric}/{part}": f"{_words(metric)}: {part}" for metric, _, part in sorted(parts)[:MOST_PARTS]}
     charts = [
-        Chart(title, "step", [_with_bands(rows, name, title, found), *([rule] if name == "gen_offender_presence_f1" else [])],
+        Chart(title, "step", [_with_bands(rows, name, title, found), *(rules if name == scorer.about.headline else [])],
               y_range=(0.0, 1.0))
         for name, title in titles.items()
     ]  # fmt: skip
     return [chart for chart in charts if chart.series[0].finite]
+
+
+def _names(rows: Rows) -> Collection[str]:
+    """The names of all metrics, in the order in which they came."""
+    return dict.fromkeys(name for values in rows.values() for name in values)
+
+
+def _words(metric: str) -> str:
+    """A metric's name as words: `gen_field_match_rate` → `Field match rate`."""
+    words = metric.removeprefix("gen_").replace("_", " ")
+    return words[0].upper() + words[1:]
 
 
 def interruptions(attempts: Sequence[AttemptTimes], status: str) -> list[Mark]:
@@ -66,17 +87,21 @@ def interruptions(attempts: Sequence[AttemptTimes], status: str) -> list[Mark]:
 def generation_intervals(spec: RunSpec, entries: list[Entry]) -> Intervals:
     """The 95 % intervals of each evaluation's scores, from its predictions. A step without predictions has none."""
     rows = metric_rows(entries)
-    steps = sorted(step for step, values in rows.items() if any(name in values for name in GENERATION))
+    scorer, names = scorer_of(spec.regrow), answer_scores(spec, _names(rows))
+    if scorer is None:
+        return {}
+    steps = sorted(step for step, values in rows.items() if any(name in values for name in names))
     paths = {step: spec.paths.checkpoints / f"gen_predictions_step{step}.jsonl" for step in steps}
     there = {step: path for step, path in paths.items() if path.is_file()}
-    return {step: _intervals_of(there[step], spec.regrow.target) for step in sorted(there)[-MOST_INTERVALS:]}
+    return {step: _intervals_of(there[step], scorer) for step in sorted(there)[-MOST_INTERVALS:]}
 
 
-def _intervals_of(path: Path, target: Target) -> dict[str, tuple[float, float]]:
+def _intervals_of(path: Path, scorer: Scorer) -> dict[str, tuple[float, float]]:
     if not (rows := read_rows(path)):
         return {}
-    names, parts = metric_ratios(judge(rows, target), target)
-    found = zip(names, intervals(parts, RESAMPLES), strict=True)
+    scorer = scorer.for_records(rows)
+    names, parts, means = metric_ratios(judge(rows, scorer), scorer)
+    found = zip(names, intervals(parts, RESAMPLES, means=means), strict=True)
     return {name: (each.low, each.high) for name, each in found if each.low is not None and each.high is not None}
 
 

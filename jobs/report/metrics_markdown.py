@@ -12,28 +12,36 @@ from jobs.evaluation.results import Results
 from jobs.history.spent import RARE, Spent
 from jobs.history.time_spent import attempt_times, main_stage, total
 from jobs.report.facts import run_facts
-from jobs.report.labels import COLUMNS
+from jobs.report.labels import columns
 from jobs.spec.run_spec import RunSpec
 
+FINAL = "evaluate/"
+"""Prefix of the scores of the final evaluation, on all records."""
 
-def metric_table(entries: list[Entry]) -> list[list[str]]:
-    """One row per evaluated step, with the step and the COLUMNS. The final evaluation on all records comes last."""
+
+def metric_table(spec: RunSpec, entries: list[Entry]) -> list[list[str]]:
+    """The header, and one row per evaluated step; the final evaluation on all records comes last. Metrics without a value have no
+    column; empty: there are none at all."""
+    by_step = sorted(metric_rows(entries).items())
+    final = {
+        name.removeprefix(FINAL): value for _, values in by_step for name, value in values.items() if FINAL in name
+    }
+    found = [(str(step), values) for step, values in by_step] + ([("all records", final)] if final else [])
+    seen = dict.fromkeys(name for _, values in found for name in values)
+    labels = {name: label for name, label in columns(spec, seen).items() if name in seen}
     rows = [
-        [str(step), *(_number(values.get(name)) for name in COLUMNS)]
-        for step, values in sorted(metric_rows(entries).items())
-        if any(name in values for name in COLUMNS)
+        [step, *(_number(values.get(name)) for name in labels)]
+        for step, values in found
+        if any(name in values for name in labels)
     ]
-    final = {name: value for values in metric_rows(entries).values() for name, value in values.items()}
-    if any(name.startswith("evaluate/") for name in final):
-        rows.append(["all records", *(_number(final.get(f"evaluate/{name}")) for name in COLUMNS)])
-    return rows
+    return [["step", *labels.values()], *rows] if rows else []
 
 
 def markdown(spec: RunSpec, entries: list[Entry], results: Results) -> str:
     """The report as Markdown."""
-    table = metric_table(entries)
+    table = metric_table(spec, entries)
     lines = [f"# {spec.name}", ""]
-    lines += markdown_table(["step", *COLUMNS.values()], table) if table else []
+    lines += markdown_table(table[0], table[1:]) if table else []
     lines += evaluation_section(spec, results.models) if results.models else []
     lines += [f"\n**Not evaluated**: {text}" for text in (*results.missing, *results.broken)]
     lines += time_section(spec, entries)

@@ -12,11 +12,13 @@ from markupsafe import Markup
 from callbacks.shared import events
 from callbacks.shared.events import only
 from callbacks.shared.journal import Entry
+from callbacks.shared.tasks.extraction_scorer import RULE
 from jobs.evaluation.comparison import Comparison, compare
 from jobs.evaluation.markdown import interval_text, signed_text
 from jobs.evaluation.markdown import number as digits
+from jobs.evaluation.parts import required_scorer
 from jobs.evaluation.results import ModelResult, Results, best_of
-from jobs.evaluation.scores import RULE, metric_values
+from jobs.evaluation.scores import metric_values
 from jobs.history.records import trained_records
 from jobs.history.spent import RARE
 from jobs.history.status import duration
@@ -123,7 +125,7 @@ def _charts(
     spec: RunSpec, entries: list[Entry], attempts: list[AttemptTimes], facts: RunFacts, intervals: Intervals
 ) -> dict[str, Any]:
     marks = interruptions(attempts, facts.status)
-    generation = generation_charts(entries, intervals, spec.regrow.target)
+    generation = generation_charts(spec, entries, intervals)
     return {
         "marks": marks,
         "training": _figures(training_charts(entries, marks), "t"),
@@ -203,7 +205,7 @@ def _figure(chart: Chart, key: str) -> Figure:
 def _versus(spec: RunSpec, models: Sequence[ModelResult]) -> list[Versus]:
     baseline = next((r for r in models if spec.evaluation and r.model.name == spec.evaluation.baseline), None)
     return [
-        Versus(result.model.name, baseline.model.name, compare(result.rows, baseline.rows, spec.regrow.target))
+        Versus(result.model.name, baseline.model.name, compare(result.rows, baseline.rows, required_scorer(spec)))
         for result in models
         if baseline and result is not baseline
     ]

@@ -5,12 +5,12 @@ from callbacks.shared.events import only
 from callbacks.shared.journal import Entry
 from jobs.evaluation.markdown import interval_text
 from jobs.evaluation.results import Results, best_of
-from jobs.evaluation.scores import RULE, metric_values
+from jobs.evaluation.scores import metric_values
 from jobs.history.records import trained_records
 from jobs.history.status import duration
 from jobs.history.time_spent import attempt_times
 from jobs.report.facts import RunFacts, run_facts
-from jobs.report.labels import GENERATION
+from jobs.report.labels import columns
 from jobs.spec.run_spec import RunSpec
 
 
@@ -53,12 +53,8 @@ def _progress(facts: RunFacts) -> list[str]:
 def _evaluation(spec: RunSpec, results: Results) -> list[str]:
     best = best_of(spec, results.models)
     found = metric_values(best.scores)
-    rule = f" (keyword rule: {found[RULE].value:.3f})" if RULE in found and found[RULE].value is not None else ""
-    lines = [
-        f"- {label}: {interval_text(found[name])}{rule if 'presence' in name else ''}"
-        for name, label in GENERATION.items()
-        if name in found
-    ]
+    labels = {name: label for name, label in columns(spec, found).items() if name in found}
+    lines = [f"- {label}: {interval_text(found[name])}" for name, label in labels.items()]
     which = f"{best.model.name}, the best of {len(results.models)}" if len(results.models) > 1 else best.model.name
     return [f"- evaluated on {best.scores['records']:,} records, with 95 % intervals: {which}", *lines]
 

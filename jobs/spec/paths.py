@@ -16,6 +16,7 @@ class RunPaths:
         run.json            the resolved spec; never changed
         axolotl.yml         the config that Axolotl gets
         journal/            <stage>-<job id>-<attempt>-<writer>.jsonl
+        code/               the user's own modules that the run needs: a scorer
         slurm/              pickles, sbatch files, <stage>-<job id>-<attempt>.log
         status.json         the final status of a run that has ended, so that `regrow status` does not read its journal again
         train.lease         names the attempt that trains; removed when the attempt ends
@@ -23,7 +24,9 @@ class RunPaths:
         checkpoints/        Axolotl's output_dir: checkpoint-<step>/, the final adapter, gen_metrics_step<N>.json;
                             ledger-<rank>.jsonl: the records of each step, as a hash; with `regrow.audit`, their ids,
                             and in ledger-records.txt the ids of all training records
-        eval/<model>/       shard-<k>-of-<n>.jsonl, predictions.jsonl, scores.json
+        eval/<model>/       shard-<k>-of-<n>.jsonl, predictions.jsonl, scores.json; records.jsonl, where only Axolotl knows the
+                            prompts
+        eval/               validation.jsonl: the records that Axolotl has split off for validation
         report/             index.html, metrics.md, summary.md
     """
 
@@ -54,6 +57,11 @@ class RunPaths:
         return self.run_dir / "checkpoints"
 
     @property
+    def code(self) -> Path:
+        """The user's own modules that the run needs."""
+        return self.run_dir / "code"
+
+    @property
     def status(self) -> Path:
         return self.run_dir / "status.json"
 
@@ -65,6 +73,11 @@ class RunPaths:
     def torch_extensions(self) -> Path:
         """What torch and DeepSpeed compile for the training."""
         return self.run_dir / "torch_extensions"
+
+    @property
+    def validation_samples(self) -> Path:
+        """The validation records that Axolotl split off (`val_set_size`), with their prompts; the training writes them."""
+        return self.evaluations / "validation.jsonl"
 
     def evaluation(self, model: str) -> "EvaluationPaths":
         return EvaluationPaths(self.evaluations / model)
@@ -102,6 +115,11 @@ class EvaluationPaths:
     def shard(self, number: int, count: int) -> Path:
         """The answers generated for one shard, as JSON lines."""
         return self.folder / f"shard-{number}-of-{count}.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        """The records with their prompts, where only Axolotl can make these."""
+        return self.folder / "records.jsonl"
 
     @property
     def predictions(self) -> Path:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
 from callbacks.shared.secrets import is_secret_uri, secrets_in
@@ -15,6 +14,7 @@ from jobs.spec.paths import REPO_ROOT, from_root
 from jobs.spec.settings import apply_setting, parse_setting
 from jobs.spec.stages import STAGES, Stage
 from jobs.spec.strict import Strict, explained
+from jobs.spec.yaml_file import load_yaml
 
 NUMBERS = frozenset(
     {"timeout_min", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task", "mem_gb", "slurm_signal_delay_s"}
@@ -82,23 +82,6 @@ class ClusterProfile(Strict):
         """submitit's parameters for one stage."""
         parameters: dict[str, Any] = getattr(self, stage)
         return parameters
-
-
-def load_yaml(path: Path) -> dict[str, Any]:
-    """Load a YAML file whose top level is a mapping.
-
-    Raises:
-        ConfigError: the file is missing, is not YAML, or has no mapping at its top level.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}")
-    return content
 
 
 def profile_path(cluster: str) -> Path:

@@ -17,10 +17,12 @@ from callbacks.shared.args import Prepare, Regrow, SourceSection
 from callbacks.shared.secrets import secrets_in
 from jobs.spec.errors import ConfigError
 from jobs.spec.paths import PreparedPaths, RunPaths, from_root, located
-from jobs.spec.profile import ClusterProfile, load_profile, load_yaml, require_no_secrets
+from jobs.spec.profile import ClusterProfile, load_profile, require_no_secrets
 from jobs.spec.run_spec import PLUGIN, RunSpec, is_folder_name, mappings
 from jobs.spec.settings import apply_setting, parse_setting
+from jobs.spec.stages import STAGES
 from jobs.spec.strict import explained
+from jobs.spec.yaml_file import load_yaml
 
 TOKEN_KEYS = (
     "base_model", "tokenizer_config", "tokenizer_type", "tokenizer_use_fast", "tokenizer_legacy", "special_tokens", "tokens",
@@ -54,6 +56,11 @@ def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name
             apply_setting(content, key, value)
     require_no_secrets(secrets_in(content))
     regrow = parse_regrow(content.pop("regrow", None) or {}, config)
+    if regrow.prepare.validation and not regrow.prepare.sources:
+        raise ConfigError(
+            f"{config}: regrow.prepare.validation: there are no regrow.prepare.sources beside it\n"
+            "hint: write the sources too; or write the file of validation records as test_datasets[0].path"
+        )
     regrow = regrow.model_copy(update={"prepare": _resolved_prepare(regrow.prepare)})
     name = name or f"{config.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     require_name(name)
@@ -69,9 +76,10 @@ def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name
         cluster=cluster,
         profile=profile,
         regrow=regrow.model_copy(update={"run_dir": str(Path(profile.runs_root) / name)}),
-        axolotl=_for_run(axolotl, Path(profile.runs_root) / name, prepared),
+        axolotl=_for_run(axolotl, regrow.prepare, Path(profile.runs_root) / name, prepared),
         prepared=str(prepared) if prepared else None,
         added=tuple(added),
+        stages=tuple(stage for stage in STAGES if stage != "evaluate" or _is_evaluated(regrow, axolotl)),
     )
 
 
@@ -122,6 +130,11 @@ def _resolved_prepare(prepare: Prepare) -> Prepare:
     return Prepare(sources=resolved(prepare.sources), validation=resolved(prepare.validation))
 
 
+def _is_evaluated(regrow: Regrow, axolotl: Mapping[str, Any]) -> bool:
+    """Whether answers are generated after the training: there is a task, and there are validation records."""
+    return regrow.task is not None and bool(axolotl.get("test_datasets") or axolotl.get("val_set_size"))
+
+
 def _added(axolotl: Mapping[str, Any]) -> dict[str, Any]:
     """What a config lacks for a run that can resume: regrow's plugin, and a seed."""
     added: dict[str, Any] = {} if axolotl.get("seed") is not None else {"seed": SEED}
@@ -147,7 +160,7 @@ def _file_digest(source: SourceSection) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _for_run(axolotl: dict[str, Any], run_dir: Path, prepared: Path | None) -> dict[str, Any]:
+def _for_run(axolotl: dict[str, Any], prepare: Prepare, run_dir: Path, prepared: Path | None) -> dict[str, Any]:
     """The config with what a run replaces: the paths of the data sets and of the output."""
     replaced: dict[str, Any] = axolotl | {
         "output_dir": str(RunPaths(run_dir).checkpoints),
@@ -156,8 +169,9 @@ def _for_run(axolotl: dict[str, Any], run_dir: Path, prepared: Path | None) -> d
     if prepared:
         files = PreparedPaths(prepared)
         replaced["dataset_prepared_path"] = str(files.tokens)
-        for role, path in (("datasets", files.train), ("test_datasets", files.validation)):
-            if mappings(axolotl.get(role)):
+        merged = (("datasets", files.train, prepare.sources), ("test_datasets", files.validation, prepare.validation))
+        for role, path, sections in merged:
+            if sections and mappings(axolotl.get(role)):
                 first, *rest = axolotl[role]
                 replaced[role] = [{**first, "path": str(path)}, *rest]
     return replaced

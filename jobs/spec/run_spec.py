@@ -91,7 +91,7 @@ class RunSpec(Strict):
 
     def parts(self, stage: Stage) -> int:
         """The number of jobs of a stage: for the evaluation, one for each shard of each model."""
-        if stage != "evaluate" or not self.axolotl.get("test_datasets"):
+        if stage != "evaluate" or "evaluate" not in self.stages:
             return 1
         own = 1 if self.regrow.evaluate.checkpoints == "last" else self.regrow.evaluate.checkpoints
         return (len(self.evaluation.models) if self.evaluation else own) * self.regrow.evaluate.shards

@@ -1,6 +1,6 @@
 """The base class of everything that is resolved and written down, and the errors for what does not fit it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -21,25 +21,41 @@ def explained(error: ValidationError, content: Any, model: type[BaseModel], plac
     Args:
         content: what was validated against `model`.
     """
-    return ConfigError("\n".join(_lines(wrong, model, place) for wrong in wrong_values(error, content)))
+    return ConfigError("\n".join(_lines(wrong, content, model, place) for wrong in wrong_values(error, content)))
 
 
-def _lines(wrong: WrongValue, model: type[BaseModel], place: str) -> str:
+def _lines(wrong: WrongValue, content: Any, model: type[BaseModel], place: str) -> str:
     fix = wrong.fix
     if wrong.found == UNKNOWN_KEY:
-        fix = nearest(wrong.key[-1], _fields_at(model, wrong.key[:-1]))
+        fix = nearest(wrong.key[-1], _fields_at(model, wrong.key[:-1], content))
     return f"{'.'.join([place, *wrong.key])}: {wrong.found}" + (f"\nhint: {fix}" if fix else "")
 
 
-def _fields_at(model: type[BaseModel], key: Sequence[str]) -> list[str]:
-    """Field names of the model that stands at a key inside `model`."""
+def _fields_at(model: type[BaseModel], key: Sequence[str], content: Any) -> list[str]:
+    """Field names of the model that stands at a key inside `model`; of a union, of the member that is meant."""
     for part in key:
+        content = content[int(part)] if isinstance(content, list) else content.get(part)
         if part in model.model_fields:  # else the index of a list's item
-            model = _model_of(model.model_fields[part].annotation)
+            members = list(_models_in(model.model_fields[part].annotation))
+            model = next((member for member in members if _is_meant(member, content)), members[0])
     return list(model.model_fields)
 
 
-def _model_of(annotation: Any) -> type[BaseModel]:
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(_model_of(part) for part in annotation.__args__ if part is not type(None) and part is not Ellipsis)
+        yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _models_in(part)
+
+
+def _is_meant(member: type[BaseModel], content: Any) -> bool:
+    """Whether the content has the mark of a union's member; or, without a mark, a key that only it has."""
+    kind = member.model_fields.get("kind")
+    if kind is None or not isinstance(content, dict):
+        return False
+    marked = content.get("kind")
+    return (
+        kind.default == marked
+        if marked
+        else any(field.is_required() and name in content for name, field in member.model_fields.items())
+    )

@@ -10,6 +10,7 @@ from jobs.history.submissions import is_cancelled
 from jobs.slurm.commands import SlurmCluster
 from jobs.slurm.site import read_site
 from jobs.spec.errors import ConfigError
+from jobs.spec.own_code import copy_own_code
 from jobs.spec.run_spec import RunSpec, write_run
 from jobs.spec.stages import Stage
 from jobs.submit.pipeline import Tell, login_journal, typed_patience
@@ -41,6 +42,7 @@ def create_run(spec: RunSpec, tell: Tell) -> RunSpec:
     if spec.profile.executor == "slurm":
         spec = _with_site(spec, tell)
     write_run(spec)
+    copy_own_code(spec)
     return spec
 
 

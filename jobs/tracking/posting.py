@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from callbacks.shared.mlflow_run import MlflowRun
 from callbacks.shared.projection import ArtifactFile, PointId, Projection, mlflow_key
 from callbacks.shared.tracking import found_or_created
-from jobs.evaluation.parts import records_file, spec_of_model, with_settings_of
+from jobs.evaluation.parts import records_file, required_scorer, spec_of_model, with_settings_of
 from jobs.evaluation.results import ModelResult, best_of
 from jobs.evaluation.scores import judge
 from jobs.spec.paths import EvaluationPaths
@@ -92,13 +92,13 @@ class _Posting:
         )
 
     def _metrics(self) -> dict[str, float]:
-        """Each metric, its interval as `<metric>/low` and `/high`, the invented, wrong and missed names, and the speed."""
+        """Each metric, its interval as `<metric>/low` and `/high`, the number of each kind of error, and the speed."""
         scores = self.result.scores
         values: dict[str, float | None] = {"gen_records": scores["records"], "cut_off": scores["cut_off"]}
         for name, interval in scores["metrics"].items():
             values |= {name: interval["value"], f"{name}/low": interval["low"], f"{name}/high": interval["high"]}
         values |= scores["speed"]
-        values |= {f"names_{kind}": counts["names"] for kind, counts in scores["names"].items()}
+        values |= {kind: counts["number"] for kind, counts in scores["counts"].items()}
         return {key: value for key, value in values.items() if value is not None}  # 0/0, or not measured
 
     def _params(self) -> Mapping[str, Any]:
@@ -111,8 +111,8 @@ class _Posting:
         }
 
     def _table(self) -> dict[str, list[Any]]:
-        judged = list(enumerate(judge(self.result.rows, self.spec.regrow.target)))
+        judged = list(enumerate(judge(self.result.rows, required_scorer(self.spec).for_records(self.result.rows))))
         if len(judged) > TABLE_ROWS:
             judged = sorted(judged, key=lambda each: -each[1].severity)[:TABLE_ROWS]
-        rows = [{"record": number, "errors": "; ".join(each.errors), **each.row} for number, each in judged]
+        rows = [{"record": number + 1, "errors": "; ".join(each.errors), **each.row} for number, each in judged]
         return {key: [str(row[key]) if isinstance(row[key], list) else row[key] for row in rows] for key in rows[0]}

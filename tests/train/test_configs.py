@@ -22,7 +22,7 @@ def test_config_validates_in_the_installed_axolotl_with_a100_capabilities(config
     cfg = DictDefault(yaml.safe_load(config.read_text(encoding="utf-8")))
     prepare_plugins(cfg)
     validated = validate_config(cfg, capabilities=A100, env_capabilities={"torch_version": "2.13.0"})
-    assert validated.regrow["target"]["list_field"] == "offenders"
+    assert validated.regrow["task"]["list_field"] == "offenders"
     assert validated.test_datasets[0]["type"]["field_output"] == "output"
 
 

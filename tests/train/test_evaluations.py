@@ -49,7 +49,7 @@ def test_models_compare_and_an_evaluation_of_several_asks_which(world: World, ev
     done = world.regrow("compare", "both/one-checkpoint-6", "both/model", "--json", *_where(world))
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert (found["records"], sum(found["presence"].values())) == (12, 12)
+    assert (found["records"], sum(found["right"].values())) == (12, 12)
     assert found["a"]["training"]["steps_per_second"] > 0
     assert found["a"]["generation"]["tokens_per_second"] > 0
     verdicts = {each["criterion"]: each["verdict"] for each in found["criteria"]}

@@ -134,8 +134,8 @@ def test_second_run_of_the_same_content_prepares_nothing_anew(world: World, run:
     spec = RunSpec.load(run.run_dir)
     assert spec.prepared_paths is not None
     made = spec.prepared_paths.audit.stat().st_mtime_ns
-    done = world.submit("again", "no_such_step=1", "max_steps=1")
-    assert done.returncode == 2  # refused because of the unknown key, before anything is changed
+    done = world.submit("again", "adapter=no_such_adapter", "max_steps=1")
+    assert done.returncode == 2  # refused because of the adapter, before anything is changed
     assert spec.prepared_paths.audit.stat().st_mtime_ns == made
 
 

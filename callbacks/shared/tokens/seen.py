@@ -1,11 +1,13 @@
 """A record as the training sees it. Axolotl reads the records, and its own strategies turn them into tokens."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 IGNORED = -100
 """The label of a token that does not count in the loss (torch's CrossEntropyLoss)."""
+NO_LIMIT = 1 << 30
+"""Tokens: with this as `sequence_len`, Axolotl cuts nothing off, so that a record's length is known."""
 PAIRS = ("dpo", "ipo", "simpo", "orpo")
 """Methods (`rl:`) that learn from a chosen and a rejected answer; kto learns from single answers."""
 
@@ -22,18 +24,35 @@ class Seen(NamedTuple):
     """Whether `sequence_len` cuts off a part of what it teaches, and not all."""
 
 
-def prompts(config: Any, index: int, rows: Any, tokenizer: Any, limit: int) -> Iterator[Seen]:
-    """The rows as a supervised training tokenises them."""
+def loaded_config(axolotl: Mapping[str, Any], datasets: Sequence[Mapping[str, Any]]) -> tuple[Any, Any]:
+    """The config, as Axolotl's strategies read it, and its tokenizer. No record is too long for it."""
+    from axolotl.loaders.tokenizer import load_tokenizer
+    from axolotl.utils.dict import DictDefault
+
+    tokenizer_config = axolotl.get("tokenizer_config") or axolotl["base_model"]
+    unlimited = {"tokenizer_config": tokenizer_config, "sequence_len": NO_LIMIT, "dataset_num_proc": 1}
+    own = {"datasets": [dict(dataset) for dataset in datasets], "dataset_keep_in_memory": True}
+    config = DictDefault({**axolotl, **unlimited, **own})
+    return config, load_tokenizer(config)
+
+
+def tokenised(config: Any, index: int, rows: Any, tokenizer: Any) -> Iterator[tuple[list[int], list[int]]]:
+    """The tokens and the labels of each row, as a supervised training makes them."""
     from axolotl.utils.data.wrappers import get_dataset_wrapper
 
     dataset = config.datasets[index]
     base, _, style = dataset.type.partition(":") if isinstance(dataset.type, str) else (None, "", None)
     wrapped, _ = get_dataset_wrapper(dataset, tokenizer, config, base, rows, style or None)
     for row in wrapped:
-        length, labels = len(row["input_ids"]), row.get("labels") or row["input_ids"]
+        yield row["input_ids"], row.get("labels") or row["input_ids"]
+
+
+def prompts(config: Any, index: int, rows: Any, tokenizer: Any, limit: int) -> Iterator[Seen]:
+    """The rows as a supervised training sees them."""
+    for ids, labels in tokenised(config, index, rows, tokenizer):
         learned = [label for label in labels if label != IGNORED]
-        is_cut = length > limit and any(label != IGNORED for label in labels[:limit])
-        yield Seen(length, learned, bool(learned), is_cut)
+        is_cut = len(ids) > limit and any(label != IGNORED for label in labels[:limit])
+        yield Seen(len(ids), learned, bool(learned), is_cut)
 
 
 def pairs(config: Any, index: int, rows: Any, tokenizer: Any, limit: int) -> Iterator[Seen]:

@@ -12,14 +12,12 @@ from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 from callbacks.shared.prompts import PromptFormat
-from callbacks.shared.tokens.seen import PAIRS, Seen, load_records, pairs, prompts
+from callbacks.shared.tokens.seen import PAIRS, Seen, load_records, loaded_config, pairs, prompts
 
 EXAMPLES = 3
 COUNTS = ("records", "too_long", "cut_answers", "unlearned", "wrong_labels")
 LEAST_RECORDS = 500
 """For fewer records, starting a process costs more than it saves."""
-NO_LIMIT = 1 << 30
-"""Tokens: with this as `sequence_len`, Axolotl cuts nothing off, so that a record's length is known."""
 UNSEEN = {
     "streaming": "the records are read while the training runs",
     "pretraining_dataset": "the records are read while the training runs",
@@ -116,14 +114,8 @@ class _Work:
 
 def _report(work: _Work) -> Report:
     """As `token_report`, for some of the records; each example comes with its record's number."""
-    from axolotl.loaders.tokenizer import load_tokenizer
-    from axolotl.utils.dict import DictDefault
-
-    tokenizer_config = work.axolotl.get("tokenizer_config") or work.axolotl["base_model"]
     limit = int(work.axolotl.get("sequence_len") or 2048)
-    unlimited = {"tokenizer_config": tokenizer_config, "sequence_len": NO_LIMIT, "dataset_num_proc": 1}
-    config = DictDefault(work.axolotl | unlimited | {"datasets": work.datasets, "dataset_keep_in_memory": True})
-    tokenizer = load_tokenizer(config)
+    config, tokenizer = loaded_config(work.axolotl, work.datasets)
     report: Report = {name: 0 for name in ("longest", *COUNTS)} | {"examples": []}
     for index, dataset in enumerate(work.datasets):
         mine = [record for record in work.records if record.dataset == index]

@@ -21,7 +21,9 @@ def schema(question: dict[str, Any]) -> dict[str, Any]:
 
     keys, failed = known_keys(question["plugins"])
     values = rejected_values(question["config"], keys["tree"], question["gpus"], question["plugins"])
-    return {**keys, "failed_plugins": failed, "rejected": values}
+    import torch
+
+    return {**keys, "failed_plugins": failed, "rejected": values, "has_gpu": torch.cuda.is_available()}
 
 
 def model(question: dict[str, Any]) -> dict[str, Any]:

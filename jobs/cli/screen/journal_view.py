@@ -16,7 +16,7 @@ from jobs.cli.screen.say import printable
 from jobs.evaluation.markdown import interval_text
 from jobs.evaluation.results import ModelResult, written_results
 from jobs.evaluation.scores import metric_values
-from jobs.report.labels import COLUMNS
+from jobs.report.labels import answer_scores
 from jobs.report.metrics_markdown import metric_table
 from jobs.spec.run_spec import RunSpec
 
@@ -34,8 +34,8 @@ LEFT = {
 class Follower:
     """Shows new events: a line or a bar for each important kind, nothing for the other kinds."""
 
-    def __init__(self, console: Console, progress: Progress) -> None:
-        self._console, self._progress = console, progress
+    def __init__(self, console: Console, progress: Progress, spec: RunSpec) -> None:
+        self._console, self._progress, self._spec = console, progress, spec
         self._bars: dict[str, TaskID] = {}
         self._parts: dict[int, tuple[int, int]] = {}
         """For each part of the evaluation that has begun: the number of answered records, and of all records."""
@@ -89,8 +89,8 @@ class Follower:
 
     @_show.register
     def _(self, entry: events.Prepared) -> None:
-        counts = f"{entry.records:,} records ({entry.positives:,} positive, {entry.negatives:,} negative)"
-        self._say(entry, f"{counts}, {entry.validation_records:,} for validation")
+        kinds = "" if entry.positives is None else f" ({entry.positives:,} positive, {entry.negatives or 0:,} negative)"
+        self._say(entry, f"{entry.records:,} records{kinds}, {entry.validation_records:,} for validation")
         if leaked := entry.leaked_validation_records:
             self._say(entry, f"[yellow]{leaked:,} validation records are also in train[/]")
 
@@ -129,8 +129,9 @@ class Follower:
 
     @_show.register
     def _(self, entry: events.Metrics) -> None:
-        if "gen_json_parse_rate" in entry.values:
-            scores = [f"{label} {entry.values[name]:.3f}" for name, label in COLUMNS.items() if name in entry.values]
+        if any(name.startswith("gen_") for name in entry.values):
+            labels = answer_scores(self._spec, entry.values)
+            scores = [f"{label} {entry.values[name]:.3f}" for name, label in labels.items() if name in entry.values]
             self._say(entry, f"step {entry.step}: {', '.join(scores)}")
         if "train" in self._bars:
             self._loss = f"loss {entry.values['loss']:.3f}" if "loss" in entry.values else self._loss
@@ -175,8 +176,8 @@ class Follower:
 
 
 @contextmanager
-def following() -> Iterator[Follower]:
-    """A follower that shows its bars below its lines."""
+def following(spec: RunSpec) -> Iterator[Follower]:
+    """A follower of the run, which shows its bars below its lines."""
     console = _console()
     columns = (
         TextColumn("{task.description}"),
@@ -186,13 +187,13 @@ def following() -> Iterator[Follower]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield Follower(console, progress)
+        yield Follower(console, progress, spec)
 
 
 def print_scores(spec: RunSpec, entries: list[Entry]) -> None:
     """Print a run's result: the report's table, or an evaluation's scores."""
     if not spec.evaluation:
-        _console().print(_metrics_table(entries))
+        _console().print(_metrics_table(spec, entries))
     elif results := written_results(spec):
         _console().print(_scores_table(results))
 
@@ -212,11 +213,12 @@ def _scores_table(results: Sequence[ModelResult]) -> Table:
     return table
 
 
-def _metrics_table(entries: list[Entry]) -> Table:
+def _metrics_table(spec: RunSpec, entries: list[Entry]) -> Table:
     """The report's table for a terminal."""
-    table = Table(title="generation on validation records, step by step", title_justify="left")
-    for name in ["step", *COLUMNS.values()]:
+    header, *rows = metric_table(spec, entries) or [["step"]]
+    table = Table(title="validation records, step by step" if rows else "no evaluation", title_justify="left")
+    for name in header:
         table.add_column(name, justify="right")
-    for row in metric_table(entries):
+    for row in rows:
         table.add_row(*row)
     return table

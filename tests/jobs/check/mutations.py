@@ -1,10 +1,11 @@
-"""A seeded generator spoils the shipped configs. `python tests/jobs/check/mutations.py FOLDER [SEED]` prints the mutations and
-the findings of the check. All run in one process, so that Axolotl is imported only once.
+"""A seeded generator spoils the shipped configs. `python tests/jobs/check/mutations.py FOLDER [SEED [EACH]]` prints the mutations
+and the findings of the check. All run in one process, so that Axolotl is imported only once.
 """
 
 import json
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -92,7 +93,7 @@ def moved_keys(config: dict[str, Any], profile: dict[str, Any], random_: random.
         ((key,), ("regrow",)) for key in ("lora_r", "seed", "sequence_len", "optimizer", "save_steps") if key in config
     ]
     moves += [((key,), ("datasets", 0)) for key in ("lora_r", "micro_batch_size", "learning_rate") if key in config]
-    moves += [(("regrow", key), ()) for key in ("prepare", "target", "generation_eval") if key in config["regrow"]]
+    moves += [(("regrow", key), ()) for key in ("prepare", "task", "generation_eval") if key in config["regrow"]]
     for source, target in random_.sample(moves, EACH):
         spoiled = json.loads(json.dumps(config))
         value = at(spoiled, source[:-1]).pop(source[-1])
@@ -165,6 +166,17 @@ def mutations(folder: Path, seed: int) -> Iterator[Mutation]:
             yield from mutator(config, profile, random_)
 
 
+def fewer(found: Iterator[Mutation], each: int) -> Iterator[Mutation]:
+    """The first `each` of the mutations of each kind, of each config."""
+    counts: Counter[str] = Counter()
+    for mutation in found:
+        if mutation.kind == "none":
+            counts.clear()  # a new config begins
+        counts[mutation.kind] += 1
+        if counts[mutation.kind] <= each:
+            yield mutation
+
+
 def findings(mutation: Mutation, folder: Path) -> list[str]:
     """The findings of the check, each as a text. If the config cannot be read, the error's text."""
     (folder / "config.yml").write_text(yaml.safe_dump(mutation.config, allow_unicode=True), encoding="utf-8")
@@ -186,19 +198,20 @@ def ask_here(spec: Any, questions: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    folder, seed = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else SEED
+    folder, *typed = sys.argv[1:]
+    seed, each = (int(typed[0]) if typed else SEED), (int(typed[1]) if len(typed) > 1 else EACH)
     report.ask = ask_here
-    rows = []
-    for mutation in mutations(folder, seed):
+    rows: list[dict[str, Any]] = []
+    for mutation in fewer(mutations(Path(folder), seed), each):
         rows.append(
             {
                 "kind": mutation.kind,
                 "name": mutation.name,
                 "word": mutation.word,
-                "findings": findings(mutation, folder),
+                "findings": findings(mutation, Path(folder)),
             }
         )
-    (folder / "found.json").write_text(json.dumps(rows, ensure_ascii=False))
+    (Path(folder) / "found.json").write_text(json.dumps(rows, ensure_ascii=False))
 
 
 if __name__ == "__main__":

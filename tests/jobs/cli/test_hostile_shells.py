@@ -158,7 +158,7 @@ def in_a_plain_shell(type_verb: Type) -> dict[str, Typed]:
     return {verb: type_verb(verb, Shell()) for verb in VERBS}
 
 
-@pytest.mark.parametrize(("name", "verb"), sampled(list(product(SHELLS, VERBS)), 40))
+@pytest.mark.parametrize(("name", "verb"), sampled(list(product(SHELLS, VERBS)), 30))
 def test_verb_does_the_same(name: str, verb: str, type_verb: Type, in_a_plain_shell: dict[str, Typed]) -> None:
     shell, plain = SHELLS[name], in_a_plain_shell[verb]
     found = type_verb(verb, shell)

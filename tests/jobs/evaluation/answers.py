@@ -4,11 +4,12 @@ import json
 import random
 from typing import Any
 
-from callbacks.shared.args import Target
+from callbacks.shared.args import ExtractionTask
 from callbacks.shared.predictions import Row, prediction_row
 from callbacks.shared.prompts import PromptFormat
+from callbacks.shared.tasks.extraction_scorer import ExtractionScorer
 
-TARGET = Target(keywords=("逮捕",))
+SCORER = ExtractionScorer(ExtractionTask(keywords=("逮捕",)))
 NAMES = ["山田太郎", "鈴木一郎", "佐藤花子", "高橋健"]
 
 
@@ -34,7 +35,7 @@ def generated(expected: str, rng: random.Random) -> str:
 
 
 def row(item: dict[str, str], text: str, **more: Any) -> Row:
-    return prediction_row(PromptFormat(), item, text, TARGET) | {"tokens": 1, "is_cut": False} | more
+    return prediction_row(PromptFormat().sample(item), text, SCORER) | {"tokens": 1, "is_cut": False} | more
 
 
 def rows(count: int, seed: int) -> list[Row]:

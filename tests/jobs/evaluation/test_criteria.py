@@ -24,7 +24,14 @@ def comparison(f1: MetricComparison, parse: float = 0.97, exact: MetricCompariso
         "gen_json_parse_rate": metric(parse, 0.9, 0.0, 0.1),
         "gen_all_fields_exact_match_rate": exact or metric(0.6, 0.5, 0.05, 0.15),
     }
-    return Comparison(records=300, metrics=metrics, presence={}, presence_p_value=1.0)
+    return Comparison(
+        records=300,
+        metrics=metrics,
+        question="presence right",
+        right={},
+        right_p_value=1.0,
+        headline="gen_offender_presence_f1",
+    )
 
 
 BETTER = metric(0.9, 0.8, 0.05, 0.15)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from answers import NAMES, TARGET, answer, record, row
+from answers import NAMES, SCORER, answer, record, row
 
 from callbacks.shared.predictions import Generated, read_rows, write_rows
 from jobs.evaluation.markdown import code
@@ -88,10 +88,10 @@ def test_500_malformed_outputs_never_raise_and_never_count_as_parsed(tmp_path: P
     predictions = [row(item, text) for item, (_, text) in zip(items, outputs, strict=True)]
     parsed = [(kind, text[:200]) for (kind, text), each in zip(outputs, predictions, strict=True) if each["parsed"]]
     assert not parsed
-    scores = score_predictions(predictions, TARGET)
+    scores = score_predictions(predictions, SCORER)
     assert scores["metrics"]["gen_json_parse_rate"]["value"] == 0
     assert scores["metrics"]["gen_offender_presence_f1"]["value"] == 0
-    assert all(each.errors == ["not the JSON of an answer"] for each in judge(predictions, TARGET))
+    assert all(each.errors == ["not the JSON of an answer"] for each in judge(predictions, SCORER))
     write_rows(tmp_path / "predictions.jsonl", predictions)
     assert len(read_rows(tmp_path / "predictions.jsonl")) == 500
     assert all("\n" not in code(text) for _, text in outputs)

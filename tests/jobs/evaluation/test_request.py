@@ -165,7 +165,7 @@ def test_bad_arguments_are_clear_errors(
         ('[{"instruction": "x", "input": "y"}]', "a record has no field 'output'"),
         (
             '[{"instruction": "x", "input": "y", "output": "nobody"}]',
-            "1 of 1 expected outputs are not what regrow.target",
+            "1 of 1 expected outputs are not what regrow.task",
         ),
         ('[{"instruction": "x", "input": "y", "output": 5}]', "not records"),
     ],

@@ -4,7 +4,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from answers import NAMES, TARGET, answer, record, row, rows
+from answers import NAMES, SCORER, answer, record, row, rows
 from sklearn.metrics import confusion_matrix, f1_score
 
 from jobs.evaluation.comparison import compare
@@ -14,7 +14,7 @@ from jobs.spec.errors import ConfigError
 
 def test_scores_of_1000_random_cases_agree_with_sklearn() -> None:
     predictions = rows(1000, seed=1)
-    scores = score_predictions(predictions, TARGET)
+    scores = score_predictions(predictions, SCORER)
     expected = [each["presence_expected"] for each in predictions]
     said = [each["presence_generated"] if each["parsed"] else not each["presence_expected"] for each in predictions]
     names = [(set(each["names_expected"]), set(each["names_generated"])) for each in predictions]
@@ -30,15 +30,15 @@ def test_scores_of_1000_random_cases_agree_with_sklearn() -> None:
         assert 0 <= each["low"] <= each["value"] <= each["high"] <= 1
     parsed = [each for each in predictions if each["parsed"]]
     matrix = confusion_matrix([e["presence_expected"] for e in parsed], [e["presence_generated"] for e in parsed])
-    table = scores["presence"]
+    table = scores["classes"]
     assert [[table[x][y] for y in ("nobody", "somebody")] for x in ("nobody", "somebody")] == matrix.tolist()
     assert sum(count for said_what in table.values() for count in said_what.values()) == 1000
 
 
 def test_slices_are_whole_and_add_up() -> None:
     predictions = rows(300, seed=2)
-    slices = score_predictions(predictions, TARGET)["slices"]
-    for kind in ("length", "label"):
+    slices = score_predictions(predictions, SCORER)["slices"]
+    for kind in ("length", "class"):
         assert sum(each["records"] for each in slices[kind]) == 300
         exact = sum(each["records"] * each["metrics"]["gen_all_fields_exact_match_rate"] for each in slices[kind])
         assert exact == pytest.approx(sum(each["exact"] for each in predictions))
@@ -51,35 +51,36 @@ def test_invented_wrong_and_missed_names_are_told_apart_and_the_worst_comes_firs
     item = {"instruction": "", "input": "山田 太郎容疑者を逮捕。鈴木一郎さんは驚いた。", "output": answer("山田太郎")}
     texts = [answer("山田太郎"), answer("鈴木一郎", "幽霊次郎"), answer(), "{", answer("山田太郎", age=31)]
     predictions = [row(item, text) for text in texts]
-    judged = judge(predictions, TARGET)
-    assert (judged[1].invented, judged[1].wrong, judged[1].missed) == (["幽霊次郎"], ["鈴木一郎"], ["山田太郎"])
-    assert [each.errors for each in judged] == [
+    judged = judge(predictions, SCORER)
+    assert judged[1].verdict.counts == {"names_invented": 1, "names_wrong": 1, "names_missed": 1}
+    assert [list(each.errors) for each in judged] == [
         [],
         ["invented: 幽霊次郎", "not an offender: 鈴木一郎", "missed: 山田太郎"],
         ["missed: 山田太郎"],
         ["not the JSON of an answer"],
         ["other fields"],
     ]
-    scores = score_predictions(predictions, TARGET)
-    assert scores["names"]["missed"] == {"names": 3, "records": 3}  # an answer that does not parse names nobody
-    assert [each["record"] for each in scores["worst"]] == [1, 3, 2, 4]
+    scores = score_predictions(predictions, SCORER)
+    missed = scores["counts"]["names_missed"]
+    assert (missed["number"], missed["records"]) == (3, 3)  # an answer that does not parse names nobody
+    assert [each["record"] for each in scores["worst"]] == [2, 4, 3, 5]
     assert scores["worst"][0]["input"] == item["input"]
     spelled = row({**item, "output": answer("山田 たろう")}, answer("山田たろう"))
-    assert judge([spelled], TARGET)[0].errors == []  # no error, though the article spells the name differently
-    cut = judge([row(item, "{", is_cut=True)], TARGET)
+    assert judge([spelled], SCORER)[0].errors == []  # no error, though the article spells the name differently
+    cut = judge([row(item, "{", is_cut=True)], SCORER)
     assert cut[0].errors == ["cut off"]
 
 
 def test_comparison_of_two_models_is_by_record() -> None:
-    found = compare(rows(400, seed=1), rows(400, seed=2), TARGET)
-    assert sum(found.presence.values()) == 400
-    same = compare(rows(400, seed=1), rows(400, seed=1), TARGET)
-    assert same.presence["a alone"] == same.presence["b alone"] == 0
-    assert same.presence_p_value == 1.0
+    found = compare(rows(400, seed=1), rows(400, seed=2), SCORER)
+    assert sum(found.right.values()) == 400
+    same = compare(rows(400, seed=1), rows(400, seed=1), SCORER)
+    assert same.right["a alone"] == same.right["b alone"] == 0
+    assert same.right_p_value == 1.0
     perfect = [row(each, each["output"]) for each in (record(random.Random(number)) for number in range(400))]
-    better = compare(perfect, rows(400, seed=2), TARGET)
-    assert better.presence["b alone"] == 0
-    assert better.presence_p_value < 1e-6
+    better = compare(perfect, rows(400, seed=2), SCORER)
+    assert better.right["b alone"] == 0
+    assert better.right_p_value < 1e-6
     exact = better.metrics["gen_all_fields_exact_match_rate"]
     assert exact.a.value == 1.0
     assert exact.difference.low > 0
@@ -87,10 +88,10 @@ def test_comparison_of_two_models_is_by_record() -> None:
 
 def test_other_records_do_not_compare() -> None:
     with pytest.raises(ConfigError, match="3 and 2 records"):
-        compare(rows(3, seed=1), rows(2, seed=1), TARGET)
-    with pytest.raises(ConfigError, match="record 0 is different"):
-        compare(rows(3, seed=1), rows(4, seed=1)[1:], TARGET)
+        compare(rows(3, seed=1), rows(2, seed=1), SCORER)
+    with pytest.raises(ConfigError, match="record 1 is different"):
+        compare(rows(3, seed=1), rows(4, seed=1)[1:], SCORER)
 
 
 def test_no_records_have_no_scores() -> None:
-    assert score_predictions([], TARGET)["metrics"] == {}
+    assert score_predictions([], SCORER)["metrics"] == {}

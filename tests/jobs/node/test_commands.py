@@ -41,8 +41,8 @@ def test_accelerate_config_that_a_job_cannot_honour_is_an_error(tmp_path: Path) 
     path = tmp_path / "accelerate.yaml"
     path.write_text("mixed_precision: fp16\nfsdp_config: {}\n", encoding="utf-8")
     problems = accelerate_problems(load_run_spec(QWEN, "a100", [f"accelerate_config={path}"]))
-    assert any("fsdp_config" in problem for problem in problems)
-    assert any("mixed_precision: fp16" in problem for problem in problems)
+    assert [level for level, problem in problems if "fsdp_config" in problem] == ["error"]
+    assert [level for level, problem in problems if "mixed_precision: fp16" in problem] == ["warning"]
     assert accelerate_problems(load_run_spec(QWEN, "a100")) == []
 
 

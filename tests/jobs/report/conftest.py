@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from answers import TARGET, rows
+from answers import SCORER, rows
 from entries import entry
 
 from callbacks.shared.journal import Entry
@@ -119,7 +119,7 @@ def evaluated() -> list[ModelResult]:
         answers = rows(60, seed)
         answers[7] = answers[7] | {"generated": HOSTILE, "input": f"逮捕 {HOSTILE}", "parsed": False}
         speed = {"tokens_per_second": 120.0, "records_per_second": 4.0, "peak_memory_gib": 1.5}
-        scores = score_predictions(answers, TARGET) | {"speed": speed}
+        scores = score_predictions(answers, SCORER) | {"speed": speed}
         found.append(
             ModelResult(EvaluatedModel(name=name, path=f"/models/{name}", step=80), answers, scores, SUBMITTED)
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from answers import TARGET, rows
+from answers import rows
 
 from callbacks.shared import events
 from callbacks.shared.journal import Entry
@@ -228,7 +228,7 @@ def test_intervals_come_from_the_predictions_that_are_still_there(spec: RunSpec,
     assert set(found) == {40, 60}
     low, high = found[40]["gen_offender_presence_f1"]
     assert 0 < low < high <= 1
-    chart = next(each for each in generation_charts(preempted, found, TARGET) if each.title == "Presence F1")
+    chart = next(each for each in generation_charts(spec, preempted, found) if each.title == "Presence F1")
     own, rule = chart.series
     assert [x for x, _ in own.points] == [20, 40] and [x for x, _, _ in own.bands] == [40]
     assert rule.is_reference and len(rule.points) == 3

@@ -18,7 +18,7 @@ def test_summary_says_what_became_of_the_run(
     assert len(text.splitlines()) <= 12
     assert text.startswith("**looked-at**: FINISHED after 3m 40s on local\n- 80 of 80 steps, loss 0.125\n")
     assert re.search(r"- goodput \d+%, 0\.04 GPU-hours, 3 attempts, 2 preemptions, 5 steps done again\n", text)
-    assert re.search(r"- presence F1: 0\.\d{3} \(0\.\d{3}–0\.\d{3}\) \(keyword rule: [01]\.\d{3}\)\n", text)
+    assert re.search(r"- presence F1: 0\.\d{3} \(0\.\d{3}–0\.\d{3}\)\n", text)
     assert text.endswith(f"- report: `{spec.paths.report_page}`\n")
 
 

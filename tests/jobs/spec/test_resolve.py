@@ -23,6 +23,27 @@ TINY = REPO_ROOT / "axolotl_configs" / "tiny_cpu.yml"
 QWEN = REPO_ROOT / "axolotl_configs" / "qwen_finetune.yml"
 
 
+def test_validation_records_of_ones_own_stay_beside_merged_sources(tmp_path: Path) -> None:
+    (tmp_path / "v.jsonl").write_text("{}")
+    (tmp_path / "s.jsonl").write_text("{}")
+    settings = [f"regrow.prepare.sources=[{{path: {tmp_path}/s.jsonl}}]", "regrow.prepare.validation=[]",
+                f"test_datasets.0.path={tmp_path}/v.jsonl", f"runs_root={tmp_path}"]  # fmt: skip
+    spec = load_run_spec(TINY, "local", settings)
+    assert spec.prepared_paths
+    assert spec.axolotl["datasets"][0]["path"] == str(spec.prepared_paths.train)
+    assert spec.axolotl["test_datasets"][0]["path"] == f"{tmp_path}/v.jsonl"
+
+
+def test_validation_without_sources_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"regrow\.prepare\.validation: there are no regrow\.prepare\.sources"):
+        load_run_spec(TINY, "local", ["regrow.prepare.sources=[]"])
+
+
+def test_ranks_and_jobs_know_the_same_paths_of_a_run() -> None:
+    spec = load_run_spec(TINY, "local")
+    assert (spec.regrow.code, spec.regrow.validation_samples) == (spec.paths.code, spec.paths.validation_samples)
+
+
 def test_a_config_without_regrow_gets_the_plugin_and_a_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config: dict[str, Any] = {
         "base_model": "owner/model",

@@ -69,7 +69,8 @@ def test_profile_says_what_was_found_and_what_to_write(changed: dict[str, Any], 
         ({"prepare": {"sources": ["x.json"]}}, "prepare.sources.0: found 'x.json'", "write a mapping (`key: value`)"),
         ({"prepare": {"sources": [{"path": "x", "tkae": 3}]}}, "prepare.sources.0.tkae: unknown key", "did you mean `take`?"),
         ({"deterministic": "so"}, "deterministic: found 'so'", "write true or false"),
-        ({"target": {"fields": "name"}}, "target.fields: found 'name'", "write a list"),
+        ({"task": {"kind": "extraction", "fields": "name"}}, "task.fields: found 'name'", "write a list"),
+        ({"task": {"kind": "label", "lables": []}}, "task.lables: unknown key", "did you mean `labels`?"),
     ],
 )  # fmt: skip
 def test_regrow_section_says_what_was_found_and_what_to_write(section: dict[str, Any], found: str, hint: str) -> None:

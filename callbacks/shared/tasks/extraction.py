@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from callbacks.shared.args import Target
+from callbacks.shared.args import ExtractionTask
+from callbacks.shared.tasks.answers import after_thoughts
 
 Scalar = str | float | bool | None
 """A flat JSON value; `float` takes in `int`."""
@@ -69,15 +70,6 @@ class Case:
                 yield entry, rest.pop(found)[1]
 
 
-@dataclass(frozen=True)
-class Scores:
-    """The metrics of a set of cases, each from 0 to 1 (`gen_records`: a count)."""
-
-    metrics: dict[str, float]
-    undefined: tuple[str, ...]
-    """The metrics that are 0/0 and written as 0.0: they are undefined for these cases."""
-
-
 def normalise(value: Scalar) -> str:
     """The form in which values are compared: NFKC without whitespace; 35, 35.0 and "35" are equal, null is ""."""
     if value is None:
@@ -90,33 +82,31 @@ def normalise(value: Scalar) -> str:
     return unicodedata.normalize("NFKC", "".join(unicodedata.normalize("NFKC", str(value)).split()))
 
 
-def to_csv_fields(entry: Mapping[str, Scalar], target: Target) -> dict[str, str]:
+def to_csv_fields(entry: Mapping[str, Scalar], target: ExtractionTask) -> dict[str, str]:
     """An entry as flat strings: the target's fields (the name is one, listed or not); missing and null are ""."""
     return {field: normalise(entry.get(field)) for field in (*target.fields, target.name_field)}
 
 
-def parse_answer(text: str, target: Target) -> Answer | None:
-    """The answer in a model's output: the first object that has the list field, however wrapped, amid prose or fences.
+def parse_answer(text: str, target: ExtractionTask) -> Answer | None:
+    """The answer in a model's output: after its thoughts, the last whole object that has the list field, however wrapped, amid
+    prose or fences.
 
     None if there is no such object, if it follows or is inside broken or cut-off JSON, or if it does not have the target's
     form: a list of flat objects, each with a name. Never raises. JSON is RFC 8259, and stricter than
     `json.loads`: no NaN, no duplicate keys, no lone surrogates, no number beyond Python's limits.
     """
-    for value in _json_values(text):
-        owner = _first_owner(value, target.list_field)
-        if owner is not None:
-            return _answer(owner[target.list_field], target)
-    return None
+    owners = (_first_owner(value, target.list_field) for value in whole_values(after_thoughts(text)))
+    last = next(reversed([owner for owner in owners if owner is not None]), None)
+    return _answer(last[target.list_field], target) if last is not None else None
 
 
-def parse_case(expected: str, generated: str, target: Target, label: str = "case") -> Case:
-    """Parse both texts of a case. ValueError, beginning with the label, if the expected text is not an answer."""
-    return Case(_parse_expected(expected, target, label), parse_answer(generated, target))
+def parse_case(expected: str, generated: str, target: ExtractionTask) -> Case:
+    """Parse both texts of a case. ValueError if the expected text is not an answer."""
+    return Case(_parse_expected(expected, target), parse_answer(generated, target))
 
 
-def case_verdict(expected: str, generated: str, target: Target) -> dict[str, object]:
-    """One case as a row of a predictions file; `presence_generated` is null if the text did not parse."""
-    case = parse_case(expected, generated, target)
+def case_columns(case: Case) -> dict[str, object]:
+    """A case in the columns of a predictions file; `presence_generated` is null if the text did not parse."""
     parsed = case.generated is not None
     return {
         "parsed": parsed,
@@ -164,16 +154,7 @@ METRICS: Mapping[str, Callable[[Sequence[Case]], Ratio]] = {
 """Each function's docstring defines its metric. In addition there is `gen_field_match_rate/<field>` for each field."""
 
 
-def score(texts: Iterable[tuple[str, str]], target: Target) -> Scores:
-    """The metrics of (expected, generated) texts. ValueError with the number of the case (from 0) on a bad expected text."""
-    cases = [parse_case(*pair, target, f"case {number}") for number, pair in enumerate(texts)]
-    found = ratios(cases, target)
-    metrics = {name: _quotient(ratio) for name, ratio in found.items()}
-    undefined = tuple(name for name, (_, denominator) in found.items() if not denominator)
-    return Scores({**metrics, "gen_records": float(len(cases))}, undefined)
-
-
-def ratios(cases: Sequence[Case], target: Target) -> dict[str, Ratio]:
+def ratios(cases: Sequence[Case], target: ExtractionTask) -> dict[str, Ratio]:
     """Every metric as numerator and denominator. Both are sums over the cases, so the ratios of parts can be added."""
     # Matched entries have equal names: the name's own rate would always be 1.
     fields = [field for field in target.fields if field != target.name_field]
@@ -181,21 +162,12 @@ def ratios(cases: Sequence[Case], target: Target) -> dict[str, Ratio]:
     return {name: metric(cases) for name, metric in METRICS.items()} | rates
 
 
-def keyword_rule_ratio(article: str, expected: Answer, target: Target) -> Ratio:
+def keyword_rule_ratio(article: str, expected: Answer, target: ExtractionTask) -> Ratio:
     """The share of one article in the presence F1 of the rule "any keyword is in the article"."""
     return _f1([(bool(expected.entries), any(keyword in article for keyword in target.keywords))])
 
 
-def keyword_rule_f1(texts: Iterable[tuple[str, str]], target: Target) -> float:
-    """Presence F1 of the rule "any keyword is in the article", for (article, expected) texts; 0/0 is 0.0."""
-    found = [
-        keyword_rule_ratio(article, _parse_expected(expected, target, f"case {number}"), target)
-        for number, (article, expected) in enumerate(texts)
-    ]
-    return _quotient((sum(hits for hits, _ in found), sum(all_ for _, all_ in found)))
-
-
-def _json_values(text: str) -> Iterator[object]:
+def whole_values(text: str) -> Iterator[object]:
     """The JSON objects of a text, in order, up to the first that is broken or cut off; never looks inside that one."""
     start = _JSON_START.search(text)
     while start:
@@ -243,7 +215,7 @@ def _first_owner(value: object, list_field: str) -> dict[str, object] | None:
     return None
 
 
-def _answer(entries: object, target: Target) -> Answer | None:
+def _answer(entries: object, target: ExtractionTask) -> Answer | None:
     """The list of an answer as flat fields; None if it is not a list of flat objects with names."""
     if not isinstance(entries, list) or not all(_is_entry(entry, target) for entry in entries):
         return None
@@ -251,7 +223,7 @@ def _answer(entries: object, target: Target) -> Answer | None:
     return Answer(tuple(row[target.name_field] for row in rows), rows)
 
 
-def _is_entry(entry: object, target: Target) -> bool:
+def _is_entry(entry: object, target: ExtractionTask) -> bool:
     """Whether an entry is a flat object, and its name a string that is not blank."""
     if not isinstance(entry, dict) or any(isinstance(value, dict | list) for value in entry.values()):
         return False
@@ -259,14 +231,14 @@ def _is_entry(entry: object, target: Target) -> bool:
     return isinstance(name, str) and normalise(name) != ""
 
 
-def _parse_expected(text: str, target: Target, label: str) -> Answer:
+def _parse_expected(text: str, target: ExtractionTask) -> Answer:
     """The expected answer. ValueError if the text is not an answer; the text is not shown, because it may be private."""
     answer = parse_answer(text, target)
     if answer is None:
         form = f'{{"{target.list_field}": [{{"{target.name_field}": "…", …}}]}}'
         raise ValueError(
-            f"{label}: the expected text ({len(text)} characters) is not an answer of the form {form}, all flat. "
-            "Correct the record, or set `regrow.target` to the form of the data."
+            f"the expected text ({len(text)} characters) is not an answer of the form {form}, all flat. "
+            "Correct the record, or set `regrow.task` to the form of the data."
         )
     return answer
 
@@ -276,7 +248,3 @@ def _f1(pairs: Iterable[tuple[bool, bool]]) -> Ratio:
     counts = Counter(pairs)
     hits = 2 * counts[True, True]
     return hits, hits + counts[True, False] + counts[False, True]
-
-
-def _quotient(ratio: Ratio) -> float:
-    return ratio[0] / ratio[1] if ratio[1] else 0.0

@@ -8,28 +8,47 @@ import random
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callbacks.shared.args import Target
-from callbacks.shared.extraction import (
-    METRICS,
-    case_verdict,
-    keyword_rule_f1,
-    normalise,
-    parse_answer,
-    score,
-    to_csv_fields,
-)
+from callbacks.shared.args import ExtractionTask as Target
+from callbacks.shared.tasks.extraction import METRICS, normalise, parse_answer, to_csv_fields
+from callbacks.shared.tasks.extraction_scorer import RULE, ExtractionScorer
+from callbacks.shared.tasks.verdict import judged, values
 
 TARGET = Target()
 NOBODY = '{"offenders": []}'
 YAMADA = '{"offenders": [{"name": "山田 太郎", "age": 35, "occupation": "会社員", "offence": "強盗"}]}'
 NO_JSON = "わかりません"
+
+
+class Scores(NamedTuple):
+    metrics: dict[str, float]
+    undefined: tuple[str, ...]
+
+
+def score(texts: Iterable[tuple[str, str]], target: Target) -> Scores:
+    """The metrics of (expected, generated) texts, and the names of those that are 0/0."""
+    scorer = ExtractionScorer(target)
+    rows = [{"input": "", "expected": expected, "generated": generated} for expected, generated in texts]
+    found = values(scorer, [judged(scorer, row, f"record {number}") for number, row in enumerate(rows, 1)])
+    metrics = {name: value or 0.0 for name, value in found.items()} | {"gen_records": float(len(rows))}
+    return Scores(metrics, tuple(name for name, value in found.items() if value is None))
+
+
+def case_verdict(expected: str, generated: str, target: Target) -> Mapping[str, object]:
+    return ExtractionScorer(target).judge({"input": "", "expected": expected, "generated": generated}).columns
+
+
+def keyword_rule_f1(texts: Iterable[tuple[str, str]], target: Target) -> float:
+    """The rule's F1 for (article, expected) texts."""
+    scorer = ExtractionScorer(target)
+    rows = [{"input": article, "expected": expected, "generated": ""} for article, expected in texts]
+    return values(scorer, [scorer.judge(row) for row in rows]).get(RULE) or 0.0
 
 
 def answer_text(*entries: Mapping[str, object]) -> str:
@@ -56,7 +75,9 @@ def names_in(text: str, target: Target = TARGET) -> tuple[str, ...] | None:
         pytest.param(f"以下が結果です。\n{YAMADA}\n以上です。", ("山田太郎",), id="prose-around"),
         pytest.param(f"形式は {{名前}} です [1]: {NOBODY}", (), id="braces-in-prose"),
         pytest.param(f'{{"note": "x"}} {YAMADA}', ("山田太郎",), id="another-object-first"),
-        pytest.param(f"{people('A')}\n{people('B')}", ("A",), id="first-of-two"),
+        pytest.param(f"{people('A')}\n{people('B')}", ("B",), id="last-of-two"),
+        pytest.param(f"<think>perhaps {NOBODY}</think>{people('A')}", ("A",), id="after-the-thoughts"),
+        pytest.param(f"perhaps {NOBODY}</think>{people('A')}", ("A",), id="thoughts-begun-in-the-prompt"),
         pytest.param(f'{NOBODY} {{"offenders": [', (), id="cut-off-after-the-answer"),
         pytest.param(f'{{"result": {YAMADA}}}', ("山田太郎",), id="wrapped"),
         pytest.param(f'{{"a": {{"b": [1, {NOBODY}]}}}}', (), id="wrapped-twice"),
@@ -92,7 +113,7 @@ def test_parse_answer_finds(text: str, names: tuple[str, ...]) -> None:
         pytest.param('{"offenders": {}}', id="object"),
         pytest.param('{"offenders": "[]"}', id="string"),
         pytest.param(f'{{"offenders": {NOBODY}}}', id="outer-has-wrong-type"),
-        pytest.param(f'{{"offenders": 1}} {NOBODY}', id="first-has-wrong-type"),
+        pytest.param(f'{NOBODY} {{"offenders": 1}}', id="last-has-wrong-type"),
         pytest.param('{"offenders": ["A"]}', id="entry-string"),
         pytest.param('{"offenders": [null]}', id="entry-null"),
         pytest.param('{"offenders": [{"name": "A"}, []]}', id="entry-list"),
@@ -288,13 +309,9 @@ def test_every_metric_is_defined_in_its_docstring() -> None:
 
 
 def test_score_names_bad_expected_without_showing_it() -> None:
-    with pytest.raises(ValueError, match=r"^case 1: .*\"offenders\".*regrow\.target") as caught:
+    with pytest.raises(ValueError, match=r"^record 2: .*\"offenders\".*regrow\.task") as caught:
         score([(NOBODY, NOBODY), (NO_JSON, NOBODY)], TARGET)
     assert NO_JSON not in str(caught.value)
-    with pytest.raises(ValueError, match=r"^case 0: "):
-        keyword_rule_f1([("記事", NO_JSON)], TARGET)
-    with pytest.raises(ValueError, match=r"^case: "):
-        case_verdict(NO_JSON, NOBODY, TARGET)
 
 
 @pytest.mark.parametrize(
@@ -456,6 +473,7 @@ def test_score_agrees_with_sklearn(seed: int) -> None:
 
 
 def test_extraction_loads_no_heavy_library() -> None:
-    code = "import sys, callbacks.shared.extraction; print({'torch', 'transformers', 'mlflow', 'axolotl'} & {*sys.modules})"
+    module = "callbacks.shared.tasks.extraction_scorer"
+    code = f"import sys, {module}; print({{'torch', 'transformers', 'mlflow', 'axolotl'}} & {{*sys.modules}})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert loaded.stdout == "set()\n"
