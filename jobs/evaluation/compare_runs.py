@@ -4,11 +4,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from callbacks.shared.tasks.scorers import scorer_of
 from jobs.evaluation.comparison import Comparison, compare
 from jobs.evaluation.criteria import Criterion, criteria
 from jobs.evaluation.markdown import comparison_section, markdown_table, number
-from jobs.evaluation.parts import spec_of_model
+from jobs.evaluation.parts import required_scorer, spec_of_model
 from jobs.evaluation.results import ModelResult, written_results
 from jobs.evaluation.training_facts import TrainingFacts, training_facts
 from jobs.spec.errors import ConfigError
@@ -61,10 +60,7 @@ def compare_runs(a: str, b: str, runs_root: Path) -> RunComparison:
         ConfigError: one does not exist or was not evaluated, or they were evaluated on different records.
     """
     sides = _side(a, runs_root), _side(b, runs_root)
-    scorer = scorer_of(sides[0].spec.regrow)
-    if scorer is None:
-        raise ConfigError(f"{a} has no `regrow.task`, so there is nothing to compare its answers by")
-    found = compare(sides[0].result.rows, sides[1].result.rows, scorer)
+    found = compare(sides[0].result.rows, sides[1].result.rows, required_scorer(sides[0].spec))
     return RunComparison(*sides, found, criteria(found, sides[0].training, sides[1].training))
 
 
