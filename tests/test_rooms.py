@@ -76,29 +76,34 @@ def _sources() -> list[Path]:
     return [path for folder in folders for path in (REPO_ROOT / folder).rglob("*.py")]
 
 
+@pytest.fixture(scope="module")
+def nodes() -> list[tuple[Path, ast.AST]]:
+    """Each node of the syntax tree of each source file."""
+    trees = ((path, ast.parse(path.read_text(encoding="utf-8"))) for path in _sources())
+    return [(path, node) for path, tree in trees for node in ast.walk(tree)]
+
+
 def test_long_files_say_why_at_their_top() -> None:
     texts = {path: path.read_text(encoding="utf-8") for path in _sources()}
     too_long = {path for path, text in texts.items() if text.count("\n") > MOST_LINES}
     assert [path for path in sorted(too_long) if "Over 250 lines:" not in texts[path][:600]] == []
 
 
-def test_no_function_is_long() -> None:
+def test_no_function_is_long(nodes: list[tuple[Path, ast.AST]]) -> None:
     found = [
         f"{path}:{node.lineno} {node.name}: {node.end_lineno - node.lineno + 1} lines"
-        for path in _sources()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path, node in nodes
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None
         if node.end_lineno - node.lineno >= MOST_FUNCTION_LINES
     ]
     assert found == []
 
 
-def test_no_expression_stands_where_a_statement_would() -> None:
+def test_no_expression_stands_where_a_statement_would(nodes: list[tuple[Path, ast.AST]]) -> None:
     """No statement is only `a() if x else b()` or `x and a()`: an `if` is clearer."""
     found = [
         f"{path}:{node.lineno}"
-        for path in _sources()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path, node in nodes
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.IfExp | ast.BoolOp)
     ]
     assert found == []

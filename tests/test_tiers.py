@@ -44,7 +44,11 @@ def collected(run_python: Run) -> Callable[[str], tuple[Tests, set[str]]]:
     ("expression", "absent", "never"),
     [
         ("quick", HEAVY, set(MARKERS) - {"quick"}),
-        ("not slurm and not train and not browser", HEAVY - {"mlflow"}, {"slurm", "train", "browser"}),
+        (
+            "not slurm and not train and not browser",
+            HEAVY - {"mlflow", "scipy", "sklearn"},
+            {"slurm", "train", "browser"},
+        ),
     ],
 )
 def test_what_is_selected_loads_nothing_heavy(

@@ -25,6 +25,7 @@ BY_PATH = {
     "callbacks/shared/test_projection.py": "mlflow",
     "callbacks/shared/test_mlflow_sync.py": "mlflow",
     "callbacks/shared/test_tracking.py": "mlflow",
+    "callbacks/shared/tasks/test_scorers.py": "long",
     "data_prep/test_tiny_model.py": "train",
     "jobs/check/test_mutations.py": "train",
     "jobs/evaluation/test_engine.py": "train",
@@ -36,7 +37,7 @@ BY_PATH = {
 }
 """Patterns of files below tests/ → marker. `*` stands for one name, so subfolders do not match."""
 BY_FIXTURE = {"world": "train", "browser": "browser", "many": "long"}
-HEAVY = frozenset({"torch", "transformers", "axolotl", "mlflow"})
+HEAVY = frozenset({"torch", "transformers", "axolotl", "mlflow", "scipy", "sklearn"})
 """Packages that no quick test loads into its process."""
 _EXCLUSIONS = re.compile(r"not \w+( and not \w+)*")
 

@@ -198,6 +198,7 @@ def test_merge_leaves_nothing_when_interrupted(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "repeat", [100, 100_000], ids=["while it waits for the end", "while there is more to hand over"]
 )
@@ -276,6 +277,7 @@ MERGE_AND_MEASURE = textwrap.dedent("""
 """)
 
 
+@pytest.mark.long
 def test_merge_of_the_document(tmp_path: Path) -> None:
     positives = written_array(tmp_path / "hawks.json", encoded("pos", POSITIVE_OUTPUT, 26_221), b",\n ")
     negatives = written_array(tmp_path / "dummy.json", encoded("neg", '{"offenders": []}', 120_000), b", ")

@@ -94,6 +94,7 @@ made = st.builds(
 )
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=150)
 @given(
     records=st.lists(made, min_size=1, max_size=6),
@@ -106,6 +107,7 @@ def test_iter_records_finds_every_border(records: list[dict[str, Any]], form: st
         assert [json.loads(raw) for raw, _ in iter_records(path, window=window)] == records
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=150)
 @given(
     records=st.lists(made, min_size=1, max_size=3),

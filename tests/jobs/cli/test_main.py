@@ -81,6 +81,7 @@ def test_version_says_what_runs_and_from_where(clean_environment: dict[str, str]
     assert done.stdout == f"regrow {version('regrow')} (Python {python}, packages from {REPO_ROOT})\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["{folder}", "/elsewhere:", ":/elsewhere", "{folder}:/elsewhere", "."])
 def test_other_modules_with_our_names_are_not_ours(
     path: str, clean_environment: dict[str, str], tmp_path: Path

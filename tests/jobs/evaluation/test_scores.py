@@ -5,14 +5,16 @@ from itertools import pairwise
 
 import pytest
 from answers import NAMES, SCORER, answer, record, row, rows
-from sklearn.metrics import confusion_matrix, f1_score
 
 from jobs.evaluation.comparison import compare
 from jobs.evaluation.scores import judge, score_predictions
 from jobs.spec.errors import ConfigError
 
 
+@pytest.mark.long
 def test_scores_of_1000_random_cases_agree_with_sklearn() -> None:
+    from sklearn.metrics import confusion_matrix, f1_score
+
     predictions = rows(1000, seed=1)
     scores = score_predictions(predictions, SCORER)
     expected = [each["presence_expected"] for each in predictions]
@@ -71,6 +73,7 @@ def test_invented_wrong_and_missed_names_are_told_apart_and_the_worst_comes_firs
     assert cut[0].errors == ["cut off"]
 
 
+@pytest.mark.long
 def test_comparison_of_two_models_is_by_record() -> None:
     found = compare(rows(400, seed=1), rows(400, seed=2), SCORER)
     assert sum(found.right.values()) == 400

@@ -104,6 +104,7 @@ def test_follower_prints_nothing_of_earlier_attempts(run: Writing) -> None:
     assert output.getvalue() == b"second\nsecond\non\n"
 
 
+@pytest.mark.long
 def test_follower_waits_for_parts_and_for_what_was_submitted_again(run: Writing) -> None:
     answers = iter([True, True, False])
     run.starts("train", "2", text="failed\n")
@@ -138,6 +139,7 @@ def test_follower_ends_where_nothing_can_come(run: Writing) -> None:
     assert output.getvalue() == b"killed"
 
 
+@pytest.mark.long
 def test_command_prints_the_log_alone_on_stdout(run: Writing, clean_environment: dict[str, str]) -> None:
     run.starts("train", "2", text="日本\n")
     command = [str(REGROW), "logs", "one", "--set", f"runs_root={run.spec.paths.run_dir.parent}"]
@@ -150,6 +152,7 @@ def test_command_prints_the_log_alone_on_stdout(run: Writing, clean_environment:
     assert (done.returncode, "the stages are prepare, train, evaluate, report" in done.stderr) == (2, True)
 
 
+@pytest.mark.long
 def test_watch_redraws_in_place_and_leaves_cleanly_when_the_run_ends(
     run: Writing, clean_environment: dict[str, str]
 ) -> None:

@@ -44,6 +44,7 @@ def test_signal_is_waited_for_and_ends_nobody(number: signal.Signals) -> None:
         assert process.returncode == 0
 
 
+@pytest.mark.long
 def test_process_that_was_suspended_has_got_no_signal() -> None:
     code = """
         from jobs.node.children import next_signal, watch_signals
@@ -107,6 +108,7 @@ def test_first_failure_is_seen_and_the_others_are_ended(tmp_path: Path) -> None:
         assert process.communicate(timeout=HANGS_AFTER_SECONDS)[0] == "(1, 3) True\nFalse\n"
 
 
+@pytest.mark.long
 def test_children_of_a_killed_parent_die(tmp_path: Path) -> None:
     code = """
         import sys

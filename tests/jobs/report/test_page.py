@@ -212,6 +212,7 @@ def test_evaluation_without_training(evaluation: RunSpec, journal: Any, evaluate
     assert len(text) < 300_000
 
 
+@pytest.mark.long
 def test_chart_of_thousands_of_steps_has_a_short_table(spec: RunSpec, journal: Any, nothing: Results) -> None:
     for step in range(1, 20_001):
         journal.say(step, "metrics", "train-2-0-rank0", step=step, values={"loss": 1 / step})
@@ -234,6 +235,7 @@ def test_intervals_come_from_the_predictions_that_are_still_there(spec: RunSpec,
     assert rule.is_reference and len(rule.points) == 3
 
 
+@pytest.mark.long
 def test_only_so_many_intervals_are_computed(spec: RunSpec, journal: Any, tmp_path: Path) -> None:
     spec.paths.checkpoints.mkdir(parents=True)
     for step in range(MOST_INTERVALS + 5):

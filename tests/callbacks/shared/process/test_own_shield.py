@@ -75,7 +75,9 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.train) if "Data" in case else case for case in CASES]
+)
 def test_stop_signals(case: str, clean_environment: dict[str, str]) -> None:
     """A process that cannot be ended waits for 600 s, longer than any test may take."""
     done = subprocess.run(

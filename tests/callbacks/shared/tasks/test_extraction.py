@@ -453,6 +453,7 @@ def names_by_hand(text: str) -> set[str] | None:
     return {unicodedata.normalize("NFKC", row["name"]).replace(" ", "") for row in rows}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(6))
 def test_score_agrees_with_sklearn(seed: int) -> None:
     from sklearn import metrics as sklearn
