@@ -29,8 +29,8 @@ $(VENV)/.complete: pyproject.toml constraints.txt
 	touch $@
 	@printf 'ready\nhint: . %s/activate\n' '$(BIN)'
 
-demo: setup      ## run data, training, evaluation and MLflow at toy size on this machine
-	$(BIN)/regrow demo
+demo: setup      ## fine-tune SmolLM2-135M on this machine: data, training, evaluation, report, MLflow; downloads 93 MB
+	$(BIN)/regrow demo --model smollm2
 
 trial: setup     ## train the first 50 steps of CONFIG on one GPU, and evaluate every 25; ARGS=--dry-run only prints the jobs
 	$(BIN)/regrow submit $(CONFIG) --cluster $(CLUSTER) --set max_steps=50 --set eval_steps=25 --set save_steps=25 --set train.gpus_per_node=1 $(ARGS)

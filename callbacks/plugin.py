@@ -134,7 +134,8 @@ def generation_eval(cfg: DictDefault, regrow: Regrow, trainer: Trainer, stop: Gr
     if scorer is None or not (cfg.test_datasets or cfg.val_set_size):
         return []
     samples = validation_samples(cfg, trainer)
-    if not cfg.test_datasets and (file := regrow.validation_samples) and trainer.is_world_process_zero():
+    is_one_file = len(cfg.test_datasets or []) == 1
+    if not is_one_file and (file := regrow.validation_samples) and trainer.is_world_process_zero():
         file.parent.mkdir(mode=0o700, exist_ok=True)
         write_samples(file, samples)  # the evaluation after the training reads them
     return [GenerationEval(trainer, settings, samples, scorer, stop)] if (settings := regrow.generation_eval) else []
@@ -145,7 +146,11 @@ def validation_samples(cfg: DictDefault, trainer: Trainer) -> list[Sample]:
     if not cfg.test_datasets:
         return tokenised_samples(trainer.eval_dataset, trainer.processing_class)
     config = cfg.to_dict()
-    dataset = config["test_datasets"][0]
+    return [sample for dataset in config["test_datasets"] for sample in _samples(config, dataset)]
+
+
+def _samples(config: dict[str, Any], dataset: dict[str, Any]) -> list[Sample]:
+    """The records of one validation set."""
     if not has_format(dataset):
         return samples(config, dataset)
     template = PromptFormat.from_dataset(dataset)

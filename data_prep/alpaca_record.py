@@ -38,6 +38,17 @@ def parse_record(raw: bytes) -> Record:
 
 def _checked_record(raw: bytes) -> Record:
     """The record that the fast decoder rejected: it has further fields, or RecordError says what is wrong."""
+    fields = parse_object(raw)
+    for name in _FIELDS:
+        if name not in fields:
+            raise RecordError(f'field "{name}" is missing (found: {", ".join(fields) or "no fields"})')
+        if not isinstance(fields[name], str):
+            raise RecordError(f'"{name}" must be a string, found {json_type(fields[name])}')
+    return Record(**{name: fields[name] for name in _FIELDS})
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """A JSON object from its bytes; RecordError if they are none."""
     if not raw:
         raise RecordError("there is nothing between two commas, or after the last one")
     try:
@@ -46,12 +57,7 @@ def _checked_record(raw: bytes) -> Record:
         raise RecordError(f"not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise RecordError(f"must be an object, found {json_type(fields)}")
-    for name in _FIELDS:
-        if name not in fields:
-            raise RecordError(f'field "{name}" is missing (found: {", ".join(fields) or "no fields"})')
-        if not isinstance(fields[name], str):
-            raise RecordError(f'"{name}" must be a string, found {json_type(fields[name])}')
-    return Record(**{name: fields[name] for name in _FIELDS})
+    return fields
 
 
 def decoded_output(record: Record) -> dict[str, Any]:

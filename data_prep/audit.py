@@ -70,8 +70,8 @@ class Audit:
 
 
 def audit(
-    train: Path,
-    validation: Path | None,
+    train: Source,
+    validation: Source | None,
     *,
     list_field: str,
     name_field: str,
@@ -106,9 +106,9 @@ def audit_sources(
 ) -> SourcesAudit:
     """Audit the files that will be merged, each once even if it is repeated; findings and errors as in `audit`."""
     target = _Target(list_field, name_field, tuple(fields))
-    trained = [_tallied(source.path, target, frozenset(), None, source.take) for source in train]
+    trained = [_tallied(source, target, frozenset(), None) for source in train]
     prompts = frozenset[bytes]().union(*(tally.prompts for tally in trained))
-    validated = [_tallied(source.path, target, prompts, None, source.take) for source in validation]
+    validated = [_tallied(source, target, prompts, None) for source in validation]
     leaks = _Numbers()
     for tally in validated:
         leaks.count += tally.leaks.count
@@ -230,13 +230,11 @@ class _Tally:
         )
 
 
-def _tallied(
-    path: Path, target: _Target, known: Set[bytes], progress: Callable[[int], None] | None, take: int | None = None
-) -> _Tally:
-    tally = _Tally(path, target, known)
-    for batch in iter_batches(path, check_output=False, progress=progress):
+def _tallied(source: Source, target: _Target, known: Set[bytes], progress: Callable[[int], None] | None) -> _Tally:
+    tally = _Tally(source.path, target, known)
+    for batch in iter_batches(source.path, shape=source.shape, check_output=False, progress=progress):
         for record in batch.records:
-            if take is not None and len(tally.lengths) == take:
+            if source.take is not None and len(tally.lengths) == source.take:
                 return tally
             tally.add(record)
     return tally

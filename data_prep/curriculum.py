@@ -12,6 +12,7 @@ import msgspec
 
 from data_prep.follower import CHUNK_BYTES, Follower
 from data_prep.records import BORDER, Batch, RecordError, iter_batches
+from data_prep.shape import ALPACA, Shape
 
 _OPTIONS = ("repeat", "take")
 _SOURCE = re.compile(r"(?P<path>.+?)(?::(?P<options>[\w-]+(?:=[^:,]*)?(?:[:,][\w-]+(?:=[^:,]*)?)*))?")
@@ -24,6 +25,9 @@ class Source:
     path: Path
     repeat: int = 1
     take: int | None = None
+    shape: Shape = ALPACA
+    is_json: bool = True
+    """Whether each answer must be a JSON object."""
 
     def __post_init__(self) -> None:
         for name in _OPTIONS:
@@ -43,7 +47,7 @@ class Source:
             if name in options:
                 raise RecordError(f"{name} is set twice in {text!r}")
             options[name] = number
-        return cls(Path(match["path"]), **options)
+        return cls(Path(match["path"]), options.get("repeat", 1), options.get("take"))
 
 
 def _parse_option(option: str, text: str) -> tuple[str, int]:
@@ -211,7 +215,7 @@ def _merged_source(source: Source, array: _ArrayWriter, progress: Callable[[int]
 def _taken_batches(source: Source, progress: Callable[[int], None]) -> Iterator[Batch]:
     """The records that a source takes; RecordError if its file holds fewer."""
     count = 0
-    for batch in iter_batches(source.path, progress=progress):
+    for batch in iter_batches(source.path, shape=source.shape, check_output=source.is_json, progress=progress):
         taken = batch if source.take is None else batch.first(source.take - count)
         yield taken
         count += len(taken)

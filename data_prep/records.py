@@ -1,6 +1,8 @@
-"""Streams Alpaca-style records from a JSON array or JSON lines, plain or gzip, each with its original bytes.
+"""Streams records from a JSON array or JSON lines, plain or gzip, each with its original bytes.
 
 Memory is a few windows, whatever the size of the file; a record longer than the window makes the window grow.
+
+Over 250 lines: cutting and decoding share what a window is.
 """
 
 import re
@@ -12,8 +14,9 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from data_prep.alpaca_record import ANYTHING, UNDECODABLE, Record, RecordError, decoded_output, parse_record
+from data_prep.alpaca_record import ANYTHING, UNDECODABLE, Record, RecordError, decoded_output
 from data_prep.content import Content
+from data_prep.shape import ALPACA, Shape
 
 __all__ = ["BORDER", "WINDOW", "Batch", "Record", "RecordError", "iter_batches", "iter_records"]
 
@@ -49,21 +52,35 @@ _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def iter_records(
-    path: Path, *, check_output: bool = True, progress: Callable[[int], None] | None = None, window: int = WINDOW
+    path: Path,
+    *,
+    shape: Shape = ALPACA,
+    check_output: bool = True,
+    progress: Callable[[int], None] | None = None,
+    window: int = WINDOW,
 ) -> Iterator[tuple[bytes, Record]]:
     """The records of a file in order, each with its original bytes; RecordError at the first fault."""
-    for batch in iter_batches(path, check_output=check_output, progress=progress, window=window):
+    for batch in iter_batches(path, shape=shape, check_output=check_output, progress=progress, window=window):
         yield from zip(batch.raws(), batch.records, strict=True)
 
 
 def iter_batches(
-    path: Path, *, check_output: bool = True, progress: Callable[[int], None] | None = None, window: int = WINDOW
+    path: Path,
+    *,
+    shape: Shape = ALPACA,
+    check_output: bool = True,
+    progress: Callable[[int], None] | None = None,
+    window: int = WINDOW,
 ) -> Iterator[Batch]:
-    """As `iter_records`, in batches of one window. `progress` gets the number of bytes of the file that each window took."""
+    """As `iter_records`, in batches of one window. `progress` gets the number of bytes of the file that each window took.
+
+    Args:
+        check_output: each output must be a JSON object.
+    """
     count = 0
     with Content(path, progress) as content:
-        for found in _found(content, window):
-            batch, flaw = _checked(found, check_output)
+        for found in _found(content, window, is_alpaca=shape == ALPACA):
+            batch, flaw = _checked(found, shape, check_output)
             if batch.records:
                 yield batch
             count += len(batch)
@@ -77,13 +94,13 @@ _Found = Batch | Sequence[bytes]
 """The records of a window, decoded all at once; or the bytes of what should be records, if that failed."""
 
 
-def _found(content: Content, window: int) -> Iterator[_Found]:
+def _found(content: Content, window: int, is_alpaca: bool) -> Iterator[_Found]:
     """The content of each window. A file that begins with `[` is an array, any other file JSON lines."""
     text = content.read(max(window, len(_BOM))).removeprefix(_BOM).lstrip(_SPACE)
     while not text and (chunk := content.read(window)):
         text = chunk.lstrip(_SPACE)
     if text.startswith(b"["):
-        return _array_elements(content, text[1:].lstrip(_SPACE), window)
+        return _array_elements(content, text[1:].lstrip(_SPACE), window, is_alpaca)
     return _lines(content, text, window)
 
 
@@ -102,14 +119,14 @@ def _lines(content: Content, text: bytes, window: int) -> Iterator[Sequence[byte
         yield [last]
 
 
-def _array_elements(content: Content, text: bytes, window: int) -> Iterator[_Found]:
+def _array_elements(content: Content, text: bytes, window: int, is_alpaca: bool) -> Iterator[_Found]:
     """The elements of an array; `text` is the part after its `[` that has been read."""
     count = 0
     closed = False
     while not closed:
         chunk = content.read(max(window, len(text)))
         text += chunk
-        found, text, closed = (_quick_elements(text) if chunk else None) or _elements(text)
+        found, text, closed = (_quick_elements(text, is_alpaca) if chunk else None) or _elements(text)
         if closed and not count and found == [b""]:  # the array is empty
             return
         yield found
@@ -166,21 +183,21 @@ _BETWEEN = re.compile(rb'\}[ \t\r\n]*+,[ \t\r\n]*+(?=\{[ \t\r\n]*+")')
 _SIGN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["{}\[\],]', re.DOTALL)
 
 
-def _quick_elements(text: bytes) -> _Elements | None:
+def _quick_elements(text: bytes, is_alpaca: bool) -> _Elements | None:
     """`_elements`, cut at the last place that looks like the border of two records; None if that does not decode."""
     brace = len(text)
     while (brace := text.rfind(b"}", 0, brace)) >= 0:
         if border := _BETWEEN.match(text, brace):
             array = b"".join((b"[", memoryview(text)[: brace + 1], b"]"))  # a single copy of the window
-            found = _decoded(array)
+            found = _decoded(array, is_alpaca)
             return _Elements(found, text[border.end() :], closed=False) if found else None
     return None
 
 
-def _decoded(array: bytes) -> _Found | None:
+def _decoded(array: bytes, is_alpaca: bool) -> _Found | None:
     """The elements of an array; None if it is not an array."""
     try:
-        records = _RECORDS.decode(array)
+        records = _RECORDS.decode(array) if is_alpaca else []
     except UNDECODABLE:  # a record has further fields, or a fault
         records = []
     # JSON has no line feed within a string: if there are as many as borders, each record is on a line of its own, or in an
@@ -222,7 +239,7 @@ def _borders(text: bytes) -> tuple[list[int], bool, int]:
     return borders, False, end
 
 
-def _checked(found: _Found, check_output: bool) -> tuple[Batch, str]:
+def _checked(found: _Found, shape: Shape, check_output: bool) -> tuple[Batch, str]:
     """The records before the first fault, and the fault (empty: there is none)."""
     if isinstance(found, Batch):
         try:
@@ -236,7 +253,7 @@ def _checked(found: _Found, check_output: bool) -> tuple[Batch, str]:
     flaw = ""
     try:
         for raw in found:
-            record = parse_record(raw)
+            record = shape.record(raw)
             if check_output:
                 decoded_output(record)
             records.append(record)

@@ -27,9 +27,9 @@ class Prepare(Section):
     """The sources of the training and the validation file."""
 
     sources: tuple[SourceSection, ...] = ()
-    """Training records, concatenated in this order; the trainer shuffles them. Empty: `datasets[0].path` is used as it is."""
+    """Training records, concatenated in this order; the trainer shuffles them. Empty: `datasets` are used as they are."""
     validation: tuple[SourceSection, ...] = ()
-    """Validation records. Empty: `test_datasets[0].path` is used as it is."""
+    """Validation records. Empty: `test_datasets` are used as they are."""
 
 
 class ExtractionTask(Section):
@@ -158,7 +158,7 @@ class Regrow(Section):
 
     @property
     def validation_samples(self) -> Path | None:
-        """Where the training writes the validation records that Axolotl has split off (`RunPaths.validation_samples`)."""
+        """Where the training writes validation records that are in no single file (`RunPaths.validation_samples`)."""
         return Path(self.run_dir) / "eval" / "validation.jsonl" if self.run_dir else None
 
     @field_validator("task", mode="before")

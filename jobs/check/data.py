@@ -1,22 +1,26 @@
 """The records: their content, and the tokens of a seeded sample."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from callbacks.shared.args import ExtractionTask, SourceSection
+from callbacks.shared.args import ExtractionTask
 from data_prep.audit import FileAudit, SourcesAudit, audit_sources
 from data_prep.curriculum import Source
 from data_prep.records import RecordError
+from data_prep.shape import ANYTHING, shape_of
 from jobs.check.shared.cache import CachedAnswer, file_stamp
 from jobs.check.shared.finding import Finding, Place
 from jobs.check.shared.places import Places
 from jobs.check.tokens import token_findings
 from jobs.spec.paths import from_root
 from jobs.spec.run_spec import RunSpec, mappings
+from jobs.spec.sources import DATASETS, Role, prepared_sources
 
-AUDIT = tuple(f"data_prep/{name}.py" for name in ("audit", "curriculum", "records", "alpaca_record", "content"))
+AUDIT = tuple(
+    f"data_prep/{name}.py" for name in ("audit", "curriculum", "records", "alpaca_record", "shape", "content")
+)
 """The modules of the audit; a new version of one makes the cached audits invalid."""
 LOPSIDED = 0.05
 """With a smaller share of positives, or of negatives, the model hardly learns them."""
@@ -24,7 +28,7 @@ LOPSIDED = 0.05
 
 def _stamp(source: Source) -> dict[str, Any]:
     """Identifies the content of a source without reading it."""
-    return {**file_stamp(source.path), "take": source.take}
+    return {**file_stamp(source.path), "take": source.take, "shape": repr(source.shape)}
 
 
 def data_findings(spec: RunSpec, places: Places, tokens: dict[str, Any] | None) -> Iterator[Finding]:
@@ -33,26 +37,24 @@ def data_findings(spec: RunSpec, places: Places, tokens: dict[str, Any] | None) 
     present = [source for _, source in [*train, *validation] if source.path.is_file() and source.path.stat().st_size]
     found: list[Finding] = []
     task = spec.regrow.task
-    if len(present) == len(train) + len(validation) and train and isinstance(task, ExtractionTask):
+    is_read = all(source.shape != ANYTHING for _, source in [*train, *validation])
+    if len(present) == len(train) + len(validation) and train and is_read and isinstance(task, ExtractionTask):
         found = list(_audited(task, places, train, validation))
     yield from found
     if not any(finding.level == "error" for finding in found):
         yield from token_findings(spec, places, tokens)
 
 
-def _sources(spec: RunSpec, role: str) -> list[tuple[tuple[str | int, ...], Source]]:
+def _sources(spec: RunSpec, role: Role) -> list[tuple[tuple[str | int, ...], Source]]:
     """The files of records, each with the key that names it."""
-    sections: Sequence[SourceSection] = getattr(spec.regrow.prepare, role)
-    if sections:
-        return [
-            (("regrow", "prepare", role, index, "path"), Source(from_root(section.path), section.repeat, section.take))
-            for index, section in enumerate(sections)
-        ]
-    key = "datasets" if role == "sources" else "test_datasets"
+    if sources := prepared_sources(spec, role):
+        return [(("regrow", "prepare", role, index, "path"), source) for index, source in enumerate(sources)]
+    key = DATASETS[role]
     return [
-        ((key, index, "path"), Source(from_root(dataset["path"])))
+        ((key, index, "path"), Source(from_root(dataset["path"]), shape=shape_of(dataset)))
         for index, dataset in enumerate(mappings(spec.axolotl.get(key)))
         if isinstance(dataset.get("path"), str) and from_root(dataset["path"]).is_file()
+        if dataset.get("ds_type") in (None, "json")
     ]
 
 

@@ -11,6 +11,7 @@ from jobs.spec.run_spec import RunSpec
 ADAPTER_KEYS = ("adapter", "load_in_4bit", "load_in_8bit")
 PREFIXES = ("lora_", "peft")
 """Prefixes of further keys that describe the adapter."""
+KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
 EXPERT_PARAMETERS = "lora_target_parameters: [mlp.experts.gate_up_proj, mlp.experts.down_proj]"
 
 
@@ -63,6 +64,27 @@ def lora_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> Iter
         return
     yield from _experts(config, places, answer)
     yield from _fused(config, places, answer)
+    yield from _kernels(spec, places, answer)
+
+
+def _kernels(spec: RunSpec, places: Places, answer: dict[str, Any]) -> Iterator[Finding]:
+    """Axolotl's LoRA kernels where no GPU trains. It turns them on by itself if no key says otherwise
+    (ax/utils/schemas/config.py, check_auto_enable_lora_kernels). Two things in them need CUDA: the dense MLP, and weights of
+    four bits."""
+    config = spec.axolotl
+    if spec.trains_on_gpu(answer["has_gpu"]) or not (answer["trainable"].get("mlp") or config.get("load_in_4bit")):
+        return
+    is_set = any(config.get(key) is not None for key in KERNELS)
+    is_left_off = config.get("rl") or config.get("trust_remote_code") or config.get("load_in_8bit")
+    is_on = any(config.get(key) for key in (KERNELS if config.get("load_in_4bit") else KERNELS[:1]))
+    if is_on or not (is_set or is_left_off):
+        yield Finding.error(
+            "lora.kernels",
+            places.config(KERNELS[0]),
+            found=f"{'true' if is_set else 'not set, so Axolotl turns it on'}, and {spec.cluster} trains without a GPU",
+            cost="this kernel needs CUDA: the training would end in its first step",
+            fix=f"write {KERNELS[0]}: false; Axolotl then turns none of them on by itself",
+        )
 
 
 def _unmatched(config: dict[str, Any], places: Places, answer: dict[str, Any]) -> Iterator[Finding]:

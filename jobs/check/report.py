@@ -9,6 +9,7 @@ from jobs.check.checkpoints import checkpoint_findings
 from jobs.check.config import config_findings
 from jobs.check.data import data_findings
 from jobs.check.deepspeed import deepspeed_findings
+from jobs.check.experts import expert_findings
 from jobs.check.files import file_findings
 from jobs.check.lora import lora_findings, model_question
 from jobs.check.memory import Memory, is_estimable, memory_findings, run_memory
@@ -81,7 +82,7 @@ def check_run(spec: RunSpec, absent: Level = "note", with_site: bool = True) -> 
     ]
     counts, memory = None, None
     if model := answers.get("model"):
-        findings += lora_findings(spec, places, model)
+        findings += [*lora_findings(spec, places, model), *expert_findings(spec, places, model)]
         counts = None if "error" in model else model
     if counts and "trainable" in counts:
         memory = run_memory(spec, counts, deepspeed) if is_estimable(spec) else None

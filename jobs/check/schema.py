@@ -71,6 +71,7 @@ def schema_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> It
     yield from _numbers_as_text(spec.axolotl, places, ())
     yield from _plugins(spec, places, answer["failed_plugins"])
     yield from _precision(spec, places, has_gpu=bool(answer["has_gpu"]))
+    yield from _sharding(spec, places, has_gpu=bool(answer["has_gpu"]))
 
 
 def _precision(spec: RunSpec, places: Places, has_gpu: bool) -> Iterator[Finding]:
@@ -79,8 +80,8 @@ def _precision(spec: RunSpec, places: Places, has_gpu: bool) -> Iterator[Finding
     Args:
         has_gpu: whether this machine has one, which a run on this machine may use.
     """
-    config, is_local = spec.axolotl, spec.profile.executor == "local"
-    if spec.gpus("train") or (is_local and has_gpu) or config.get("fp16") or config.get("float16"):
+    config = spec.axolotl
+    if spec.trains_on_gpu(has_gpu) or config.get("fp16") or config.get("float16"):
         return
     if config.get("bf16") in (None, "auto"):
         yield Finding.error(
@@ -89,6 +90,19 @@ def _precision(spec: RunSpec, places: Places, has_gpu: bool) -> Iterator[Finding
             found=f"bf16: {config.get('bf16') or 'auto'}, and {spec.cluster} trains without a GPU",
             cost="Axolotl would choose fp16, and the training would end in its first step",
             fix="write bf16: false; or `--set bf16=false`",
+        )
+
+
+def _sharding(spec: RunSpec, places: Places, has_gpu: bool) -> Iterator[Finding]:
+    """FSDP where no GPU trains: accelerate shards on accelerators alone, and Axolotl asks for a mesh of CUDA devices."""
+    key = next((key for key in ("fsdp_config", "fsdp") if spec.axolotl.get(key)), None)
+    if key and not spec.trains_on_gpu(has_gpu):
+        yield Finding.error(
+            "schema.cpu-fsdp",
+            places.config(key),
+            found=f"FSDP, and {spec.cluster} trains without a GPU",
+            cost="Axolotl asks for CUDA devices: the training would end before its first step",
+            fix="remove the key; on CPUs, DDP and DeepSpeed's ZeRO work",
         )
 
 

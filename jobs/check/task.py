@@ -60,13 +60,14 @@ def no_answers(axolotl: dict[str, Any]) -> str:
 
 def _validation_files(spec: RunSpec) -> Iterator[tuple[tuple[str | int, ...], Path, dict[str, Any]]]:
     """Local files of validation records whose prompts the config says, each with its key and its data set."""
-    datasets = [each for each in mappings(spec.axolotl.get("test_datasets")) if has_format(each)][:1]
-    for dataset in datasets:
+    for number, dataset in enumerate(mappings(spec.axolotl.get("test_datasets"))):
+        if not has_format(dataset):
+            continue
         sections = spec.regrow.prepare.validation
         named: list[tuple[tuple[str | int, ...], str]] = [
             (("regrow", "prepare", "validation", index, "path"), section.path) for index, section in enumerate(sections)
         ]
-        for key, path in named or [(("test_datasets", 0, "path"), str(dataset.get("path")))]:
+        for key, path in named or [(("test_datasets", number, "path"), str(dataset.get("path")))]:
             if from_root(path).is_file() and Path(path).suffix in (".json", ".jsonl", ".gz"):
                 yield key, from_root(path), dataset
 

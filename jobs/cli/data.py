@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,12 +26,24 @@ def synth(
         int, typer.Option(min=2, help="Number of validation records; half of them with an offender.")
     ] = 200,
     seed: Annotated[int, typer.Option(help="Random seed for the records.")] = 1,
+    language: Annotated[Literal["ja", "en"], typer.Option(help="Language of the articles.")] = "ja",
+    form: Annotated[
+        Literal["alpaca", "messages"], typer.Option(help="Form of the records: instruction, input and output, or chat.")
+    ] = "alpaca",
 ) -> None:
-    """Write synthetic Japanese news records in the customer's format."""
+    """Write synthetic news records in the customer's format."""
+    from data_prep.english import ENGLISH
+    from data_prep.japanese import JAPANESE
     from data_prep.synthetic import write_synthetic
 
     for path in write_synthetic(
-        folder, positives=positives, negatives=negatives, validation=validation, seed=seed
+        folder,
+        positives=positives,
+        negatives=negatives,
+        validation=validation,
+        seed=seed,
+        language={"ja": JAPANESE, "en": ENGLISH}[language],
+        form=form,
     ).values():
         say(path)
 
@@ -41,12 +54,17 @@ def merge(
         list[str], typer.Argument(metavar="FILE[:repeat=N][:take=N]...", help="Files of records, in this order.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="File for the merged JSON array.")],
+    form: Annotated[
+        Literal["alpaca", "messages", "any"],
+        typer.Option(help="Form of the records. `alpaca`: each output is JSON. `any`: objects, whatever is in them."),
+    ] = "alpaca",
 ) -> None:
     """Check files of records, and concatenate them in the given order."""
     from data_prep.curriculum import input_bytes, meta_path, parse_sources
     from data_prep.curriculum import merge as merge_sources
+    from data_prep.shape import SHAPES
 
-    parsed = parse_sources(sources)
+    parsed = [replace(source, shape=SHAPES[form], is_json=form == "alpaca") for source in parse_sources(sources)]
     with byte_progress("merge", input_bytes(parsed)) as advance:
         merged = merge_sources(parsed, output, progress=advance)
     for source in merged.sources:
@@ -60,17 +78,26 @@ def merge(
 def audit(
     train: Annotated[Path, typer.Argument(help="Training records.")],
     validation: Annotated[Path | None, typer.Argument(help="Validation records.")] = None,
+    form: Annotated[Literal["alpaca", "messages"], typer.Option(help="Form of the records.")] = "alpaca",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count positives, negatives, invalid outputs, duplicates and leaks. Exit with 1 if there are invalid outputs."""
     from callbacks.shared.args import ExtractionTask
     from data_prep.audit import audit as audit_files
+    from data_prep.curriculum import Source
+    from data_prep.shape import SHAPES
 
     target = ExtractionTask()
     total = sum(path.stat().st_size for path in (train, validation) if path and path.is_file())
     with byte_progress("audit", total) as advance:
-        found = audit_files(train, validation, list_field=target.list_field, name_field=target.name_field,
-                            fields=target.fields, progress=advance)  # fmt: skip
+        found = audit_files(
+            Source(train, shape=SHAPES[form]),
+            Source(validation, shape=SHAPES[form]) if validation else None,
+            list_field=target.list_field,
+            name_field=target.name_field,
+            fields=target.fields,
+            progress=advance,
+        )
     say(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if as_json else audit_text(found))
     raise typer.Exit(1 if found.train.invalid or (found.validation and found.validation.invalid) else 0)
 

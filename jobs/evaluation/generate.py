@@ -16,8 +16,8 @@ from callbacks.shared.process.own_shield import shield_only_this_process
 from callbacks.shared.prompts import Sample, has_format, write_samples
 from jobs.evaluation.parts import (
     Part,
+    are_written_by_the_training,
     first_dataset,
-    is_split_off,
     part_of_evaluation,
     records_file,
     samples_of,
@@ -68,7 +68,7 @@ def generate_part() -> None:
 def write_prompts(spec: RunSpec, trained_by: RunSpec, part: Part) -> None:
     """Have Axolotl make the prompts, where only its strategy knows them, unless another part has written them down."""
     dataset = first_dataset(trained_by)
-    if is_split_off(spec) or has_format(dataset) or part.paths.samples.exists():
+    if are_written_by_the_training(spec) or has_format(dataset) or part.paths.samples.exists():
         return
     with uncollected():
         from callbacks.shared.tokens.samples import samples

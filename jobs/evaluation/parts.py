@@ -113,7 +113,7 @@ def samples_of(spec: RunSpec, model: EvaluatedModel, file: Path) -> list[Sample]
     """The records to evaluate on, with the prompts with which a model was trained. Where Axolotl makes the prompts, the first
     part of the evaluation, or the training, has written them down."""
     trained_by = spec_of_model(spec, model)
-    if is_split_off(spec):
+    if are_written_by_the_training(spec):
         return read_samples(file)
     if not has_format(first_dataset(trained_by)):
         return read_samples(spec.paths.evaluation(model.name).samples)
@@ -121,9 +121,10 @@ def samples_of(spec: RunSpec, model: EvaluatedModel, file: Path) -> list[Sample]
     return [template.sample(record) for record in load_records(file)]
 
 
-def is_split_off(spec: RunSpec) -> bool:
-    """Whether the validation records are a part of the training's data (`val_set_size`)."""
-    return not spec.axolotl.get("test_datasets") and bool(spec.axolotl.get("val_set_size"))
+def are_written_by_the_training(spec: RunSpec) -> bool:
+    """Whether the validation records are in no single file: `val_set_size` splits them off, or there are several data sets."""
+    files = mappings(spec.axolotl.get("test_datasets"))
+    return len(files) > 1 or (not files and bool(spec.axolotl.get("val_set_size")))
 
 
 def first_dataset(spec: RunSpec) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def first_dataset(spec: RunSpec) -> dict[str, Any]:
 
 def records_file(spec: RunSpec) -> Path | None:
     """The file of the records to evaluate on; None: the config has no validation records."""
-    if is_split_off(spec):
+    if are_written_by_the_training(spec):
         return spec.paths.validation_samples
     validation = spec.axolotl.get("test_datasets")
     return Path(validation[0]["path"]) if validation else None

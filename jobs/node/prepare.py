@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from callbacks.shared import events
-from callbacks.shared.args import ExtractionTask, SourceSection
+from callbacks.shared.args import ExtractionTask
 from callbacks.shared.manifest import write_atomically
 from data_prep.audit import audit
 from data_prep.curriculum import Merged, Source, input_bytes, merge
+from data_prep.shape import ANYTHING
 from jobs.check.shared_folder import tried
 from jobs.node.attempt import Attempt, StageFailed
 from jobs.node.commands import preprocess_command
 from jobs.node.handover import release_lease
 from jobs.node.lease import Lease
 from jobs.spec.errors import EXIT_CONFIG, EXIT_TEMPORARY
-from jobs.spec.paths import PreparedPaths, from_root
+from jobs.spec.paths import PreparedPaths
 from jobs.spec.run_spec import RunSpec, cpus_of, python_of
+from jobs.spec.sources import prepared_sources
 
 Watch = Callable[[str, int], Callable[[int], None]]
 """Makes a progress callback from the name of a piece of work and its total."""
@@ -83,22 +85,20 @@ def _make(attempt: Attempt, files: PreparedPaths, is_kept: Callable[[], bool]) -
 
     watch = partial(progress, attempt, check)
     merged = {
-        "train": _merge(spec.regrow.prepare.sources, files.train, watch),
-        "validation": _merge(spec.regrow.prepare.validation, files.validation, watch),
+        "train": _merge(prepared_sources(spec, "sources"), files.train, watch),
+        "validation": _merge(prepared_sources(spec, "validation"), files.validation, watch),
     }
     facts: dict[str, Any] = {role: result.to_dict() if result else None for role, result in merged.items()}
-    facts["audit"] = (
-        _audit(spec, spec.regrow.task, files, watch) if isinstance(spec.regrow.task, ExtractionTask) else None
-    )
+    task, is_read = spec.regrow.task, prepared_sources(spec, "sources")[0].shape != ANYTHING
+    facts["audit"] = _audit(spec, task, files, watch) if isinstance(task, ExtractionTask) and is_read else None
     tokenise(attempt)
     check()
     write_atomically(files.audit, json.dumps(facts, ensure_ascii=False, indent=1))
 
 
-def _merge(sections: Sequence[SourceSection], output: Path, watch: Watch) -> Merged | None:
-    if not sections:
+def _merge(sources: Sequence[Source], output: Path, watch: Watch) -> Merged | None:
+    if not sources:
         return None
-    sources = [Source(from_root(section.path), section.repeat, section.take) for section in sections]
     return merge(sources, output, progress=watch(f"merge {output.name}", input_bytes(sources)))
 
 
@@ -108,14 +108,15 @@ def _audit(spec: RunSpec, target: ExtractionTask, files: PreparedPaths, watch: W
     Raises:
         StageFailed: an output is not an answer as `regrow.task` describes it; training on it would teach nonsense.
     """
-    validation = files.validation if spec.regrow.prepare.validation else None
+    train, *_ = prepared_sources(spec, "sources")
+    validation = next(iter(prepared_sources(spec, "validation")), None)
     found = audit(
-        files.train,
-        validation,
+        Source(files.train, shape=train.shape),
+        Source(files.validation, shape=validation.shape) if validation else None,
         list_field=target.list_field,
         name_field=target.name_field,
         fields=target.fields,
-        progress=watch("audit", sum(f.stat().st_size for f in (files.train, validation) if f)),
+        progress=watch("audit", sum(f.stat().st_size for f in (files.train, files.validation) if f.exists())),
     )
     invalid = [part for part in (found.train, found.validation) if part and part.invalid]
     if invalid:

@@ -76,7 +76,8 @@ class RunPaths:
 
     @property
     def validation_samples(self) -> Path:
-        """The validation records that Axolotl split off (`val_set_size`), with their prompts; the training writes them."""
+        """The validation records that are in no single file (`val_set_size`, several `test_datasets`), with their prompts; the
+        training writes them."""
         return self.evaluations / "validation.jsonl"
 
     def evaluation(self, model: str) -> "EvaluationPaths":

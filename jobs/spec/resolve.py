@@ -103,8 +103,11 @@ def require_name(name: str) -> None:
 
 
 def _resolved_axolotl(content: dict[str, Any]) -> dict[str, Any]:
-    """The config with absolute paths where the files exist."""
+    """The config with absolute paths where the files exist, and without data sets that are null: Axolotl fails on these."""
     resolved: dict[str, Any] = json.loads(json.dumps(content))
+    for role in DATASET_KEYS:
+        if resolved.get(role, content) is None:
+            del resolved[role]
     if isinstance(base_model := resolved.get("base_model"), str) and is_folder_name(base_model):
         resolved["base_model"] = str(located(base_model))
     if isinstance(deepspeed := resolved.get("deepspeed"), str):

@@ -89,6 +89,14 @@ class RunSpec(Strict):
         """GPUs of one job of the stage."""
         return int(self.profile.parameters(stage).get("gpus_per_node") or 0)
 
+    def trains_on_gpu(self, is_here: bool) -> bool:
+        """Whether the training has a GPU.
+
+        Args:
+            is_here: whether this machine has one, which a run on this machine may use.
+        """
+        return bool(self.gpus("train")) or (is_here and self.profile.executor == "local")
+
     def parts(self, stage: Stage) -> int:
         """The number of jobs of a stage: for the evaluation, one for each shard of each model."""
         if stage != "evaluate" or "evaluate" not in self.stages:

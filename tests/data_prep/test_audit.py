@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from data_prep.audit import Audit, Found, Lengths, audit
+from data_prep.curriculum import Source
 from data_prep.records import RecordError
 
 FIELDS = ("name", "age", "offence")
@@ -26,7 +27,8 @@ def written(path: Path, records: list[dict[str, str]]) -> Path:
 def audited(tmp_path: Path, train: list[dict[str, str]], validation: list[dict[str, str]] | None = None) -> Audit:
     train_path = written(tmp_path / "train.json", train)
     validation_path = validation and written(tmp_path / "val.json", validation)
-    return audit(train_path, validation_path or None, list_field="offenders", name_field="name", fields=FIELDS)
+    sources = Source(train_path), Source(validation_path) if validation_path else None
+    return audit(*sources, list_field="offenders", name_field="name", fields=FIELDS)
 
 
 def test_audit_counts_labels_and_lengths(tmp_path: Path) -> None:
@@ -105,7 +107,9 @@ def test_audit_is_json_and_reports_progress(tmp_path: Path) -> None:
     train = written(tmp_path / "train.json", [record("a", ENTRY)])
     val = written(tmp_path / "val.json", [record("b")])
     steps: list[int] = []
-    found = audit(train, val, list_field="offenders", name_field="name", fields=FIELDS, progress=steps.append)
+    found = audit(
+        Source(train), Source(val), list_field="offenders", name_field="name", fields=FIELDS, progress=steps.append
+    )
     assert sum(steps) == train.stat().st_size + val.stat().st_size
     shown = json.loads(json.dumps(found.to_dict()))
     assert shown["train"]["positives"] == 1

@@ -8,14 +8,19 @@ from typing import Any
 
 import pytest
 
-from data_prep.synthetic import KEYWORDS, Record, full_names, records, write_synthetic
+from data_prep.english import ENGLISH
+from data_prep.japanese import JAPANESE
+from data_prep.language import Language
+from data_prep.synthetic import Record, full_names, records, write_synthetic
 
 HONORIFIC_NAME = re.compile(r"([一-龠]{4})(?=さん|氏|署長|市長|容疑者|被告|\()")
 
 
-def sample(count: int, *, seed: int = 1, split: Any = "train") -> list[Record]:
+def sample(count: int, *, seed: int = 1, split: Any = "train", language: Language = JAPANESE) -> list[Record]:
     """Records, half of them with an offender and half without."""
-    kinds = (records(count // 2, seed=seed, split=split, offender=offender) for offender in (True, False))
+    kinds = (
+        records(count // 2, seed=seed, split=split, offender=offender, language=language) for offender in (True, False)
+    )
     return list(itertools.chain.from_iterable(kinds))
 
 
@@ -29,8 +34,8 @@ def persons(record: Record) -> set[str]:
     return set(HONORIFIC_NAME.findall(record["input"]))
 
 
-def has_keyword(record: Record) -> bool:
-    return any(keyword in record["input"] for keyword in KEYWORDS)
+def has_keyword(record: Record, language: Language = JAPANESE) -> bool:
+    return any(keyword in record["input"] for keyword in language.keywords)
 
 
 def test_records_answer_with_what_the_article_says() -> None:
@@ -69,10 +74,12 @@ def test_records_hardly_repeat() -> None:
     assert len(set(articles)) > 0.97 * len(articles)
 
 
+@pytest.mark.parametrize("language", [JAPANESE, ENGLISH], ids=["Japanese", "English"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_records_defeat_the_keyword_rule(seed: int) -> None:
+def test_records_defeat_the_keyword_rule(seed: int, language: Language) -> None:
     verdicts = [
-        (bool(offenders(record)), has_keyword(record)) for record in sample(2000, seed=seed, split="validation")
+        (bool(offenders(record)), has_keyword(record, language))
+        for record in sample(2000, seed=seed, split="validation", language=language)
     ]
     hits = 2 * verdicts.count((True, True))
     f1 = hits / (hits + verdicts.count((True, False)) + verdicts.count((False, True)))
@@ -80,15 +87,39 @@ def test_records_defeat_the_keyword_rule(seed: int) -> None:
     assert {(True, False), (False, True)} <= set(verdicts)
 
 
-def test_names_of_the_splits_are_disjoint() -> None:
-    assert not full_names("train") & full_names("validation")
+@pytest.mark.parametrize("language", [JAPANESE, ENGLISH], ids=["Japanese", "English"])
+def test_names_of_the_splits_are_disjoint(language: Language) -> None:
+    assert set(full_names("train", language)).isdisjoint(full_names("validation", language))
+
+
+def test_english_records_answer_with_what_the_article_says() -> None:
+    unsaid = re.compile(r"[{}]|  ")
+    for record in sample(600, language=ENGLISH):
+        assert not unsaid.search(record["input"])
+        for entry in offenders(record):
+            assert f"{entry['occupation']} {entry['name']} ({entry['age']})" in record["input"]
+            assert entry["offence"] in record["input"]
+    named = [
+        sum(name in record["input"] for name in full_names("train", ENGLISH)) for record in sample(60, language=ENGLISH)
+    ]
+    assert min(named) == 1
+    assert max(named) > 2
+
+
+def test_chat_says_what_the_records_say(tmp_path: Path) -> None:
+    numbers = {"positives": 3, "negatives": 3, "validation": 2, "seed": 1, "language": ENGLISH}
+    plain, chat = (write_synthetic(tmp_path / form, form=form, **numbers) for form in ("alpaca", "messages"))
+    for stem in plain:
+        for record, said in zip(*(json.loads(paths[stem].read_text()) for paths in (plain, chat)), strict=True):
+            question = {"role": "user", "content": f"{record['instruction']}\n{record['input']}"}
+            assert said == {"messages": [question, {"role": "assistant", "content": record["output"]}]}
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_records_name_only_people_of_their_split(split: Any) -> None:
     named = set().union(*map(persons, sample(2000, split=split)))
     assert len(named) > 500
-    assert named <= full_names(split)
+    assert named <= set(full_names(split))
 
 
 def test_records_of_train_hold_no_name_of_validation_anywhere() -> None:
@@ -98,8 +129,8 @@ def test_records_of_train_hold_no_name_of_validation_anywhere() -> None:
         for text in (record["input"], record["output"])
         for start in range(len(text))
     }
-    assert windows & full_names("train")
-    assert not windows & full_names("validation")
+    assert not windows.isdisjoint(full_names("train"))
+    assert windows.isdisjoint(full_names("validation"))
 
 
 def test_write_synthetic_writes_the_customers_files(tmp_path: Path) -> None:

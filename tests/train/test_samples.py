@@ -38,6 +38,8 @@ SPOKEN = [
 ]
 TURNS = [{"role": role, "content": text} for role, text in SPOKEN]
 OTHERS = [{"from": {"user": "human", "assistant": "gpt"}.get(role, role), "value": text} for role, text in SPOKEN]
+WORD = {"type": "object", "properties": {"word": {"type": "string"}}}
+TOOL = {"type": "function", "function": {"name": "look", "description": "Look it up.", "parameters": WORD}}
 RECORD = {"instruction": "Answer.", "input": "the question", "output": SAID}
 NAMES = {"role": "from", "content": "value"}
 KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
@@ -46,6 +48,10 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
                       {"conversations": OTHERS}),
     "all turns": ({}, {"type": "chat_template", "roles_to_train": ["user", "assistant"]}, {"messages": TURNS}),
     "inputs too": ({"train_on_inputs": True}, {"type": "chat_template"}, {"messages": TURNS}),
+    "a template with thoughts": ({"chat_template": "qwen3"}, {"type": "chat_template"}, {"messages": TURNS}),
+    "tools": ({"chat_template": "qwen3"}, {"type": "chat_template"}, {"messages": TURNS, "tools": [TOOL]}),
+    "thoughts off": ({"chat_template": "qwen3", "chat_template_kwargs": {"enable_thinking": False}}, {"type": "chat_template"},
+                     {"messages": TURNS}),
     "alpaca": ({}, {"type": "alpaca"}, RECORD),
     "alpaca, inputs too": ({"train_on_inputs": True}, {"type": "alpaca"}, RECORD),
     "alpaca_chat": ({}, {"type": "alpaca_chat.load_qa"}, {"question": "the question", "answer": SAID}),

@@ -27,9 +27,11 @@ def schema(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def model(question: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
     from jobs.check.shared.model_counts import counts
 
-    return counts(question)
+    return {**counts(question), "has_gpu": torch.cuda.is_available()}
 
 
 def tokens(question: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sampling import sampled
 from world import World
 
 from callbacks.shared import events
@@ -62,7 +63,10 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+STARTING, REFUSED = ([case for case in CASES if case.starts is starts] for starts in (True, False))
+
+
+@pytest.mark.parametrize("case", [*sampled(STARTING, 3), *sampled(REFUSED, 7)], ids=lambda case: case.name)
 def test_bad_input_gives_a_clear_error_and_leaves_nothing_half_written(case: Bad, world: World, tmp_path: Path) -> None:
     if case.name in TEXTS:
         (tmp_path / "records.json").write_text(TEXTS[case.name], encoding="utf-8")

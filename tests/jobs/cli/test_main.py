@@ -21,7 +21,7 @@ LIGHT = {"typer", "click", "shellingham", "typing_extensions", "annotated_doc", 
 OPTIONS = {
     "submit": ["config", "--cluster", "--name", "--set", "--dry-run", "--wait", "--check", "--force"],
     "check": ["config", "--cluster", "--set", "--json"],
-    "demo": ["--folder", "--seed", "--name", "--set", "--prepare-only"],
+    "demo": ["--folder", "--model", "--chat", "--seed", "--name", "--set", "--prepare-only"],
     "evaluate": [
         "models",
         "--data",
@@ -43,9 +43,9 @@ OPTIONS = {
     "sync": ["run", "--cluster", "--set"],
     "verify": ["run", "--cluster", "--set", "--json"],
     "status": ["run", "--cluster", "--set", "--watch", "--json"],
-    "data synth": ["folder", "--positives", "--negatives", "--validation", "--seed"],
-    "data merge": ["sources", "--output"],
-    "data audit": ["train", "validation", "--json"],
+    "data synth": ["folder", "--positives", "--negatives", "--validation", "--seed", "--language", "--form"],
+    "data merge": ["sources", "--output", "--form"],
+    "data audit": ["train", "validation", "--form", "--json"],
     "dev-cluster up": [
         "--folder",
         "--slurm",
@@ -158,6 +158,21 @@ def test_help_loads_the_command_line_and_nothing_that_a_verb_needs(
         "jobs.spec.paths",
     }
     assert not seen.modules_of("callbacks")
+
+
+def test_chat_is_made_merged_and_audited_by_its_form(clean_environment: dict[str, str], tmp_path: Path) -> None:
+    def regrow(*words: str) -> str:
+        command = [str(REGROW), "data", *words]
+        done = subprocess.run(command, cwd=tmp_path, env=clean_environment, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    sizes = ("--positives", "2", "--negatives", "3", "--validation", "2")
+    regrow("synth", "x", *sizes, "--language", "en", "--form", "messages")
+    assert "5 records" in regrow(
+        "merge", "x/hawks_train.json", "x/person_dummy.json", "-o", "all.json", "--form", "messages"
+    )
+    assert "positive 2, negative 3, invalid 0" in regrow("audit", "all.json", "x/hawks_val.json", "--form", "messages")
+    assert 'field "instruction" is missing (found: messages)' in regrow("audit", "all.json")
 
 
 def test_data_merge_by_hand_writes_the_curriculum(world: World, tmp_path: Path) -> None:

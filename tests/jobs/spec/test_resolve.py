@@ -39,6 +39,12 @@ def test_validation_without_sources_is_refused() -> None:
         load_run_spec(TINY, "local", ["regrow.prepare.sources=[]"])
 
 
+def test_data_sets_that_are_null_are_left_out_since_axolotl_fails_on_them() -> None:
+    spec = load_run_spec(TINY, "local", ["datasets=null", "test_datasets=null", "bf16=null", "regrow.prepare={}"])
+    assert {"datasets", "test_datasets"}.isdisjoint(spec.axolotl)
+    assert spec.axolotl["bf16"] is None  # another key: without it, Axolotl has a default that is not null
+
+
 def test_ranks_and_jobs_know_the_same_paths_of_a_run() -> None:
     spec = load_run_spec(TINY, "local")
     assert (spec.regrow.code, spec.regrow.validation_samples) == (spec.paths.code, spec.paths.validation_samples)
