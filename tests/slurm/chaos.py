@@ -25,6 +25,7 @@ from disturbed_run import Run, submit
 from faulty_fs import Faults
 from rows import ROWS
 from scenario import Scenario
+from shapes import link_model, write_shapes
 from shared_files import SharedFiles
 from side_by_side import side_by_side
 from verdict import problems
@@ -106,7 +107,7 @@ class Results:
             "may_lose": row.lost,
             "attempts": len(run.entries("stage_started", stage="train")),
             "requeued_by": run.requeued_by(),
-            "evaluate_after": run.seconds_to_evaluation(),
+            "evaluate_after": run.seconds_to_next_stage(),
             "slurm": run.slurm_version(),
             "commit": commit(),
             "site": asdict(row.site),
@@ -130,6 +131,7 @@ class Table:
     def run(self, row: Scenario) -> tuple[Run, list[str], float]:
         shared, started = self.shared(row), time.monotonic()
         run = Run(row.slug, self.world, self.cluster, self.world.folder / "gates" / row.slug, shared)
+        link_model(self.world.folder, row)
         try:
             reference = self.reference(row)
             with alone(row.site):
@@ -170,13 +172,13 @@ class Table:
     def reference(self, row: Scenario) -> Run:
         """The undisturbed run with the same settings; on any Slurm."""
         settings = row.reference
-        name = f"reference{self.code}" + "".join(c if c.isalnum() else "-" for c in "-".join(settings))
+        name = f"reference{self.code}-{hashlib.sha256(repr(settings).encode()).hexdigest()[:12]}"
         run = Run(name, self.world, self.cluster, self.world.folder / "gates" / name)
         if not run.entries("run_ended"):
             self.bring_up(self.cluster.site or Site(slurm=row.site.slurm))
             submit(run, (), settings)
             run.wait_for_end()
-            assert run.adapter(), f"the reference run failed: {run.paths.run_dir}"
+            assert run.weights(), f"the reference run failed: {run.paths.run_dir}"
         return run
 
 
@@ -193,11 +195,13 @@ def alone(site: Site) -> Iterator[None]:
 
 
 def chaos_world(folder: Path) -> World:
-    """A world with records and a model, and with a folder for PATH that has no Slurm command except srun."""
+    """A world with records of several forms and a model, and with a folder for PATH that has no Slurm command except srun."""
     (folder / "only_srun").mkdir(parents=True, exist_ok=True)
     (folder / "only_srun" / "srun").unlink(missing_ok=True)
     (folder / "only_srun" / "srun").symlink_to(str(shutil.which("srun")))
-    return build_world(folder, {**os.environ, "HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1"})
+    world = build_world(folder, {**os.environ, "HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1"})
+    write_shapes(folder)
+    return world
 
 
 if __name__ == "__main__":

@@ -155,20 +155,22 @@ class Run:
         ]  # fmt: skip
         return [last - following.step for last, following in zip(done, began[1:], strict=False)]
 
-    def seconds_to_evaluation(self) -> float | None:
-        """From the end of the training to the start of the evaluation; None: one of them is missing."""
+    def seconds_to_next_stage(self) -> float | None:
+        """From the end of the training to the start of the evaluation, or of the report; None: one of them is missing."""
         ended = [entry.time for entry in self.entries("stage_finished", stage="train")]
-        started = [entry.time for entry in self.entries("stage_started", stage="evaluate")]
+        started = [
+            entry.time for stage in ("evaluate", "report") for entry in self.entries("stage_started", stage=stage)
+        ]
         return started[0] - ended[-1] if ended and started else None
 
     def losses(self) -> dict[int, float]:
         rows = metric_rows(read_journal(self.paths.journal))
         return {step: values["loss"] for step, values in rows.items() if "loss" in values}
 
-    def adapter(self) -> str:
-        """SHA-256 of the final adapter; empty: there is none."""
-        path = self.paths.checkpoints / "adapter_model.safetensors"
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+    def weights(self) -> dict[str, str]:
+        """SHA-256 of each file of the final adapter or model; empty: there is none."""
+        files = sorted(self.paths.checkpoints.glob("*.safetensors"))
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     def requeued_by(self) -> list[str]:
         """Who brought the train stage back, for each further attempt: the stage, Slurm, a successor, or `regrow resume`."""
@@ -203,7 +205,7 @@ def submit(run: Run, gates: tuple[str, ...], settings: tuple[str, ...], setup: s
         f"slurm_bin={run.cluster.bin}",
         f'setup=["{exports}", "{setup.format(folder=world.folder)}"]',
         *([f"runs_root={run.shared.runs_root}"] if run.shared else []),
-        *settings,
+        *(setting.replace("{folder}", str(world.folder)) for setting in settings),
         cluster="dev",
         environment={"REGROW_TEST_GATES": str(folder), "PYTHONPATH": str(Path(__file__).parent)},
     )

@@ -44,6 +44,7 @@ from disturbed_run import STEPS
 from faulty_acts import server_away_at_a_stop, server_away_in_training, with_faults, writes_fail_at
 from faulty_fs import Faults
 from scenario import LONGEST_WAIT_SECONDS, Scenario
+from shapes import SHAPES
 from time_limits import expired_at, timed_out_at, timed_out_for_good_at
 from world import REPO_ROOT
 
@@ -171,19 +172,6 @@ RANKS: tuple[Scenario, ...] = tuple(
         ("DDP", "ddp_find_unused_parameters=true", lambda run: None),
         ("ZeRO-2", f"deepspeed={REPO_ROOT}/deepspeed_configs/zero2.json", shards_were_saved),
     )
-)  # fmt: skip
-TWO_EPOCHS = ("regrow.prepare.sources.0.repeat=1", "regrow.prepare.sources.1.take=8")
-"""48 records: 12 optimizer steps an epoch, and fewer where they are packed."""
-SHAPES: tuple[Scenario, ...] = (
-    Scenario("packed: preempted three times", in_turn(*map(preempted_at, STEP_GATES)), STEP_GATES, requeued_by=THRICE,
-             reference=(*TWO_EPOCHS, "sample_packing=true", "pad_to_sequence_len=true")),
-    Scenario("grouped by length: preempted three times", in_turn(*map(preempted_at, STEP_GATES)), STEP_GATES,
-             requeued_by=THRICE, reference=(*TWO_EPOCHS, "group_by_length=true")),
-    Scenario("DataLoader workers: preempted three times", in_turn(*map(preempted_at, STEP_GATES)), STEP_GATES,
-             requeued_by=THRICE, reference=(*TWO_EPOCHS, "dataloader_num_workers=2")),
-    single("preempted at an epoch's border", "begin@12", reference=TWO_EPOCHS),
-    single("best checkpoint: preempted in an evaluation", "evaluation@12",
-           reference=("save_steps=12", "load_best_model_at_end=true", "metric_for_best_model=eval_loss")),
 )  # fmt: skip
 AWAY: tuple[Scenario, ...] = tuple(
     Scenario(f"{name}, {what}", acts, gates, site, settings=settings, requeued_by=by, longest_wait=300)

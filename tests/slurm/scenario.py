@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from dev_cluster.site import Site
-from disturbed_run import Run
+from disturbed_run import STEPS, Run
 
 LONGEST_WAIT_SECONDS = 60
 """Beside other work. One more wait in a queue would be longer at a real site."""
@@ -27,7 +27,7 @@ class Scenario:
     lost: int = 0
     """The most optimizer steps that may be done again, in total."""
     longest_wait: float = LONGEST_WAIT_SECONDS
-    """The most seconds from the end of the training to the start of the evaluation."""
+    """The most seconds from the end of the training to the start of the evaluation, or of the report."""
     since: tuple[int, int] = (0, 0)
     """The first version of Slurm, year and month, that has what the row needs."""
     requeued_by: tuple[str, ...] | None = ()
@@ -36,6 +36,8 @@ class Scenario:
     `grace`: whoever does so after a job has left in its grace time, at this site; `any`: this depends on how early a signal came.
     """
     evaluate_starts: int = 1
+    steps: int = STEPS
+    """The optimizer steps of the training; fewer where it stops early."""
     setup: str = ":"
     """A shell line before each job's command."""
     prepares: bool = False
