@@ -78,11 +78,11 @@ class Kind:
     task: dict[str, Any] | None = None
     columns: Sequence[str] = ()
     """Columns of the report's table of evaluated steps."""
+    expected: Sequence[str] = field(default=COLOURS)
+    """The answers that the records expect."""
     prepare: dict[str, Any] | None = None
     records: int | None = None
     """The validation records; None: some."""
-    expected: Sequence[str] = field(default=COLOURS)
-    """The answers that the records expect."""
 
 
 BASE: dict[str, Any] = {
