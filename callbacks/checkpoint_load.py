@@ -8,6 +8,7 @@ import torch
 from peft import PeftModel
 from safetensors import safe_open
 from torch.autograd.graph import increment_version
+from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import (
     PreTrainedModel,
     Trainer,
@@ -16,6 +17,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME
 
 
 class CountedVersions(TrainerCallback):
@@ -53,10 +55,12 @@ def load_whole(trainer: Trainer) -> None:
     def load_from_checkpoint(checkpoint: str, model: Any = None) -> None:
         load(checkpoint, model)
         _load_missing(trainer, Path(checkpoint))
+        _load_shares(trainer, Path(checkpoint))
 
     def load_best_model() -> None:
         load_best()
         _load_missing(trainer, Path(trainer.state.best_model_checkpoint))
+        _load_shares(trainer, Path(trainer.state.best_model_checkpoint))
 
     def load_optimizer_and_scheduler(checkpoint: str | None) -> None:
         load_optimizer(checkpoint)
@@ -78,6 +82,23 @@ def _load_missing(trainer: Trainer, checkpoint: Path) -> None:
     types = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
     fresh = type(model).from_pretrained(checkpoint, dtype=reduce(torch.promote_types, types), device_map={"": "cpu"})
     model.load_state_dict(fresh.state_dict())
+
+
+def _load_shares(trainer: Trainer, checkpoint: Path) -> None:
+    """Give each rank its share of an adapter under FSDP2 with `FULL_STATE_DICT`. accelerate saves rank 0's share alone for a
+    resume, and each rank goes on with the adapter that it was made with (accelerate 1.13); the whole one is beside it."""
+    model, file = trainer.accelerator.unwrap_model(trainer.model), checkpoint / ADAPTER_SAFE_WEIGHTS_NAME
+    if not (trainer.accelerator.is_fsdp2 and isinstance(model, PeftModel) and file.exists()):
+        return
+    inner = f".{model.active_adapter}."
+    with safe_open(file, "pt") as weights, torch.no_grad():
+        saved = set(weights.keys())
+        for name, parameter in model.named_parameters():
+            key = name.replace(f".modules_to_save{inner}", ".").replace(inner, ".")
+            if parameter.requires_grad and isinstance(parameter, DTensor) and key in saved:
+                whole = weights.get_tensor(key).to(parameter.device, parameter.dtype)
+                share = distribute_tensor(whole, parameter.device_mesh, parameter.placements, src_data_rank=None)
+                parameter.to_local().copy_(share.to_local())
 
 
 def _keep_types(trainer: Trainer, file: Path) -> None:

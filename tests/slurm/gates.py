@@ -10,10 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from axolotl.integrations.base import BasePlugin
+from fsdp_on_cpu import allow_fsdp_on_cpus
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 GATES = Path(os.environ["REGROW_TEST_GATES"])
+if not torch.cuda.is_available():
+    allow_fsdp_on_cpus()
 
 
 def pass_gate(phase: str, step: int) -> None:

@@ -33,6 +33,9 @@ TEXTS = ("datasets=null", "streaming=true",
          "pretraining_dataset=[{path: json, data_files: ['{folder}/texts.jsonl'],"
          " text_column: text, type: pretrain}]")  # fmt: skip
 BEST = ("save_steps=4", "eval_steps=4", "load_best_model_at_end=true", "metric_for_best_model=eval_loss")
+FSDP2 = ("fsdp_config={auto_wrap_policy: TRANSFORMER_BASED_WRAP, transformer_layer_cls_to_wrap: Qwen3MoeDecoderLayer, "
+         "state_dict_type: FULL_STATE_DICT, reshard_after_forward: true}")  # fmt: skip
+"""`fsdp_on_cpu.py` lets it shard here."""
 SMOLLM2 = (
     "base_model={folder}/smollm2",
     "regrow.prepare.sources.0.path={folder}/english/hawks_train.json",
@@ -71,6 +74,7 @@ SHAPES: tuple[Scenario, ...] = (
     thrice("DPO", *WITHOUT_TASK, *ON_MODULES, "rl=dpo", PAIRS),
     thrice("pretraining stream", *WITHOUT_TASK, *ON_MODULES, *TEXTS),
     thrice("QLoRA", *ON_MODULES, "adapter=qlora", "load_in_4bit=true", "lora_mlp_kernel=false"),
+    thrice("2 ranks, FSDP2", *ON_MODULES, "train.gpus_per_node=2", "fsdp_version=2", FSDP2),
     thrice("SmolLM2-135M", *SMOLLM2),
 )  # fmt: skip
 
