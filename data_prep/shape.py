@@ -68,7 +68,7 @@ class Messages:
 
 
 @dataclass(frozen=True)
-class Anything:
+class AnyObject:
     """Objects of which only Axolotl knows the fields; their records have no text."""
 
     def record(self, raw: bytes) -> Record:
@@ -76,8 +76,8 @@ class Anything:
         return Record(instruction="", input="", output="")
 
 
-ALPACA, ANYTHING = Alpaca(), Anything()
-SHAPES: dict[str, Shape] = {"alpaca": ALPACA, "messages": Messages(), "any": ANYTHING}
+ALPACA, ANY_OBJECT = Alpaca(), AnyObject()
+SHAPES: dict[str, Shape] = {"alpaca": ALPACA, "messages": Messages(), "any": ANY_OBJECT}
 """The usual ones, by the name that a person types."""
 
 
@@ -101,7 +101,7 @@ def shape_of(dataset: Mapping[str, Any]) -> Shape:
             names.get("content") or dataset.get("message_field_content") or Messages.content,
             tuple(roles.get("assistant") or ()) or Messages.answering,
         )
-    return ANYTHING
+    return ANY_OBJECT
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

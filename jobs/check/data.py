@@ -9,7 +9,7 @@ from callbacks.shared.args import ExtractionTask
 from data_prep.audit import FileAudit, SourcesAudit, audit_sources
 from data_prep.curriculum import Source
 from data_prep.records import RecordError
-from data_prep.shape import ANYTHING, shape_of
+from data_prep.shape import ANY_OBJECT, shape_of
 from jobs.check.shared.cache import CachedAnswer, file_stamp
 from jobs.check.shared.finding import Finding, Place
 from jobs.check.shared.places import Places
@@ -37,7 +37,7 @@ def data_findings(spec: RunSpec, places: Places, tokens: dict[str, Any] | None) 
     present = [source for _, source in [*train, *validation] if source.path.is_file() and source.path.stat().st_size]
     found: list[Finding] = []
     task = spec.regrow.task
-    is_read = all(source.shape != ANYTHING for _, source in [*train, *validation])
+    is_read = all(source.shape != ANY_OBJECT for _, source in [*train, *validation])
     if len(present) == len(train) + len(validation) and train and is_read and isinstance(task, ExtractionTask):
         found = list(_audited(task, places, train, validation))
     yield from found

@@ -12,7 +12,7 @@ from callbacks.shared.args import ExtractionTask
 from callbacks.shared.manifest import write_atomically
 from data_prep.audit import audit
 from data_prep.curriculum import Merged, Source, input_bytes, merge
-from data_prep.shape import ANYTHING
+from data_prep.shape import ANY_OBJECT
 from jobs.check.shared_folder import tried
 from jobs.node.attempt import Attempt, StageFailed
 from jobs.node.commands import preprocess_command
@@ -89,7 +89,7 @@ def _make(attempt: Attempt, files: PreparedPaths, is_kept: Callable[[], bool]) -
         "validation": _merge(prepared_sources(spec, "validation"), files.validation, watch),
     }
     facts: dict[str, Any] = {role: result.to_dict() if result else None for role, result in merged.items()}
-    task, is_read = spec.regrow.task, prepared_sources(spec, "sources")[0].shape != ANYTHING
+    task, is_read = spec.regrow.task, prepared_sources(spec, "sources")[0].shape != ANY_OBJECT
     facts["audit"] = _audit(spec, task, files, watch) if isinstance(task, ExtractionTask) and is_read else None
     tokenise(attempt)
     check()

@@ -28,15 +28,12 @@ class Kind:
     positives: int
     negatives: int
     validation: int
-    form: Form = "alpaca"
 
 
 KINDS = {
     (TOY, "alpaca"): Kind("tiny_cpu.yml", JAPANESE, positives=2000, negatives=6000, validation=200),
     (SMOLLM2, "alpaca"): Kind("smollm2_cpu.yml", ENGLISH, positives=300, negatives=300, validation=40),
-    (SMOLLM2, "messages"): Kind(
-        "smollm2_chat.yml", ENGLISH, positives=400, negatives=200, validation=40, form="messages"
-    ),
+    (SMOLLM2, "messages"): Kind("smollm2_chat.yml", ENGLISH, positives=400, negatives=200, validation=40),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from data_prep.audit import audit
 from data_prep.curriculum import Source, merge
 from data_prep.records import RecordError, iter_records
-from data_prep.shape import ALPACA, ANYTHING, Alpaca, Messages, Shape, shape_of
+from data_prep.shape import ALPACA, ANY_OBJECT, Alpaca, Messages, Shape, shape_of
 
 TURNS = [
     {"role": "system", "content": "Answer."},
@@ -33,8 +33,8 @@ SHARED = [{"from": "human", "value": "Who?"}, {"from": "gpt", "value": '{"offend
              "message_property_mappings": {"role": "from", "content": "value"}},
             Messages("conversations", "from", "value", ("gpt",)),
         ),
-        ({"type": "completion"}, ANYTHING),
-        ({}, ANYTHING),
+        ({"type": "completion"}, ANY_OBJECT),
+        ({}, ANY_OBJECT),
     ],
 )  # fmt: skip
 def test_shape_is_that_of_the_data_set(dataset: dict[str, Any], shape: Shape) -> None:
@@ -52,7 +52,7 @@ def test_shape_is_that_of_the_data_set(dataset: dict[str, Any], shape: Shape) ->
         (Messages("said", "from", "value"), {"said": SHARED}, ("", "Who?", '{"offenders": []}')),
         (Messages(), {"messages": [{"role": "user", "content": [{"type": "text", "text": "Who"}, {"type": "image"}]},
                                    {"role": "assistant", "content": "{}"}]}, ("", "Who", "{}")),
-        (ANYTHING, {"prompt": "x", "chosen": ["y"]}, ("", "", "")),
+        (ANY_OBJECT, {"prompt": "x", "chosen": ["y"]}, ("", "", "")),
     ],
 )  # fmt: skip
 def test_record_of_each_shape_is_read_in_its_own_bytes(
@@ -63,7 +63,7 @@ def test_record_of_each_shape_is_read_in_its_own_bytes(
         "\n".join(map(json.dumps, records)) if form == "lines" else json.dumps(records, indent=form == "pretty" or None)
     )
     (tmp_path / "x.json").write_text(text)
-    found = list(iter_records(tmp_path / "x.json", shape=shape, check_output=shape != ANYTHING, window=60))
+    found = list(iter_records(tmp_path / "x.json", shape=shape, check_output=shape != ANY_OBJECT, window=60))
     assert [json.loads(raw) for raw, _ in found] == records
     assert {(typed.instruction, typed.input, typed.output) for _, typed in found} == {read}
 
@@ -85,7 +85,7 @@ def test_record_of_each_shape_is_read_in_its_own_bytes(
             {"messages": [{"role": "assistant", "content": None}]},
             '"content" of a turn must be a string, found null',
         ),
-        (ANYTHING, [1], "record 2: must be an object, found list"),
+        (ANY_OBJECT, [1], "record 2: must be an object, found list"),
     ],
 )
 def test_record_of_another_shape_is_told(tmp_path: Path, shape: Shape, record: Any, message: str) -> None:
