@@ -82,26 +82,33 @@ SHAPES: dict[str, Shape] = {"alpaca": ALPACA, "messages": Messages(), "any": ANY
 
 
 def shape_of(dataset: Mapping[str, Any]) -> Shape:
-    """The shape of the records that a data set of an Axolotl config names, by its `type`."""
+    """The shape of the records that a data set of an Axolotl config names, by its `type`. Values that Axolotl does not take
+    count as absent: its schema names them."""
     kind = dataset.get("type")
     if isinstance(kind, Mapping):
         return Alpaca(
-            kind.get("field_instruction") or ALPACA.instruction,
-            kind.get("field_input") or ALPACA.input,
-            kind.get("field_output") or ALPACA.output,
+            _written(kind, "field_instruction") or ALPACA.instruction,
+            _written(kind, "field_input") or ALPACA.input,
+            _written(kind, "field_output") or ALPACA.output,
         )
     if kind == "alpaca":
         return ALPACA
     if kind == "chat_template":
-        names = dataset.get("message_property_mappings") or {}
-        roles = dataset.get("roles") or {}
+        names, roles = dataset.get("message_property_mappings"), dataset.get("roles")
+        answering = roles.get("assistant") if isinstance(roles, Mapping) else None
         return Messages(
-            dataset.get("field_messages") or Messages.field,
-            names.get("role") or dataset.get("message_field_role") or Messages.role,
-            names.get("content") or dataset.get("message_field_content") or Messages.content,
-            tuple(roles.get("assistant") or ()) or Messages.answering,
+            _written(dataset, "field_messages") or Messages.field,
+            _written(names, "role") or _written(dataset, "message_field_role") or Messages.role,
+            _written(names, "content") or _written(dataset, "message_field_content") or Messages.content,
+            tuple(map(str, answering if isinstance(answering, list) else [])) or Messages.answering,
         )
     return ANY_OBJECT
+
+
+def _written(names: object, key: str) -> str | None:
+    """The text at a key of a mapping; None: no text stands there, or this is no mapping."""
+    value = names.get(key) if isinstance(names, Mapping) else None
+    return value if isinstance(value, str) else None
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegative
 
 
 class Section(BaseModel):
-    """A part of the `regrow:` section: immutable; an unknown key is an error."""
+    """A part of the `regrow:` section: immutable; an unknown key is an error, and so is a number that is none (NaN, infinity)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SourceSection(Section):

@@ -5,7 +5,7 @@ from typing import Any
 
 from jobs.check.shared.finding import Finding
 from jobs.check.shared.places import Places
-from jobs.spec.run_spec import RunSpec
+from jobs.spec.run_spec import RunSpec, texts
 
 KERNELS_PLUGIN = "axolotl.integrations.kernels.KernelsPlugin"
 KERNELS = ("scattermoe", "sonicmoe")
@@ -20,7 +20,7 @@ def expert_path(config: Mapping[str, Any]) -> str:
     Without its plugin, Axolotl drops the keys and Transformers takes grouped matrix products; with the plugin and no key,
     Axolotl takes the loop (ax/integrations/kernels/args.py, check_experts_implementation).
     """
-    if KERNELS_PLUGIN not in (config.get("plugins") or []):
+    if KERNELS_PLUGIN not in texts(config.get("plugins")):
         return GROUPED
     for kernel in KERNELS:
         if config.get(f"use_{kernel}") or str(config.get("expert_backend")).lower() == kernel:

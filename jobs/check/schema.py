@@ -10,7 +10,7 @@ from callbacks.shared.args import Regrow
 from jobs.check.shared.axolotl_keys import key_tree, places_of, unknown_keys
 from jobs.check.shared.finding import Finding, Level
 from jobs.check.shared.places import Places
-from jobs.spec.run_spec import PLUGIN, RunSpec, mappings
+from jobs.spec.run_spec import PLUGIN, RunSpec, mappings, texts
 
 SUCCESSORS = {
     "datasets_eval": "write `test_datasets`, each with path, ds_type, split: train and type",
@@ -46,8 +46,8 @@ def schema_question(spec: RunSpec) -> dict[str, Any]:
         for dataset in mappings(config.get(role)):
             if "path" in dataset:
                 dataset["path"] = "records.json"
-    plugins = [plugin for plugin in _names(config.pop("plugins", None)) if plugin != PLUGIN and ":" not in plugin]
-    return {"config": config, "plugins": plugins, "gpus": int(spec.profile.train.get("gpus_per_node") or 0)}
+    plugins = [plugin for plugin in texts(config.pop("plugins", None)) if plugin != PLUGIN and ":" not in plugin]
+    return {"config": config, "plugins": plugins, "gpus": spec.gpus("train")}
 
 
 def schema_findings(spec: RunSpec, places: Places, answer: dict[str, Any]) -> Iterator[Finding]:
@@ -220,7 +220,7 @@ def _plugins(spec: RunSpec, places: Places, failed: Mapping[str, str]) -> Iterat
             cost="no plugin would be loaded",
             fix=fix,
         )
-    for index, plugin in enumerate(_names(written)):
+    for index, plugin in enumerate(texts(written)):
         if ":" in plugin:
             found = f"`{plugin}` has the form module:class, but Axolotl needs module.Class"
         elif plugin in failed:
@@ -235,7 +235,3 @@ def _plugins(spec: RunSpec, places: Places, failed: Mapping[str, str]) -> Iterat
             cost=cost,
             fix=fix,
         )
-
-
-def _names(value: Any) -> list[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -12,7 +12,6 @@ from jobs.check.preemption import preemption_findings
 from jobs.check.shared.finding import Finding, Place
 from jobs.check.shared.places import Places
 from jobs.check.shared_folder import shared_folder_findings
-from jobs.check.stage_parameters import is_number
 from jobs.slurm.commands import SlurmCluster
 from jobs.slurm.sbatch import sbatch_options
 from jobs.slurm.site import Node, SlurmSite, accounted, nodes, read_site, test_only
@@ -95,7 +94,7 @@ def _limits(
     """Compare a stage's parameters with its partition's limits and nodes. sbatch accepts some jobs that can never start."""
     parameters = spec.profile.parameters(stage)
     limit, wanted = facts.max_minutes, parameters.get("timeout_min")
-    if limit is not None and is_number(wanted) and wanted > limit:
+    if limit is not None and wanted is not None and wanted > limit:
         yield Finding.error(
             "site.time-limit",
             places.profile(stage, "timeout_min"),
@@ -109,7 +108,7 @@ def _limits(
         ("mem_gb", "GB of memory", max((node.memory_mb // 1024 for node in here), default=0)),
     ):
         value = parameters.get(key)
-        if here and is_number(value) and value > most:
+        if here and value is not None and value > most:
             yield Finding.error(
                 "site.nodes",
                 places.profile(stage, key),

@@ -1,7 +1,7 @@
 """Parameters of the stages' jobs that cannot work, found without Slurm."""
 
 from collections.abc import Iterator
-from typing import Any, TypeGuard
+from typing import Any
 
 from jobs.check.shared.finding import Finding
 from jobs.check.shared.places import Places
@@ -35,7 +35,7 @@ def profile_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
         yield from _numbers(stage, parameters, places)
         yield from _srun(stage, parameters, places)
     limit, warning = spec.profile.train.get("timeout_min"), spec.profile.train.get("slurm_signal_delay_s", 90)
-    if is_number(limit) and is_number(warning) and warning >= 60 * limit:
+    if limit is not None and warning >= 60 * limit:
         yield Finding.error(
             "site.signal-delay",
             places.profile("train", "slurm_signal_delay_s"),
@@ -47,9 +47,8 @@ def profile_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
 
 def _srun(stage: Stage, parameters: dict[str, Any], places: Places) -> Iterator[Finding]:
     """Compare the CPUs of the job with those of its step: since Slurm 22.05, srun ignores the job's value."""
-    arguments = parameters.get("slurm_srun_args") or []
-    for argument in arguments if isinstance(arguments, list) else []:
-        name, _, value = str(argument).partition("=")
+    for argument in parameters.get("slurm_srun_args", []):
+        name, _, value = argument.partition("=")
         if name == "--cpus-per-task" and value != str(parameters.get("cpus_per_task")):
             found = f"{argument}, but cpus_per_task: {parameters.get('cpus_per_task')}"
             cost = "the processes could not use the CPUs that the job gets"
@@ -74,7 +73,3 @@ def _numbers(stage: Stage, parameters: dict[str, Any], places: Places) -> Iterat
                 cost="Slurm would reject the job",
                 fix=f"write {minimum} or more",
             )
-
-
-def is_number(value: Any) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -159,15 +159,15 @@ def _slurm_parameters(
         "additional_parameters": {
             "requeue": "expedite" if spec.site and spec.site.expedited_requeue else True,  # also where JobRequeue=0
             **({"dependency": dependency, "kill-on-invalid-dep": "yes"} if dependency else {}),
-            **(parameters.get("additional_parameters") or {}),
+            **parameters.get("additional_parameters", {}),
         },
     }
 
 
 def _srun_arguments(parameters: Mapping[str, Any]) -> list[str]:
     """The profile's srun arguments, with the job's CPUs for its step: since Slurm 22.05, srun ignores the job's value."""
-    arguments, cpus = list(parameters.get("srun_args") or []), parameters.get("cpus_per_task")
-    is_said = any(str(argument).startswith(("--cpus-per-task", "-c")) for argument in arguments)
+    arguments, cpus = list(parameters.get("srun_args", [])), parameters.get("cpus_per_task")
+    is_said = any(argument.startswith(("--cpus-per-task", "-c")) for argument in arguments)
     return arguments if is_said or cpus is None else [f"--cpus-per-task={cpus}", *arguments]
 
 

@@ -1,5 +1,6 @@
 """The cluster profile, which says where a run goes. One YAML file for each site, in `slurm/`."""
 
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +17,12 @@ from jobs.spec.stages import STAGES, Stage
 from jobs.spec.strict import Strict, explained
 from jobs.spec.yaml_file import load_yaml
 
-NUMBERS = frozenset(
-    {"timeout_min", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task", "mem_gb", "slurm_signal_delay_s"}
-)
-"""Parameters of a stage that must be numbers; submitit would pass on any value to Slurm."""
+WHOLE_NUMBERS = frozenset(
+    {"timeout_min", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task", "slurm_signal_delay_s",
+     "slurm_array_parallelism"}
+)  # fmt: skip
+LISTS = frozenset({"slurm_setup", "slurm_srun_args"})
+"""Parameters of a stage that are of one kind; submitit would pass on any value to Slurm, or fail."""
 
 
 RESERVATION, MORE = "reservation", "slurm_additional_parameters"
@@ -111,9 +114,24 @@ def parse_profile(content: dict[str, Any], place: str) -> ClusterProfile:
         raise explained(error, content, ClusterProfile, place) from None
     for stage in STAGES:
         for key, value in profile.parameters(stage).items():
-            if key in NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise ConfigError(f"{place}: {stage}.{key}: found {value!r}\nhint: write a number")
+            if (wanted := _wanted(key, value)) is not None:
+                raise ConfigError(f"{place}: {stage}.{key}: found {value!r}\nhint: write {wanted}")
     return profile
+
+
+def _wanted(key: str, value: object) -> str | None:
+    """What to write for a stage's parameter instead of a value that cannot be meant; None: it can."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if key == "mem_gb":
+        return None if is_number else "a number"
+    if key in WHOLE_NUMBERS:
+        return None if is_number and isinstance(value, int) else "a whole number"
+    if key in LISTS:
+        return None if isinstance(value, list) and all(isinstance(item, str) for item in value) else "a list of texts"
+    if key == MORE:
+        return None if isinstance(value, dict) else "a mapping (`key: value`)"
+    is_submitits = key.startswith("slurm_")  # of other names, the check says that submitit does not have them
+    return "text or a number" if is_submitits and isinstance(value, list | dict) else None
 
 
 def load_profile(cluster: str, settings: Sequence[str] = ()) -> ClusterProfile:
@@ -139,7 +157,7 @@ def _with_shell(profile: ClusterProfile, environment: Mapping[str, str]) -> Clus
     stages: dict[str, Any] = {}
     for stage in STAGES:
         parameters = said | profile.parameters(stage)
-        more = reservation | (parameters.get(MORE) or {})
+        more = reservation | parameters.get(MORE, {})
         stages[stage] = parameters | ({MORE: more} if more else {})
     return profile.model_copy(update=stages)
 

@@ -165,6 +165,11 @@ def mappings(value: Any) -> list[dict[str, Any]]:
     return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else []
 
 
+def texts(value: Any) -> list[str]:
+    """The texts of a list; of anything else, an empty list."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
 def python_of(spec: RunSpec, here: str) -> str:
     """The node's Python; `here`: the running one, which is the default."""
     return str(from_root(spec.profile.python)) if spec.profile.python else here

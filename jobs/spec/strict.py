@@ -10,9 +10,9 @@ from jobs.spec.wrong_value import UNKNOWN_KEY, WrongValue, wrong_values
 
 
 class Strict(BaseModel):
-    """Immutable; an unknown key is an error."""
+    """Immutable; an unknown key is an error, and so is a number that is none (NaN, infinity)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def explained(error: ValidationError, content: Any, model: type[BaseModel], place: str) -> ConfigError:

@@ -1,38 +1,20 @@
 """GracefulStop in a real Trainer: the last completed step is saved, whole, before anybody leaves; the weight stays the same."""
 
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import ranks as ranks_of
 from entries import named
-from patience import HANGS_AFTER_SECONDS
-from world import REPO_ROOT
 
 from callbacks.shared.journal import read_journal
 from callbacks.shared.manifest import owed_at, torn_reason
 from callbacks.shared.stop_file import EXIT_STOPPED
 
-SCRIPT = str(Path(__file__).parent / "stopped_training.py")
-
 
 def train(folder: Path, phase: str, environment: dict[str, str], ranks: int = 1) -> list[int]:
     """Exit codes of the ranks."""
     folder.mkdir(exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    environment = environment | {"PYTHONPATH": str(REPO_ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    together = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port} if ranks > 1 else {}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, SCRIPT, str(folder), phase],
-            env=environment | together | ({"RANK": str(rank), "LOCAL_RANK": str(rank)} if ranks > 1 else {}),
-        )
-        for rank in range(ranks)
-    ]
-    return [process.wait(timeout=HANGS_AFTER_SECONDS) for process in processes]
+    return ranks_of.train("stopped_training.py", [str(folder), phase], environment, ranks)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,8 @@ from jobs.spec.resolve import load_run_spec
 REPO_ROOT = Path(__file__).resolve().parents[3]
 SEED = 20
 EACH = 8
+ANY_VALUES_EACH = 4
+"""So many times more of the cases that put any value at any key."""
 Path_ = tuple[str | int, ...]
 
 
@@ -151,6 +153,25 @@ def too_large(config: dict[str, Any], profile: dict[str, Any], random_: random.R
         )
 
 
+ANYTHING: list[Any] = [
+    3, -1, 1.5, 10**30, float("nan"), True, None, "", "x", "2024-01-01", [], [1], [None], [["a"]], {}, {"a": 1},
+]  # fmt: skip
+
+
+def any_values(config: dict[str, Any], profile: dict[str, Any], random_: random.Random) -> Iterator[Mutation]:
+    """Any value at any key: the check has to answer, whatever it says."""
+    config = json.loads(json.dumps(config))
+    for source in (*config["regrow"]["prepare"]["sources"], *config["regrow"]["prepare"]["validation"]):
+        source["take"] = 20
+    places = [(role, path) for role, content in (("config", config), ("profile", profile)) for path in leaves(content)]
+    cases = [(*place, value) for place in places for value in ANYTHING if place[1] != ("runs_root",)]
+    random_.shuffle(cases)
+    for role, path, value in cases:
+        spoiled = {"config": json.loads(json.dumps(config)), "profile": json.loads(json.dumps(profile))}
+        at(spoiled[role], path[:-1])[path[-1]] = value
+        yield Mutation("any value", f"{role} {'.'.join(map(str, path))}: {value!r}", **spoiled, word="")
+
+
 MUTATORS = (typos, wrong_types, moved_keys, missing_files, unfit_resources)
 
 
@@ -162,7 +183,7 @@ def mutations(folder: Path, seed: int) -> Iterator[Mutation]:
         profile = yaml.safe_load((REPO_ROOT / "slurm" / f"{cluster}.yml").read_text(encoding="utf-8"))
         profile["runs_root"] = str(folder / "runs")
         yield Mutation("none", name, config, profile, "")
-        for mutator in (*MUTATORS, *([too_large] if name == "qwen_finetune" else [])):
+        for mutator in (*MUTATORS, *([too_large] if name == "qwen_finetune" else []), any_values):
             yield from mutator(config, profile, random_)
 
 
@@ -173,7 +194,7 @@ def fewer(found: Iterator[Mutation], each: int) -> Iterator[Mutation]:
         if mutation.kind == "none":
             counts.clear()  # a new config begins
         counts[mutation.kind] += 1
-        if counts[mutation.kind] <= each:
+        if counts[mutation.kind] <= (each * ANY_VALUES_EACH if mutation.kind == "any value" else each):
             yield mutation
 
 
@@ -186,6 +207,9 @@ def findings(mutation: Mutation, folder: Path) -> list[str]:
         return [str(finding) for finding in report.check_run(spec, with_site=False).findings]
     except ConfigError as error:
         return [f"error config: {error}"]
+    except Exception as error:
+        error.add_note(f"in {mutation.kind}: {mutation.name}")
+        raise
 
 
 @cache

@@ -45,7 +45,16 @@ def regrow_error(section: Any) -> str:
         ({"gpu": {"name": "A100", "memory_gib": 0}}, "site.yml.gpu.memory_gib: found 0", "write a number above 0"),
         ({"gpu": {"name": "A100", "memory": 8}}, "site.yml.gpu.memory: unknown key", "did you mean `memory_gib`?"),
         ({"runs_rot": "x"}, "site.yml.runs_rot: unknown key", "did you mean `runs_root`?"),
-        ({"train": {"timeout_min": "long"}}, "site.yml: train.timeout_min: found 'long'", "write a number"),
+        ({"gpu": {"name": "A100", "memory_gib": float("inf")}}, "site.yml.gpu.memory_gib: found inf", "write a finite number"),
+        ({"train": {"timeout_min": "long"}}, "site.yml: train.timeout_min: found 'long'", "write a whole number"),
+        ({"train": {"gpus_per_node": float("nan")}}, "site.yml: train.gpus_per_node: found nan", "write a whole number"),
+        ({"train": {"cpus_per_task": 1.5}}, "site.yml: train.cpus_per_task: found 1.5", "write a whole number"),
+        ({"train": {"slurm_additional_parameters": 3}}, "site.yml: train.slurm_additional_parameters: found 3",
+         "write a mapping (`key: value`)"),
+        ({"train": {"slurm_srun_args": "-v"}}, "site.yml: train.slurm_srun_args: found '-v'", "write a list of texts"),
+        ({"train": {"slurm_mem": [3]}}, "site.yml: train.slurm_mem: found [3]", "write text or a number"),
+        ({"evaluate": {"slurm_array_parallelism": "x"}}, "evaluate.slurm_array_parallelism: found 'x'", "write a whole number"),
+        ({"train": {"mem_gb": float("inf")}}, "site.yml: train.mem_gb: found inf", "write a number"),
     ],
 )  # fmt: skip
 def test_profile_says_what_was_found_and_what_to_write(changed: dict[str, Any], found: str, hint: str) -> None:
