@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import TrainerControl, TrainerState
 
-from callbacks.ledger import CollatorWithIds, Ledger
+from callbacks.exact.ledger import CollatorWithIds, Ledger
 
 STEPS = 2000
 RECORDS, TOKENS = 4, 512
@@ -28,7 +28,7 @@ def ledger_cost(folder: Path, *, audit: bool) -> float:
         train_dataset=records,
         get_train_dataloader=None,
     )
-    ledger, control = Ledger(trainer, lambda: 0, config, with_records=audit), TrainerControl()
+    ledger, control = Ledger(trainer, lambda: 0, [config], with_records=audit), TrainerControl()
     ledger.on_train_begin(args, trainer.state, control)
     collate = CollatorWithIds(collated) if audit else collated
     began = time.perf_counter()

@@ -3,12 +3,14 @@
 import os
 import re
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from axolotl.utils.dict import DictDefault
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.shared.from_stage import DEVICE_ENV
+
+if TYPE_CHECKING:  # scripts without Axolotl use the rest
+    from axolotl.utils.dict import DictDefault
 
 HINTS = {
     "world_size": "on a machine without a GPU, several ranks need `use_cpu: true` in the profile's accelerate_config",
@@ -42,7 +44,7 @@ class Setting:
     """Whether there are records to evaluate on."""
 
 
-def asked(cfg: DictDefault) -> Setting:
+def asked(cfg: "DictDefault") -> Setting:
     """What the config and the stage ask for. None for values that Axolotl chooses by itself (`auto`)."""
     sharding = "deepspeed" if cfg.deepspeed else "fsdp" if cfg.fsdp_config or cfg.fsdp else "none"
     precision = "bf16" if cfg.bf16 is True else "fp16" if cfg.fp16 is True else None
@@ -88,8 +90,8 @@ def differences(wanted: Setting, has: Setting) -> list[str]:
 class AskedFor(TrainerCallback):
     """Runs on every rank, before anything is written: ranks that train apart would all write into the same folder."""
 
-    def __init__(self, cfg: DictDefault, trainer: Trainer) -> None:
-        self._asked, self._trainer = asked(cfg), trainer
+    def __init__(self, wanted: Setting, trainer: Trainer) -> None:
+        self._asked, self._trainer = wanted, trainer
 
     def on_train_begin(
         self,

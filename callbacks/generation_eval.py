@@ -11,13 +11,13 @@ import torch
 import torch.distributed as dist
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from callbacks.exact.stop import GracefulStop
 from callbacks.generation import generate_batch, generation_mode, length_sorted_batches
 from callbacks.shared.args import GenerationEval as Settings
 from callbacks.shared.manifest import write_atomically
 from callbacks.shared.predictions import prediction_metrics, prediction_row, write_rows
 from callbacks.shared.prompts import Sample
 from callbacks.shared.tasks.verdict import Scorer
-from callbacks.stop import GracefulStop
 
 
 class GenerationEval(TrainerCallback):

@@ -1,37 +1,37 @@
 """MLflowLogger: writes every log of the trainer into the journal. From there another process posts it to MLflow."""
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.environment import environment_facts
 from callbacks.shared import events
 from callbacks.shared.journal import Journal
-from callbacks.shared.projection import flat_params
 
 TOTALS = frozenset({"train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss"})
 """Wrong after a resume: the Trainer adds these up since its process started, but divides them by all steps."""
 
 
 class MLflowLogger(TrainerCallback):
-    """Runs on rank 0 only. The params are the resolved config, not the trainer's two hundred defaults."""
+    """Runs on rank 0 only."""
 
-    def __init__(self, journal: Journal, config: Path) -> None:
-        self.journal, self.config = journal, config
+    def __init__(self, journal: Journal, params: Mapping[str, Any], sources: Sequence[Path]) -> None:
+        """`params`: what the user chose, not the trainer's 200 defaults. `sources`: the files that say what is trained."""
+        self.journal, self._params, self._sources = journal, params, sources
         self._is_resumed = False
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._is_resumed = state.global_step > 0
-        params = flat_params(yaml.safe_load(self.config.read_text(encoding="utf-8")))
-        self.journal.write(events.Params(values={key: str(value) for key, value in params.items()}))
+        self.journal.write(events.Params(values={key: str(value) for key, value in self._params.items()}))
         facts = environment_facts() | {"regrow.world_size": str(args.world_size)}
         self.journal.write(events.Environment(values=facts))
-        self.journal.write(events.Artifact(path=str(self.config.resolve()), folder="config"))
+        for path in self._sources:
+            self.journal.write(events.Artifact(path=str(path.resolve()), folder="config"))
 
     def on_log(
         self,

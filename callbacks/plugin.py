@@ -10,34 +10,28 @@ from typing import Any
 
 import torch
 import transformers
+import yaml
 from axolotl.integrations.base import BasePlugin
 from axolotl.utils.dict import DictDefault
 from transformers import Trainer, TrainerCallback
 
-from callbacks.asked_for import AskedFor
-from callbacks.callback_states import CallbackStates
-from callbacks.checkpoint_load import CountedVersions, load_whole
-from callbacks.checkpoint_manifest import CheckpointManifest
+from callbacks.asked_for import AskedFor, asked
 from callbacks.completion import Completion
 from callbacks.cpu_ranks import are_on_cpu, prepare_ddp_resume, prepare_deepspeed
 from callbacks.decoration import guard_decoration
-from callbacks.digests import Digests
+from callbacks.exact.resume import exact_resume, stem_by_hand
+from callbacks.exact.stop import GracefulStop
 from callbacks.generation_eval import GenerationEval
-from callbacks.ledger import Ledger
 from callbacks.mlflow_logger import MLflowLogger
-from callbacks.position import Position
-from callbacks.record_order import own_order
 from callbacks.shared import events
 from callbacks.shared.args import Regrow
 from callbacks.shared.journal import JOURNAL_ENV, Journal
-from callbacks.shared.manifest import NOTHING, owed_at
 from callbacks.shared.mlflow_process import MlflowProcess
+from callbacks.shared.projection import flat_params
 from callbacks.shared.prompts import PromptFormat, Sample, has_format, load_records, write_samples
-from callbacks.shared.stop_file import stop_file
 from callbacks.shared.tasks.scorers import scorer_of
 from callbacks.shared.tokens.samples import samples, tokenised_samples
 from callbacks.shared.tracking import TRACKED_RUN_ENV, TrackedRun
-from callbacks.stop import GracefulStop, StopRequest
 
 MLFLOW_SECONDS = 30.0
 """The longest wait for MLflow at the end of a training that was started by hand."""
@@ -86,37 +80,23 @@ class RegrowPlugin(BasePlugin):
         regrow = self.regrow
         resumed = Path(cfg.resume_from_checkpoint) if cfg.resume_from_checkpoint else None
         is_first = trainer.is_world_process_zero()
-        stem = os.environ.get(JOURNAL_ENV) or stem_by_hand(cfg)
+        stem = os.environ.get(JOURNAL_ENV) or stem_by_hand(Path(cfg.output_dir))
         journal = Journal.of_writer(stem, "rank0") if is_first else None
-        position = Position(trainer)
-        ledger = Ledger(trainer, lambda: position.epoch, Path(cfg.axolotl_config_path), with_records=regrow.audit)
-        own_order(trainer, lambda: position.epoch)
-        load_whole(trainer)
-        request = StopRequest(stop_file(), trainer.args.ddp_timeout_delta)
-        stop = GracefulStop(trainer, request, journal, owed_at(resumed) if resumed else NOTHING)
-        manifest = CheckpointManifest(
-            trainer,
-            journal,
-            is_evaluating=lambda: stop.is_evaluating,
-            parts=(position, ledger, CallbackStates(trainer), Digests(trainer)),
-            resumed=resumed,
-            keep=regrow.evaluate.checkpoints if isinstance(regrow.evaluate.checkpoints, int) else 1,
-        )
+        config = Path(cfg.axolotl_config_path)
+        exact = exact_resume(trainer, regrow, journal, resumed, [config])
         self.completion = Completion(journal, bool(cfg.early_stopping_patience)) if journal else None
         guard_decoration(self.completion, Path(cfg.output_dir))
         if is_first and TrackedRun.from_environment() is None:
             self.mlflow = mlflow_by_hand(cfg, regrow, stem)
-        first_only = [self.completion, MLflowLogger(journal, Path(cfg.axolotl_config_path))] if journal else []
+        params = flat_params(yaml.safe_load(config.read_text(encoding="utf-8")))
+        first_only = [self.completion, MLflowLogger(journal, params, [config])] if journal else []
         return [
-            AskedFor(cfg, trainer),  # before anything is written
-            manifest,  # what was loaded is compared before the training begins
-            position,
-            ledger,
-            *([CountedVersions()] if cfg.peft_use_dora else []),
+            AskedFor(asked(cfg), trainer),  # before anything is written
+            *exact.first,
             *first_only[:1],
-            *generation_eval(cfg, regrow, trainer, stop),
+            *generation_eval(cfg, regrow, trainer, exact.stop),
             *first_only[1:],
-            stop,  # last: at each hook the other callbacks have done their work before it leaves
+            exact.stop,
         ]
 
     def post_train_unload(self, cfg: DictDefault) -> None:
@@ -155,11 +135,6 @@ def _samples(config: dict[str, Any], dataset: dict[str, Any]) -> list[Sample]:
         return samples(config, dataset)
     template = PromptFormat.from_dataset(dataset)
     return [template.sample(record) for record in load_records(Path(dataset["path"]))]
-
-
-def stem_by_hand(cfg: DictDefault) -> str:
-    """Path of a journal in `output_dir`, without the writer's name. It has the time, because process ids come again."""
-    return str(Path(cfg.output_dir) / "journal" / f"train-by_hand-{time.time_ns()}")
 
 
 def mlflow_by_hand(cfg: DictDefault, regrow: Regrow, stem: str) -> MlflowProcess | None:

@@ -1,11 +1,12 @@
-"""Runs Axolotl in a process of a job: `python -m callbacks.rank train|preprocess CONFIG [CHECKPOINT]`.
+"""Runs a process of a job: `python -m callbacks.rank train|preprocess CONFIG [CHECKPOINT]`, or `script FILE`.
 
-If a plugin cannot be imported, Axolotl only logs it and trains without it. So this module imports the plugins first, and
-fails if it cannot.
+`train` and `preprocess` run Axolotl, `script` a user's own trainer, which has called `attach`. If a plugin cannot be imported,
+Axolotl only logs it and trains without it. So this module imports the plugins first, and fails if it cannot.
 """
 
 import importlib
 import os
+import runpy
 import sys
 import traceback
 from collections.abc import Mapping
@@ -84,15 +85,25 @@ def run_axolotl(verb: str, config: str, checkpoint: str | None) -> None:
     train(config, **({"resume_from_checkpoint": checkpoint} if checkpoint else {}))
 
 
+def run_script(file: str) -> None:
+    """Run a user's script as Python would: as `__main__`, with its folder first among those of modules."""
+    sys.argv[:] = [file]
+    sys.path.insert(0, str(Path(file).parent))
+    runpy.run_path(file, run_name="__main__")
+
+
 def main() -> None:
     shield_only_this_process()
     lock_on_this_node_where_there_are_no_locks()
     os.environ.setdefault(
         "AXOLOTL_DO_NOT_TRACK", "1"
     )  # its telemetry is opt-out, and retries for long without a network
-    verb, config, *rest = sys.argv[1:]
+    verb, file, *rest = sys.argv[1:]
     try:
-        run_axolotl(verb, config, rest[0] if rest else None)
+        if verb == "script":
+            run_script(file)
+        else:
+            run_axolotl(verb, file, rest[0] if rest else None)
     except Exception as error:
         if stem := os.environ.get(JOURNAL_ENV):
             rank = os.environ.get("RANK", "0")

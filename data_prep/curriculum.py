@@ -111,6 +111,8 @@ def merge(sources: Sequence[Source], output: Path, *, progress: Callable[[int], 
         raise RecordError(f"{output}: there is nothing to merge\nhint: name at least one file of records")
     if any(_is_same_file(source.path, output) for source in sources):
         raise RecordError(f"{output} is one of its own sources\nhint: write the curriculum to another file")
+    if output.exists() and not output.is_file():
+        raise RecordError(f"{output} is there, and is no file that can be replaced\nhint: name a file")
     output.parent.mkdir(parents=True, exist_ok=True)
     meta = meta_path(output)
     with _replacing(output, outdated=meta) as file, Follower(file.fileno()) as follower:
@@ -130,7 +132,11 @@ def _is_same_file(path: Path, other: Path) -> bool:
 
 @contextmanager
 def _replacing(path: Path, *, outdated: Path | None = None) -> Iterator[BinaryIO]:
-    """A file that becomes `path` if the block succeeds, and is removed if it fails; `outdated` is removed just before."""
+    """A file that becomes `path` if the block succeeds, and is removed if it fails; `outdated` is removed just before.
+
+    Of a symbolic link, the file to which it leads is replaced.
+    """
+    path = path.resolve()
     part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     try:
         with part.open("x+b") as file:

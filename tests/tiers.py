@@ -22,6 +22,7 @@ BY_PATH = {
     "exact/*": "train",
     "docs/*": "docs",
     "callbacks/*": "train",
+    "callbacks/exact/*": "train",
     "callbacks/shared/test_projection.py": "mlflow",
     "callbacks/shared/test_mlflow_sync.py": "mlflow",
     "callbacks/shared/test_tracking.py": "mlflow",

@@ -145,6 +145,9 @@ class Regrow(Section):
     requeue: Requeue = Requeue()
     deterministic: bool = False
     """Bit-identical GPU kernels, at a cost in speed. CPU runs are always deterministic."""
+    trainer: str | None = None
+    """A Python script of yours that trains instead of Axolotl, and calls `callbacks.attach` with its trainer. The run has a copy
+    of it and of the modules beside it."""
     audit: bool = False
     """Note the records of each step in `ledger-<rank>.jsonl`, so that `regrow verify` counts how often each was trained; some
     20 bytes a record. Without it, the ledger has one hash for each step."""

@@ -1,4 +1,5 @@
-"""What a stage tells its ranks through their environment: the device, and the lease that it has taken and keeps. Light."""
+"""What a stage tells its ranks through their environment: the device, the lease that it has taken and keeps, and, to a script
+that trains, the run's config and checkpoint. Light."""
 
 import os
 from pathlib import Path
@@ -9,6 +10,10 @@ DEVICE_ENV = "REGROW_DEVICE"
 """Environment variable: the device for the training, cpu or cuda. Unset: any device."""
 LEASE_ENV = "REGROW_LEASE"
 """Environment variable: path of the file with the name of the attempt that works on the run. Unset: there is no lease."""
+CONFIG_ENV = "REGROW_CONFIG"
+"""Environment variable: path of the run's resolved config, for a script that trains. Unset: a person started the script."""
+CHECKPOINT_ENV = "REGROW_CHECKPOINT"
+"""Environment variable: the checkpoint from which a script must resume. Unset: none."""
 LEASE_NAME_BYTES = 512
 """The file begins with the name, filled up with spaces to this length."""
 

@@ -27,7 +27,7 @@ def accelerate_problems(spec: RunSpec) -> list[tuple[Level, str]]:
         for key in sorted(set(content) - ACCELERATE_KEYS)
     ]
     precision, bf16 = content.get("mixed_precision", "no"), bool(spec.axolotl.get("bf16"))
-    if (precision == "bf16") != bf16:
+    if not spec.regrow.trainer and (precision == "bf16") != bf16:
         said = f"but `bf16: {spec.axolotl.get('bf16')}` in the Axolotl config, which a job follows"
         problems.append(("warning", f"{shown}: mixed_precision: {precision}, {said}"))
     return problems

@@ -69,7 +69,7 @@ def check_run(spec: RunSpec, absent: Level = "note", with_site: bool = True) -> 
         with_site: also ask the site's Slurm, file systems and MLflow server.
     """
     places, deepspeed = Places(spec), deepspeed_file(spec)
-    answers, findings = _answers(spec, places)
+    answers, findings = _of_script(spec, places) if spec.regrow.trainer else _answers(spec, places)
     findings = [
         *profile_findings(spec, places),
         *file_findings(spec, places, absent),
@@ -90,6 +90,18 @@ def check_run(spec: RunSpec, absent: Level = "note", with_site: bool = True) -> 
     if with_site:
         findings += site_findings(spec, places, counts)
     return CheckReport(by_level(findings), counts, memory)
+
+
+def _of_script(spec: RunSpec, places: Places) -> tuple[dict[str, dict[str, Any]], list[Finding]]:
+    """No answers about a training that a script sets up, and a finding that says so."""
+    unseen = Finding.note(
+        "trainer.own",
+        places.config("regrow", "trainer"),
+        found="a script trains, not Axolotl",
+        cost="its model, records, memory and precision are not checked",
+        fix="try the script by hand first, for a few steps",
+    )
+    return {}, [unseen]
 
 
 def _answers(spec: RunSpec, places: Places) -> tuple[dict[str, dict[str, Any]], list[Finding]]:

@@ -37,6 +37,8 @@ class Difference:
     high: float | None
     p_value: float | None
     """Two-sided, from the bootstrap: twice the share of resampled differences with the other sign."""
+    least: float | None
+    """One-sided 95 % bound: with this confidence, the difference is not lower. It lies above `low`, which has 97.5 %."""
 
 
 def intervals(ratios: Ratios, resamples: int = RESAMPLES, seed: int = SEED, means: Means = ()) -> list[Interval]:
@@ -55,10 +57,11 @@ def differences(
     drawn_a, drawn_b = (_with_means(resampled(each, resamples, seed), means) for each in (a, b))
     values, drawn = value_a - value_b, drawn_a - drawn_b
     low, high = _tails(drawn)
+    (least,) = _quantiles(drawn, [1 - LEVEL])
     defined = np.maximum(1, (~np.isnan(drawn)).sum(axis=0))
     other_sign = np.minimum((drawn <= 0).sum(axis=0), (drawn >= 0).sum(axis=0)) / defined
     p_values = np.where(np.isnan(values), np.nan, np.minimum(1.0, 2 * np.maximum(other_sign, 1 / resamples)))
-    return [Difference(*map(_number, each)) for each in zip(values, low, high, p_values, strict=True)]
+    return [Difference(*map(_number, each)) for each in zip(values, low, high, p_values, least, strict=True)]
 
 
 def resampled(ratios: Ratios, resamples: int, seed: int) -> NDArray[np.float64]:
@@ -114,10 +117,15 @@ def _with_means(values: NDArray[np.float64], means: Means) -> NDArray[np.float64
 
 
 def _tails(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Both ends of the interval of each metric, from its defined resamples: shape (2, metrics)."""
-    found = np.full((2, drawn.shape[1]), np.nan)
+    """Both ends of the interval of each metric: shape (2, metrics)."""
+    return _quantiles(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+
+
+def _quantiles(drawn: NDArray[np.float64], wanted: Sequence[float]) -> NDArray[np.float64]:
+    """Quantiles of each metric, from its defined resamples: shape (wanted, metrics)."""
+    found = np.full((len(wanted), drawn.shape[1]), np.nan)
     is_defined = ~np.isnan(drawn).all(axis=0)
-    found[:, is_defined] = np.nanquantile(drawn[:, is_defined], ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+    found[:, is_defined] = np.nanquantile(drawn[:, is_defined], wanted, axis=0)
     return found
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callbacks.shared.from_stage import DEVICE_ENV, LEASE_ENV
+from callbacks.shared.from_stage import CHECKPOINT_ENV, CONFIG_ENV, DEVICE_ENV, LEASE_ENV
 from callbacks.shared.journal import JOURNAL_ENV
 from callbacks.shared.stop_file import STOP_FILE_ENV, StopFile
 from callbacks.shared.tracking import TRACKED_RUN_ENV
@@ -64,11 +64,10 @@ def rank_commands(
         cpus: the CPUs of the job; each rank gets its share of threads.
         stop_file: the ranks save and leave once this file has content; None: no stage will ask them to.
     """
-    arguments = [python, "-m", "callbacks.rank", "train", str(spec.paths.axolotl_yml)]
-    if checkpoint:
-        arguments.append(str(checkpoint))
     threads = str(max(1, cpus // spec.world_size))
     shared = stage_environment(spec, stem) | {"OMP_NUM_THREADS": threads, LEASE_ENV: str(spec.paths.lease)}
+    what, told = _what_trains(spec, checkpoint)
+    arguments, shared = [python, "-m", "callbacks.rank", *what], shared | told
     shared |= _thread_environment(spec, "train") | ({STOP_FILE_ENV: str(stop_file.path)} if stop_file else {})
     is_cpu = bool(_accelerate(spec).get("use_cpu"))
     if is_cpu and not spec.axolotl.get("deepspeed"):
@@ -82,6 +81,15 @@ def rank_commands(
     descriptors = (stop_file.descriptor,) if stop_file else ()
     ranks = range(spec.world_size)
     return [Command(arguments, shared | _distributed(spec, rank, port), descriptors) for rank in ranks]
+
+
+def _what_trains(spec: RunSpec, checkpoint: Path | None) -> tuple[list[str], dict[str, str]]:
+    """What a rank runs, and more variables for it: Axolotl, or the user's script."""
+    config = str(spec.paths.axolotl_yml)
+    if script := spec.regrow.trainer:
+        resumed = {CHECKPOINT_ENV: str(checkpoint)} if checkpoint else {}
+        return ["script", str(spec.paths.code / Path(script).name)], {CONFIG_ENV: config} | resumed
+    return ["train", config, *([str(checkpoint)] if checkpoint else [])], {}
 
 
 def _thread_environment(spec: RunSpec, stage: Stage) -> dict[str, str]:

@@ -91,7 +91,8 @@ def _make(attempt: Attempt, files: PreparedPaths, is_kept: Callable[[], bool]) -
     facts: dict[str, Any] = {role: result.to_dict() if result else None for role, result in merged.items()}
     task, is_read = spec.regrow.task, prepared_sources(spec, "sources")[0].shape != ANY_OBJECT
     facts["audit"] = _audit(spec, task, files, watch) if isinstance(task, ExtractionTask) and is_read else None
-    tokenise(attempt)
+    if not spec.regrow.trainer:
+        tokenise(attempt)
     check()
     write_atomically(files.audit, json.dumps(facts, ensure_ascii=False, indent=1))
 

@@ -50,7 +50,10 @@ def train(attempt: Attempt) -> None:
                 raise
             attempt.journal.write(events.FailedAfterTheEnd(message=str(error)))
     if not has_finished(spec):
-        raise StageFailed(f"the ranks ended before the target step\nTheir output: {attempt.log}", EXIT_TEMPORARY)
+        hint = (
+            "\nhint: the script calls callbacks.attach(trainer) before trainer.train()" if spec.regrow.trainer else ""
+        )
+        raise StageFailed(f"the ranks ended before the target step\nTheir output: {attempt.log}{hint}", EXIT_TEMPORARY)
 
 
 def has_finished(spec: RunSpec) -> bool:

@@ -40,11 +40,12 @@ def scorer_before_submission(spec: RunSpec) -> Scorer | None:
 
 
 def copy_own_code(spec: RunSpec) -> None:
-    """Copy the scorer's module, so that the jobs run what was submitted."""
-    if not (found := own_module(spec)):
-        return
-    spec.paths.code.mkdir(mode=0o700, exist_ok=True)
-    if found.is_dir():
-        shutil.copytree(found, spec.paths.code / found.name, ignore=shutil.ignore_patterns("__pycache__"))
-    else:
-        shutil.copy2(found, spec.paths.code)
+    """Copy the scorer's module, and a script that trains with the modules beside it: the jobs run what was submitted."""
+    script = Path(spec.regrow.trainer) if spec.regrow.trainer else None
+    scripts = sorted(script.parent.glob("*.py")) if script else []
+    for found in (each for each in (own_module(spec), *scripts) if each):
+        spec.paths.code.mkdir(mode=0o700, exist_ok=True)
+        if found.is_dir():
+            shutil.copytree(found, spec.paths.code / found.name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(found, spec.paths.code)

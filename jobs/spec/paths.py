@@ -95,6 +95,10 @@ class RunPaths:
     def report_summary(self) -> Path:
         return self.run_dir / "report" / "summary.md"
 
+    def exported(self, kind: str) -> Path:
+        """The final model to give away, as `regrow export` writes it: `model` or `merged`."""
+        return self.run_dir / "export" / kind
+
     def log(self, attempt_name: str) -> Path:
         """The output of the processes of one attempt of a stage."""
         return self.slurm / f"{attempt_name}.log"

@@ -20,7 +20,7 @@ from jobs.spec.paths import PreparedPaths, RunPaths, from_root, located
 from jobs.spec.profile import ClusterProfile, load_profile, require_no_secrets
 from jobs.spec.run_spec import PLUGIN, RunSpec, is_folder_name, mappings
 from jobs.spec.settings import apply_setting, parse_setting
-from jobs.spec.stages import STAGES
+from jobs.spec.stages import STAGES, Stage
 from jobs.spec.strict import explained
 from jobs.spec.yaml_file import load_yaml
 
@@ -43,13 +43,14 @@ def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name
     """Load and resolve the hand-written config and profile.
 
     Args:
+        config: an Axolotl config; or a script that trains, as `regrow.trainer` names it, for a run without a config.
         settings: `a.b=c`; if the first part of the key is a key of the profile, it is set there, else in the config.
         name: of the run; None: the config's name and the time.
 
     Raises:
         ConfigError: a file is missing or not YAML; a key or value of `regrow:` or of the profile is wrong.
     """
-    content = load_yaml(config)
+    content = {"regrow": {"trainer": str(config)}} if config.suffix == ".py" else load_yaml(config)
     profile = load_profile(cluster, settings)
     for key, value in map(parse_setting, settings):
         if key[0] not in ClusterProfile.model_fields:
@@ -61,11 +62,12 @@ def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name
             f"{config}: regrow.prepare.validation: there are no regrow.prepare.sources beside it\n"
             "hint: write the sources too; or write the file of validation records as test_datasets[0].path"
         )
-    regrow = regrow.model_copy(update={"prepare": _resolved_prepare(regrow.prepare)})
+    resolved = {"prepare": _resolved_prepare(regrow.prepare), "trainer": _resolved_trainer(regrow.trainer)}
+    regrow = regrow.model_copy(update=resolved)
     name = name or f"{config.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     require_name(name)
     axolotl = _resolved_axolotl(content)
-    added = _added(axolotl)
+    added = {} if regrow.trainer else _added(axolotl)
     axolotl |= added
     prepared = _prepared_folder(axolotl, regrow.prepare, Path(profile.runs_root))
     return RunSpec(
@@ -79,7 +81,7 @@ def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name
         axolotl=_for_run(axolotl, regrow.prepare, Path(profile.runs_root) / name, prepared),
         prepared=str(prepared) if prepared else None,
         added=tuple(added),
-        stages=tuple(stage for stage in STAGES if stage != "evaluate" or _is_evaluated(regrow, axolotl)),
+        stages=tuple(stage for stage in STAGES if _is_needed(stage, regrow, axolotl)),
     )
 
 
@@ -133,9 +135,20 @@ def _resolved_prepare(prepare: Prepare) -> Prepare:
     return Prepare(sources=resolved(prepare.sources), validation=resolved(prepare.validation))
 
 
-def _is_evaluated(regrow: Regrow, axolotl: Mapping[str, Any]) -> bool:
-    """Whether answers are generated after the training: there is a task, and there are validation records."""
-    return regrow.task is not None and bool(axolotl.get("test_datasets") or axolotl.get("val_set_size"))
+def _resolved_trainer(trainer: str | None) -> str | None:
+    if trainer is None:
+        return None
+    if not located(trainer).is_file():
+        raise ConfigError(f"regrow.trainer: {trainer}: no such file\nhint: name a Python script")
+    return str(located(trainer))
+
+
+def _is_needed(stage: Stage, regrow: Regrow, axolotl: Mapping[str, Any]) -> bool:
+    """Whether a run has the stage. Answers are generated if there are a task and validation records. A script tokenises by
+    itself, so that only a merge needs a stage before it."""
+    if stage == "evaluate":
+        return regrow.task is not None and bool(axolotl.get("test_datasets") or axolotl.get("val_set_size"))
+    return stage != "prepare" or not regrow.trainer or bool(regrow.prepare.sources)
 
 
 def _added(axolotl: Mapping[str, Any]) -> dict[str, Any]:

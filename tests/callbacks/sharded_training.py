@@ -14,10 +14,10 @@ from peft import LoraConfig, get_peft_model
 from torch.distributed.tensor import DTensor
 from transformers import Qwen3Config, Qwen3ForCausalLM, Trainer, TrainingArguments
 
-from callbacks.callback_states import CallbackStates
-from callbacks.checkpoint_load import load_whole
-from callbacks.checkpoint_manifest import CheckpointManifest
-from callbacks.digests import Digests
+from callbacks.exact.callback_states import CallbackStates
+from callbacks.exact.checkpoint_load import load_whole
+from callbacks.exact.checkpoint_manifest import CheckpointManifest
+from callbacks.exact.digests import Digests
 from callbacks.shared.journal import Journal
 
 FOLDER, RANK = Path(sys.argv[1]), int(os.environ["RANK"])

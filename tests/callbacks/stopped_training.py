@@ -14,14 +14,14 @@ import torch.distributed as dist
 from line import Line, Numbers
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from callbacks.callback_states import CallbackStates
-from callbacks.checkpoint_manifest import CheckpointManifest
-from callbacks.digests import Digests
-from callbacks.position import Position
-from callbacks.record_order import own_order
+from callbacks.exact.callback_states import CallbackStates
+from callbacks.exact.checkpoint_manifest import CheckpointManifest
+from callbacks.exact.digests import Digests
+from callbacks.exact.position import Position
+from callbacks.exact.record_order import own_order
+from callbacks.exact.stop import GracefulStop, StopRequest
 from callbacks.shared.journal import Journal
 from callbacks.shared.manifest import Owed, checkpoints, owed_at
-from callbacks.stop import GracefulStop, StopRequest
 
 FOLDER, PHASE = Path(sys.argv[1]), sys.argv[2]
 STOP = FOLDER / "stop"

@@ -235,6 +235,21 @@ def test_merge_leaves_nothing_when_it_fails_as_it_repeats(
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_merge_replaces_files_alone_and_those_to_which_links_lead(tmp_path: Path) -> None:
+    source = Source(written(tmp_path / "a.json", records("a", 3)))
+    (tmp_path / "kept").mkdir()
+    link, target, pipe = tmp_path / "link.json", tmp_path / "kept" / "out.json", tmp_path / "pipe"
+    link.symlink_to(target)
+    for _ in range(2):  # the target is not there yet, then it is
+        merge([source], link)
+        assert link.is_symlink() and json.loads(target.read_text()) == records("a", 3)
+    os.mkfifo(pipe)
+    for place in (pipe, Path("/dev/full"), tmp_path):
+        with pytest.raises(RecordError, match="is there, and is no file that can be replaced"):
+            merge([source], place)
+    assert stat.S_ISFIFO(pipe.stat().st_mode) and stat.S_ISCHR(Path("/dev/full").stat().st_mode)
+
+
 def test_merge_refuses_no_sources_and_itself(tmp_path: Path) -> None:
     output = written(tmp_path / "out.json", records("a", 1))
     with pytest.raises(ValueError, match="there is nothing to merge"):

@@ -22,7 +22,7 @@ ANYWHERE, DEV_CLUSTER, YOUR_CLUSTER, ONCE, MINUTES = (
 """Titles of bash blocks. test_commands.py runs the first, tests/slurm/test_readme.py the second. Blocks with another title
 are not run: tests only check their commands."""
 PAGES = [REPO_ROOT / "README.md", *sorted(REPO_ROOT.glob("docs/*.md"))]
-IN_A_CLONE = ("axolotl_configs", "callbacks", "data_prep", "deepspeed_configs", "docs", "jobs", "slurm", "tests",
+IN_A_CLONE = ("axolotl_configs", "callbacks", "data_prep", "deepspeed_configs", "docs", "jobs", "slurm", "tests", "trainers",
               "constraints.txt", "Makefile", "mkdocs.yml", "pyproject.toml", "README.md", "regrow.py")  # fmt: skip
 _FENCE = re.compile(
     r'^```(?P<language>\w*)(?: title="(?P<title>[^"]*)")?\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL

@@ -29,6 +29,7 @@ from away import (
     preempted_while_the_controller_is_away,
     typed_while_the_controller_is_away,
 )
+from clocks import CLOCK_SECONDS, WRONG_CLOCKS, clocks_were_apart
 from damage import (
     cut_short,
     disk_full,
@@ -193,6 +194,11 @@ TYPED: tuple[Scenario, ...] = tuple(
              typed_while_the_controller_is_away("step@12", 90, number), ("step@12",), requeued_by=("resume",))
     for what, number in (("is dead", signal.SIGKILL), ("is stopped", signal.SIGSTOP))
 )  # fmt: skip
+CLOCKS: tuple[Scenario, ...] = (
+    Scenario("clocks of the nodes 10 minutes ahead and behind, in turn: preempted three times",
+             in_turn(*map(preempted_at, STEP_GATES), clocks_were_apart), STEP_GATES, requeued_by=THRICE, setup=WRONG_CLOCKS,
+             longest_wait=LONGEST_WAIT_SECONDS + 2 * CLOCK_SECONDS, on_this_machine=True),
+)  # fmt: skip
 NODES_TMP = "mkdir -p {folder}/tmp; export TMPDIR={folder}/tmp"
 PREEMPTIONS = in_turn(*map(preempted_at, STEP_GATES))
 TMP: tuple[Scenario, ...] = (
@@ -233,4 +239,4 @@ FUZZ: tuple[Scenario, ...] = tuple(
              lost=STEPS, requeued_by=None, longest_wait=300)
     for seed in range(10)
 )  # fmt: skip
-ROWS = (*FAULTS, *OTHER_SITES, *RANKS, *SHAPES, *AWAY, *TYPED, *FUZZ, *TMP, *SHARED_FILES)
+ROWS = (*FAULTS, *OTHER_SITES, *RANKS, *SHAPES, *AWAY, *TYPED, *FUZZ, *TMP, *CLOCKS, *SHARED_FILES)

@@ -44,6 +44,8 @@ class Scenario:
     """Whether the run must prepare its data itself, without the data that earlier rows have prepared."""
     shared: float | None = None
     """The runs lie on a file system that the nodes share, and know for so many seconds without asking; None: on this disk."""
+    on_this_machine: bool = False
+    """The jobs need libraries of this machine, which the roots of other versions of Slurm do not have."""
     around: Callable[[Run], AbstractContextManager[None]] = lambda run: nullcontext()
     """A context that is entered after the run's submission and left after its end, also after a failure."""
 
@@ -53,8 +55,8 @@ class Scenario:
         return self.requeued_by is not None and "resume" in self.requeued_by
 
     def is_for(self, release: tuple[int, int], slurm: str | None) -> bool:
-        """Whether to run the row on this release. File systems are tried on the machine's own Slurm alone."""
-        return release >= self.since and (slurm is None or self.shared is None)
+        """Whether to run the row on this release. File systems and clocks are tried on the machine's own Slurm alone."""
+        return release >= self.since and (slurm is None or (self.shared is None and not self.on_this_machine))
 
     def on(self, slurm: str | None) -> "Scenario":
         """The same row on this version of Slurm; None: the machine's own."""

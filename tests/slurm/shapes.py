@@ -76,6 +76,8 @@ SHAPES: tuple[Scenario, ...] = (
     thrice("QLoRA", *ON_MODULES, "adapter=qlora", "load_in_4bit=true", "lora_mlp_kernel=false"),
     thrice("2 ranks, FSDP2", *ON_MODULES, "train.gpus_per_node=2", "fsdp_version=2", FSDP2),
     thrice("SmolLM2-135M", *SMOLLM2),
+    thrice("a script, Axolotl without plugins", f"regrow.trainer={REPO_ROOT}/trainers/axolotl_by_hand.py"),
+    thrice("a script with TRL", f"regrow.trainer={Path(__file__).parent}/trl_with_gates.py"),
 )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def _commands(spec: RunSpec, stage: Stage) -> list[Command]:
     cpus = cpus_of(spec, stage)
     match stage:
         case "prepare":
-            return [preprocess_command(spec, python, stem, cpus)]
+            return [] if spec.regrow.trainer else [preprocess_command(spec, python, stem, cpus)]
         case "train":
             return rank_commands(spec, python, stem, None, 29500, cpus, None)
         case "evaluate":

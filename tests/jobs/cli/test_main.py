@@ -19,7 +19,7 @@ OWN_OPTIONS = ["--version", "--install-completion", "--show-completion"]
 LIGHT = {"typer", "click", "shellingham", "typing_extensions", "annotated_doc", "msgspec"}
 """Packages that the command line itself may load."""
 OPTIONS = {
-    "submit": ["config", "--cluster", "--name", "--set", "--dry-run", "--wait", "--check", "--force"],
+    "submit": ["config", "--cluster", "--name", "--set", "--trainer", "--dry-run", "--wait", "--check", "--force"],
     "check": ["config", "--cluster", "--set", "--json"],
     "demo": ["--folder", "--model", "--chat", "--seed", "--name", "--set", "--prepare-only"],
     "evaluate": [
@@ -36,6 +36,7 @@ OPTIONS = {
         "--wait",
     ],
     "compare": ["a", "b", "--cluster", "--set", "--json"],
+    "export": ["run", "--output", "--merged", "--cluster", "--set"],
     "cancel": ["run", "--cluster", "--set"],
     "resume": ["run", "--cluster", "--set", "--wait"],
     "logs": ["run", "--stage", "--attempt", "--task", "--follow", "--cluster", "--set"],

@@ -14,8 +14,9 @@ OLD = TrainingFacts(run_uuid="old", has_trained=True, finished_step=100, has_fai
 NEW = replace(OLD, run_uuid="new")
 
 
-def metric(a: float, b: float, low: float, high: float) -> MetricComparison:
-    return MetricComparison(Interval(a, a, a), Interval(b, b, b), Difference(a - b, low, high, 0.5))
+def metric(a: float, b: float, low: float, high: float, least: float | None = None) -> MetricComparison:
+    difference = Difference(a - b, low, high, 0.5, low if least is None else least)
+    return MetricComparison(Interval(a, a, a), Interval(b, b, b), difference)
 
 
 def comparison(f1: MetricComparison, parse: float = 0.97, exact: MetricComparison | None = None) -> Comparison:
@@ -51,10 +52,12 @@ def test_a_run_that_does_all_passes_all() -> None:
     [
         (1, comparison(metric(0.7, 0.8, -0.15, -0.05)), "fail"),
         (1, comparison(metric(0.79, 0.8, -0.05, 0.03)), "not measured"),
+        (1, comparison(metric(0.81, 0.8, -0.05, 0.07, least=-0.03)), "not measured"),
+        (1, comparison(metric(0.79, 0.8, -0.022, -0.001, least=-0.0199)), "pass"),
         (2, comparison(BETTER, parse=0.949), "fail"),
         (
             1,
-            comparison(MetricComparison(*[Interval(None, None, None)] * 2, Difference(None, None, None, None))),
+            comparison(MetricComparison(*[Interval(None, None, None)] * 2, Difference(None, None, None, None, None))),
             "not measured",
         ),
         (3, comparison(BETTER, exact=metric(0.5, 0.5, 0.0, 0.0)), "fail"),

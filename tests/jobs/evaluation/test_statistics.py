@@ -53,6 +53,9 @@ def test_differences_agree_with_the_paired_bootstrap_of_scipy(seed: int) -> None
         data = a[:, metric, 0], a[:, metric, 1], b[:, metric, 0], b[:, metric, 1]
         theirs = stats.bootstrap(data, difference, paired=True, vectorized=True, method="percentile", n_resamples=4000,
                                  rng=np.random.default_rng(seed)).confidence_interval  # fmt: skip
+        one_sided = stats.bootstrap(data, difference, paired=True, vectorized=True, method="percentile", n_resamples=4000,
+                                    alternative="greater", rng=np.random.default_rng(seed)).confidence_interval  # fmt: skip
+        assert found.least == pytest.approx(one_sided.low, abs=0.03)
         assert (found.low, found.high) == (pytest.approx(theirs.low, abs=0.03), pytest.approx(theirs.high, abs=0.03))
         assert (found.p_value < 0.05) == (not found.low <= 0 <= found.high) or abs(found.p_value - 0.05) < 0.02
 
@@ -65,7 +68,7 @@ def test_intervals_repeat_and_hold_a_constant() -> None:
     (undefined,) = intervals(np.zeros((20, 1, 2), dtype=np.int64))
     assert undefined == Interval(None, None, None)
     assert differences(np.zeros((20, 1, 2), dtype=np.int64), np.ones((20, 1, 2), dtype=np.int64)) == [
-        Difference(*[None] * 4)
+        Difference(*[None] * 5)
     ]
 
 

@@ -37,6 +37,18 @@ def test_checkpoint_is_handed_to_the_rank(spec: RunSpec) -> None:
     assert command.arguments[-1] == "/x/checkpoint-7"
 
 
+def test_script_gets_its_copy_and_the_checkpoint(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    script.write_text("")
+    spec = load_run_spec(script, "a100", name="one")
+    commands = rank_commands(spec, "python", "stem", Path("/x/checkpoint-7"), port=1, cpus=1, stop_file=None)
+    assert len(commands) == 4
+    assert commands[0].arguments[-2:] == ["script", str(spec.paths.code / "mine.py")]
+    told = {"REGROW_CONFIG": str(spec.paths.axolotl_yml), "REGROW_CHECKPOINT": "/x/checkpoint-7"}
+    assert told.items() <= commands[0].environment.items()
+    assert accelerate_problems(spec) == []  # the script itself says its precision
+
+
 def test_accelerate_config_that_a_job_cannot_honour_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "accelerate.yaml"
     path.write_text("mixed_precision: fp16\nfsdp_config: {}\n", encoding="utf-8")

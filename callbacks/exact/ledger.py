@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import IterableDataset
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from callbacks.digests import PRIME, Differs
+from callbacks.exact.digests import PRIME, Differs
 from callbacks.shared.from_stage import attempt_name, has_lost_lease
 from callbacks.shared.ledger_file import (
     RECORDS,
@@ -39,10 +39,12 @@ class Ledger(TrainerCallback):
     A step that is done again after a resume must take the same records again; otherwise the training ends with Differs.
     """
 
-    def __init__(self, trainer: Trainer, epoch: Callable[[], int], config: Path, with_records: bool = False) -> None:
-        """`config`: the config of this attempt. `with_records`: also note the ids of the records."""
+    def __init__(
+        self, trainer: Trainer, epoch: Callable[[], int], sources: Sequence[Path], with_records: bool = False
+    ) -> None:
+        """`sources`: the files that say what this attempt trains. `with_records`: also note the ids of the records."""
         self._trainer, self._train, self._epoch = trainer, trainer.training_step, epoch
-        self._config = hashlib.sha256(config.read_bytes()).hexdigest()[:16]
+        self._config = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
         self._value = torch.zeros((), dtype=torch.int64, device=trainer.args.device)
         self._steps: list[tuple[int, int, torch.Tensor, list[torch.Tensor]]] = []
         """Step, epoch, value and ids of the steps that are not yet written."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from callbacks.checkpoint_manifest import CheckpointManifest, is_full
+from callbacks.exact.checkpoint_manifest import CheckpointManifest, is_full
 from callbacks.shared import events
 from callbacks.shared.events import only
 from callbacks.shared.journal import JOURNAL_ENV, read_journal

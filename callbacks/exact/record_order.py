@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import BatchSampler, IterableDataset, RandomSampler, Sampler
 from transformers import Trainer
 
-from callbacks.rng import RngState
+from callbacks.exact.rng import RngState
 
 Epoch = Callable[[], int]
 """The epoch, from 0, whose order is drawn."""

@@ -9,8 +9,8 @@ import torch
 from line import Line, Numbers
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from callbacks import checkpoint_manifest
-from callbacks.checkpoint_manifest import CheckpointManifest
+from callbacks.exact import checkpoint_manifest
+from callbacks.exact.checkpoint_manifest import CheckpointManifest
 from callbacks.shared.from_stage import LEASE_ENV
 from callbacks.shared.journal import JOURNAL_ENV, Journal
 from callbacks.shared.manifest import checkpoints, torn_reason

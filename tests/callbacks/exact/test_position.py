@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from callbacks.position import restore_metrics, stored_metrics
+from callbacks.exact.position import restore_metrics, stored_metrics
 
 
 def trl() -> Any:

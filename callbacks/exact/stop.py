@@ -8,9 +8,9 @@ import torch
 import torch.distributed as dist
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from callbacks.callback_states import CallbackStates
-from callbacks.position import restore_metrics, stored_metrics
-from callbacks.rng import RngState
+from callbacks.exact.callback_states import CallbackStates
+from callbacks.exact.position import restore_metrics, stored_metrics
+from callbacks.exact.rng import RngState
 from callbacks.shared import events
 from callbacks.shared.journal import Journal
 from callbacks.shared.manifest import NOTHING, Owed

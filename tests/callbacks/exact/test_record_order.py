@@ -8,7 +8,7 @@ from accelerate.data_loader import SeedableRandomSampler
 from torch.utils.data import BatchSampler, IterableDataset, RandomSampler
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from callbacks.record_order import EpochBatches, EpochOrder, EpochStream
+from callbacks.exact.record_order import EpochBatches, EpochOrder, EpochStream
 
 LENGTHS = [7 * number % 30 + 1 for number in range(50)]
 

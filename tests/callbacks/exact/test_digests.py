@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from callbacks.digests import SHARE_WORDS, Differs, Digests, digests_file, digests_of, random_digests
+from callbacks.exact.digests import SHARE_WORDS, Differs, Digests, digests_file, digests_of, random_digests
 
 
 def digest(tensor: torch.Tensor) -> str:

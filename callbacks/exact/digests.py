@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import Trainer
 
-from callbacks.rng import RngState
+from callbacks.exact.rng import RngState
 
 SHARE_WORDS = 2**20
 """Words of 8 bytes that are mixed at a time: the memory that a digest needs besides the tensor, some 30 MB."""
