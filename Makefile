@@ -13,7 +13,7 @@ export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
 
 .PHONY: help setup check check-examples test test-whole chaos exact lint demo trial slurm-packages slurm-roots browser-packages slurm-needed stop-and-resume \
-	bench-submit bench-status bench-data bench-preempt bench-logging bench-gpu bench-eval docs release mlflow-ui
+	compare-toy bench-submit bench-status bench-data bench-preempt bench-logging bench-gpu bench-eval docs release mlflow-ui
 help:            ## print this list of targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -84,6 +84,9 @@ bench-data: setup  ## measure the migration document's merge, beside other tools
 
 bench-preempt: setup slurm-needed  ## measure trainings that lose their node at the same times: requeue, checkpoints at SIGTERM, submitit, regrow
 	$(BENCH) benchmarks/preemption.py $(ARGS)
+
+compare-toy: setup slurm-needed  ## compare one training with negatives and two stages, both preempted: the migration document's criteria
+	$(BENCH) benchmarks/compare_toy.py $(ARGS)
 
 bench-logging: setup  ## measure a training's step time with a healthy, a slow, a hanging and a dead MLflow server
 	$(BENCH) benchmarks/metric_logging.py $(ARGS)

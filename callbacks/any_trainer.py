@@ -15,11 +15,11 @@ from transformers.trainer_utils import get_last_checkpoint
 from callbacks.asked_for import AskedFor, Setting
 from callbacks.completion import Completion
 from callbacks.cpu_ranks import are_on_cpu, prepare_ddp_resume
-from callbacks.exact.resume import exact_resume, stem_by_hand
+from callbacks.exact.resume import exact_resume, rank_journal, stem_by_hand
 from callbacks.mlflow_logger import MLflowLogger
 from callbacks.shared.args import Regrow
 from callbacks.shared.from_stage import CHECKPOINT_ENV, CONFIG_ENV, DEVICE_ENV
-from callbacks.shared.journal import JOURNAL_ENV, Journal
+from callbacks.shared.journal import JOURNAL_ENV
 from callbacks.shared.projection import flat_params
 
 _ATTACHED: list[Trainer] = []
@@ -82,7 +82,7 @@ def _add_callbacks(
     if resumed:
         trainer.args.eval_on_start = False
     stem = os.environ.get(JOURNAL_ENV) or stem_by_hand(Path(str(trainer.args.output_dir)))
-    journal = Journal.of_writer(stem, "rank0") if trainer.is_world_process_zero() else None
+    journal = rank_journal(stem) if trainer.is_world_process_zero() else None
     exact = exact_resume(trainer, regrow, journal, resumed, sources)
     may_stop_early = any(isinstance(each, EarlyStoppingCallback) for each in trainer.callback_handler.callbacks)
     completion = Completion(journal, may_stop_early) if journal else None

@@ -6,6 +6,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from callbacks.shared import events
+from callbacks.shared.from_stage import training_name
 from callbacks.shared.journal import Journal
 
 
@@ -43,4 +44,7 @@ class Completion(TrainerCallback):
         if (self._has_ended or self.step == self.target_step) and adapters and not self._has_said:
             self._has_said = True
             files = [path.name for path in adapters]
-            self.journal.write(events.Finished(step=self.step, target_step=self.target_step, files=files))
+            if name := training_name():
+                self.journal.write(events.TrainingFinished(training=name, step=self.step, files=files))
+            else:
+                self.journal.write(events.Finished(step=self.step, target_step=self.target_step, files=files))

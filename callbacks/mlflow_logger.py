@@ -9,6 +9,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from callbacks.environment import environment_facts
 from callbacks.shared import events
+from callbacks.shared.from_stage import training_name
 from callbacks.shared.journal import Journal
 
 TOTALS = frozenset({"train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss"})
@@ -27,7 +28,9 @@ class MLflowLogger(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._is_resumed = state.global_step > 0
-        self.journal.write(events.Params(values={key: str(value) for key, value in self._params.items()}))
+        name = training_name()  # the trainings of a run have different params, and MLflow takes each only once
+        values = {f"{name}.{key}" if name else key: str(value) for key, value in self._params.items()}
+        self.journal.write(events.Params(values=values))
         facts = environment_facts() | {"regrow.world_size": str(args.world_size)}
         self.journal.write(events.Environment(values=facts))
         for path in self._sources:

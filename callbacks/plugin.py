@@ -19,13 +19,13 @@ from callbacks.asked_for import AskedFor, asked
 from callbacks.completion import Completion
 from callbacks.cpu_ranks import are_on_cpu, prepare_ddp_resume, prepare_deepspeed
 from callbacks.decoration import guard_decoration
-from callbacks.exact.resume import exact_resume, stem_by_hand
+from callbacks.exact.resume import exact_resume, rank_journal, stem_by_hand
 from callbacks.exact.stop import GracefulStop
 from callbacks.generation_eval import GenerationEval
 from callbacks.mlflow_logger import MLflowLogger
 from callbacks.shared import events
 from callbacks.shared.args import Regrow
-from callbacks.shared.journal import JOURNAL_ENV, Journal
+from callbacks.shared.journal import JOURNAL_ENV
 from callbacks.shared.mlflow_process import MlflowProcess
 from callbacks.shared.projection import flat_params
 from callbacks.shared.prompts import PromptFormat, Sample, has_format, load_records, write_samples
@@ -81,7 +81,7 @@ class RegrowPlugin(BasePlugin):
         resumed = Path(cfg.resume_from_checkpoint) if cfg.resume_from_checkpoint else None
         is_first = trainer.is_world_process_zero()
         stem = os.environ.get(JOURNAL_ENV) or stem_by_hand(Path(cfg.output_dir))
-        journal = Journal.of_writer(stem, "rank0") if is_first else None
+        journal = rank_journal(stem) if is_first else None
         config = Path(cfg.axolotl_config_path)
         exact = exact_resume(trainer, regrow, journal, resumed, [config])
         self.completion = Completion(journal, bool(cfg.early_stopping_patience)) if journal else None

@@ -16,6 +16,8 @@ from callbacks.exact.position import Position
 from callbacks.exact.record_order import own_order
 from callbacks.exact.stop import GracefulStop, StopRequest
 from callbacks.shared.args import Regrow
+from callbacks.shared.events import E
+from callbacks.shared.from_stage import first_step, training_name
 from callbacks.shared.journal import Journal
 from callbacks.shared.manifest import NOTHING, owed_at
 from callbacks.shared.stop_file import stop_file
@@ -56,6 +58,23 @@ def exact_resume(
         keep=regrow.evaluate.checkpoints if isinstance(regrow.evaluate.checkpoints, int) else 1,
     )
     return ExactResume([manifest, position, ledger, *([CountedVersions()] if _has_dora(trainer) else [])], stop)
+
+
+class LaterJournal(Journal):
+    """The journal of a training that follows others in its run: its steps go on from theirs."""
+
+    def write(self, entry: E) -> E:
+        """As Journal.write."""
+        for name in ("step", "target_step"):
+            if hasattr(entry, name):
+                setattr(entry, name, getattr(entry, name) + first_step())
+        return super().write(entry)
+
+
+def rank_journal(stem: str) -> Journal:
+    """Rank 0's journal. Each training of a run has its own."""
+    name = training_name()
+    return LaterJournal.of_writer(stem, f"rank0.{name}" if name else "rank0")
 
 
 def stem_by_hand(output_dir: Path) -> str:

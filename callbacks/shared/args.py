@@ -148,6 +148,10 @@ class Regrow(Section):
     trainer: str | None = None
     """A Python script of yours that trains instead of Axolotl, and calls `callbacks.attach` with its trainer. The run has a copy
     of it and of the modules beside it."""
+    train_stages: tuple[dict[str, Any], ...] = ()
+    """Trainings one after the other in one run: each starts from the adapter, or the weights, of the one before. An entry has the
+    keys of the config that differ; `name`, which names it in the journal; and `prepare`, as above, where its sources differ. The
+    last one is evaluated."""
     audit: bool = False
     """Note the records of each step in `ledger-<rank>.jsonl`, so that `regrow verify` counts how often each was trained; some
     20 bytes a record. Without it, the ledger has one hash for each step."""

@@ -291,6 +291,8 @@ class RanksStarted(Event):
     world_size: int
     checkpoint: str | None
     """The checkpoint to resume from; None: the training starts from the base model."""
+    training: str | None = None
+    """The name of the training, if another one of the run follows."""
 
 
 class TrainingBegan(Event):
@@ -359,6 +361,15 @@ class Finished(Event):
 
     step: int
     target_step: int = 0
+    files: list[str] = []
+
+
+class TrainingFinished(Event):
+    """One of the run's trainings has reached its target step, and its weights are saved. Another training follows."""
+
+    training: str
+    step: int
+    """Optimizer steps of this and all earlier trainings of the run."""
     files: list[str] = []
 
 
@@ -435,6 +446,19 @@ class Evaluated(Event):
     """Models were scored."""
 
     models: list[str]
+
+
+class TrainedAgain(Event):
+    """The first steps were trained a second time, by `regrow verify --again`."""
+
+    steps: int
+    """The last step that both trainings have logged."""
+    losses: int
+    """Number of logged losses that were compared."""
+    has_weights: bool
+    """True: the whole training was done again, and the final weights were compared too."""
+    differences: list[str]
+    """Sentences; empty: both trainings are the same, bit for bit."""
 
 
 # ---- Report, and what MLflow gets.

@@ -14,8 +14,22 @@ CONFIG_ENV = "REGROW_CONFIG"
 """Environment variable: path of the run's resolved config, for a script that trains. Unset: a person started the script."""
 CHECKPOINT_ENV = "REGROW_CHECKPOINT"
 """Environment variable: the checkpoint from which a script must resume. Unset: none."""
+TRAINING_ENV = "REGROW_TRAINING"
+"""Environment variable: the name of the training, if another one of the run follows. Unset: it is the last one."""
+FIRST_STEP_ENV = "REGROW_FIRST_STEP"
+"""Environment variable: the optimizer steps of the run's earlier trainings, on which the journal's steps go on. Unset: 0."""
 LEASE_NAME_BYTES = 512
 """The file begins with the name, filled up with spaces to this length."""
+
+
+def training_name() -> str | None:
+    """The name of this training, if another one of the run follows."""
+    return os.environ.get(TRAINING_ENV) or None
+
+
+def first_step() -> int:
+    """The optimizer steps of the run's earlier trainings."""
+    return int(os.environ.get(FIRST_STEP_ENV) or 0)
 
 
 def attempt_name() -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs.check.checkpoints import checkpoint_findings
@@ -16,7 +16,7 @@ from jobs.check.memory import Memory, is_estimable, memory_findings, run_memory
 from jobs.check.schema import schema_findings, schema_question
 from jobs.check.shared.ask import NoAxolotl, ask
 from jobs.check.shared.deepspeed_file import deepspeed_file
-from jobs.check.shared.finding import Finding, Level, by_level
+from jobs.check.shared.finding import Finding, Level, Place, by_level
 from jobs.check.shared.model_files import model_config_file
 from jobs.check.shared.places import Places
 from jobs.check.site import site_findings
@@ -62,12 +62,26 @@ class CheckReport:
 
 
 def check_run(spec: RunSpec, absent: Level = "note", with_site: bool = True) -> CheckReport:
-    """Run every check that this machine can make.
+    """Run every check that this machine can make, for each of the run's trainings. Parameters and memory are the last one's.
 
     Args:
         absent: the level of data or a model that is not on this machine.
         with_site: also ask the site's Slurm, file systems and MLflow server.
     """
+    *earlier, last = spec.trainings
+    report = _of_training(last, absent, with_site)
+    findings = list(report.findings)
+    for training in earlier:
+        found = _of_training(training, absent, with_site=False).findings
+        findings += [replace(each, place=_in(training, each.place)) for each in found if each not in report.findings]
+    return replace(report, findings=by_level(findings))
+
+
+def _in(training: RunSpec, place: Place) -> Place:
+    return place._replace(key=f"{place.key} (training {training.training})")
+
+
+def _of_training(spec: RunSpec, absent: Level, with_site: bool) -> CheckReport:
     places, deepspeed = Places(spec), deepspeed_file(spec)
     answers, findings = _of_script(spec, places) if spec.regrow.trainer else _answers(spec, places)
     findings = [

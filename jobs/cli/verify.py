@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from jobs.cli.options import AsJson, Cluster, Run, Settings
@@ -13,11 +15,23 @@ from jobs.cli.screen.byte_progress import byte_progress
 from jobs.cli.screen.say import say
 
 if TYPE_CHECKING:
+    from callbacks.shared import events
     from jobs.history.records import TrainedRecords
     from jobs.history.verification import Verification
 
 
-def verify(run: Run, cluster: Cluster = "local", settings: Settings = [], as_json: AsJson = False) -> None:  # noqa: B006
+def verify(
+    run: Run,
+    again: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="STEPS", help="Also train the first STEPS steps again, on this machine, and compare."
+        ),
+    ] = None,
+    cluster: Cluster = "local",
+    settings: Settings = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
     """Check a run's checkpoints byte by byte, and whether every step took the right records. Exit with 1 if one is wrong."""
     from callbacks.shared.journal import read_journal
     from jobs.history import verification
@@ -28,11 +42,31 @@ def verify(run: Run, cluster: Cluster = "local", settings: Settings = [], as_jso
     paths = RunPaths(find_run_dir(run, Path(load_profile(cluster, settings).runs_root)))  # also of a copy
     with byte_progress("verify", verification.bytes_to_read(paths.checkpoints)) as advance:
         found = verification.verify(paths.checkpoints, read_journal(paths.journal), advance)
+    second = _trained_again(run, cluster, settings, again, as_json) if again else None
     if as_json:
-        say(json.dumps(asdict(found), indent=1))
+        told = {"again": msgspec.to_builtins(second)} if second else {}
+        say(json.dumps(asdict(found) | told, indent=1))
     else:
-        say("\n".join(_lines(found)))
-    raise typer.Exit(1 if found.problems else 0)
+        say("\n".join([*_lines(found), *(_again_lines(second) if second else [])]))
+    raise typer.Exit(1 if found.problems or (second and second.differences) else 0)
+
+
+def _trained_again(run: str, cluster: str, settings: list[str], steps: int, is_silent: bool) -> "events.TrainedAgain":
+    from jobs.cli.screen.journal_view import following
+    from jobs.spec.find import named_run
+    from jobs.submit.again import train_again
+
+    spec = named_run(run, cluster, settings)
+    with nullcontext(lambda entries: None) if is_silent else following(spec) as follow:
+        return train_again(spec, steps, follow)
+
+
+def _again_lines(found: "events.TrainedAgain") -> Iterator[str]:
+    weights = " and the final weights" if found.has_weights else ""
+    yield f"again: {found.losses:,} losses up to step {found.steps:,}{weights} were compared"
+    yield from (f"wrong: {each}" for each in found.differences)
+    if not found.differences:
+        yield "again: bit-identical"
 
 
 def _lines(found: "Verification") -> Iterator[str]:

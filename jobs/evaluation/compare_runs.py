@@ -53,15 +53,18 @@ class RunComparison:
         return "\n".join([*lines, *markdown_table(["criterion", "verdict", "found"], rows)]).lstrip("\n")
 
 
-def compare_runs(a: str, b: str, runs_root: Path) -> RunComparison:
+def compare_runs(a: str, b: str, runs_root: Path, ranks: int | None = None) -> RunComparison:
     """Compare two evaluated models, each given as RUN, or as RUN/MODEL where a run has evaluated several.
+
+    Args:
+        ranks: as in `criteria`.
 
     Raises:
         ConfigError: one does not exist or was not evaluated, or they were evaluated on different records.
     """
     sides = _side(a, runs_root), _side(b, runs_root)
     found = compare(sides[0].result.rows, sides[1].result.rows, required_scorer(sides[0].spec))
-    return RunComparison(*sides, found, criteria(found, sides[0].training, sides[1].training))
+    return RunComparison(*sides, found, criteria(found, sides[0].training, sides[1].training, ranks))
 
 
 def _side(text: str, runs_root: Path) -> Side:

@@ -29,8 +29,12 @@ class Criterion:
     reason: str
 
 
-def criteria(found: Comparison, new: TrainingFacts, old: TrainingFacts) -> list[Criterion]:
-    """The verdict on each criterion; "not measured", with a reason, if these two runs cannot show it."""
+def criteria(found: Comparison, new: TrainingFacts, old: TrainingFacts, ranks: int | None = None) -> list[Criterion]:
+    """The verdict on each criterion; "not measured", with a reason, if these two runs cannot show it.
+
+    Args:
+        ranks: ask for so many ranks, with GPUs or without; None: for the plan's number of GPUs.
+    """
     is_extraction = PRESENCE_F1 in found.metrics
     headline = "presence F1" if is_extraction else found.headline.removeprefix("gen_").replace("_", " ")
     of_extraction = [
@@ -38,7 +42,9 @@ def criteria(found: Comparison, new: TrainingFacts, old: TrainingFacts) -> list[
         Criterion("exact match improves (expected)", *_improves(found)),
     ] if is_extraction else []  # fmt: skip
     return [
-        Criterion(f"training completes on {GPUS} GPUs", *_completes(new)),
+        Criterion(
+            f"training completes on {f'{GPUS} GPUs' if ranks is None else f'{ranks} ranks'}", *_completes(new, ranks)
+        ),
         Criterion(f"{headline} no worse than the baseline (margin {MARGIN:g})", *_no_worse(found)),
         *of_extraction,
         Criterion(f"at least {LEAST_SPEED:.0%} of the baseline's training speed", *_speed(new, old)),
@@ -46,15 +52,15 @@ def criteria(found: Comparison, new: TrainingFacts, old: TrainingFacts) -> list[
     ]
 
 
-def _completes(new: TrainingFacts) -> tuple[Verdict, str]:
+def _completes(new: TrainingFacts, ranks: int | None) -> tuple[Verdict, str]:
     if not new.has_trained:
         return "not measured", "regrow did not train this model"
     if new.finished_step is None:
         return ("fail" if new.has_failed else "not measured"), "the run has not reached its target step"
-    if new.gpu is None or new.world_size != GPUS:
+    if (new.gpu is None and ranks is None) or new.world_size != (ranks or GPUS):
         device = "GPUs" if new.gpu else "CPU ranks"
         return "not measured", f"the run finished at step {new.finished_step}, on {new.world_size} {device}"
-    return "pass", f"finished at step {new.finished_step} on {new.world_size} {new.gpu}"
+    return "pass", f"finished at step {new.finished_step} on {new.world_size} {new.gpu or 'CPU ranks'}"
 
 
 def _no_worse(found: Comparison) -> tuple[Verdict, str]:
@@ -106,12 +112,21 @@ def _speed(new: TrainingFacts, old: TrainingFacts) -> tuple[Verdict, str]:
 
 
 def _repeats(new: TrainingFacts, old: TrainingFacts) -> tuple[Verdict, str]:
+    if again := new.again:
+        what = (
+            f"{again.losses:,} losses up to step {again.steps:,}{' and the final weights' if again.has_weights else ''}"
+        )
+        return (
+            ("fail", again.differences[0])
+            if again.differences
+            else ("pass", f"trained again: {what} are bit-identical")
+        )
     if new.run_uuid == old.run_uuid:
-        return "not measured", ONE_TRAINING
+        return "not measured", f"{ONE_TRAINING}; `regrow verify RUN --again STEPS` trains again and compares"
     if not new.adapter or not old.adapter:
         return "not measured", "one of the two runs has no final weights"
     if new.config != old.config:
-        return "not measured", "the configs differ; submit the same config again, and compare the two runs"
+        return "not measured", "the configs differ; `regrow verify RUN --again STEPS` trains again and compares"
     if new.world_size != old.world_size:
         return (
             "not measured",

@@ -10,7 +10,7 @@ from callbacks.shared.manifest import checkpoint_step, checkpoints, torn_reason
 from callbacks.shared.prompts import PromptFormat, Sample, has_format, load_records, read_samples
 from callbacks.shared.tasks.scorers import scorer_of
 from callbacks.shared.tasks.verdict import Scorer
-from jobs.history.progress import finished_step
+from jobs.history.progress import finished_step, steps_before
 from jobs.spec.errors import ConfigError
 from jobs.spec.own_code import scorer_before_submission
 from jobs.spec.paths import EvaluationPaths
@@ -55,13 +55,13 @@ def evaluated_models(spec: RunSpec) -> list[EvaluatedModel]:
     """The models in their order; a run's own checkpoints newest first."""
     if spec.evaluation:
         return list(spec.evaluation.models)
-    run_dir, folder = str(spec.paths.run_dir), spec.paths.checkpoints
+    run_dir, folder, entries = str(spec.paths.run_dir), spec.paths.checkpoints, read_journal(spec.paths.journal)
     if spec.regrow.evaluate.checkpoints == "last":
-        step = finished_step(read_journal(spec.paths.journal))
-        return [EvaluatedModel(name=FINAL, path=str(folder), run_dir=run_dir, step=step)]
-    newest = whole_checkpoints(folder)[: spec.regrow.evaluate.checkpoints]
+        return [EvaluatedModel(name=FINAL, path=str(folder), run_dir=run_dir, step=finished_step(entries))]
+    newest, before = whole_checkpoints(folder)[: spec.regrow.evaluate.checkpoints], steps_before(entries)
     return [
-        EvaluatedModel(name=path.name, path=str(path), run_dir=run_dir, step=checkpoint_step(path)) for path in newest
+        EvaluatedModel(name=path.name, path=str(path), run_dir=run_dir, step=before + (checkpoint_step(path) or 0))
+        for path in newest
     ]
 
 

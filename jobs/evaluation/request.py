@@ -16,7 +16,7 @@ from callbacks.shared.manifest import checkpoint_step, torn_reason
 from callbacks.shared.prompts import has_format
 from jobs.evaluation.new_records import dataset_of, require_records
 from jobs.evaluation.parts import first_dataset, prompt_format, required_scorer, spec_of_model, whole_checkpoints
-from jobs.history.progress import finished_step
+from jobs.history.progress import finished_step, steps_before
 from jobs.slurm.sbatch import unknown_parameters
 from jobs.spec.errors import ConfigError
 from jobs.spec.paths import RunPaths, from_root
@@ -133,7 +133,8 @@ def _checkpoint(spec: RunSpec, folder: Path) -> EvaluatedModel:
     if checkpoint_step(folder) is not None and (reason := torn_reason(folder)):
         raise ConfigError(f"{folder} is not a complete checkpoint: {reason}")
     name = spec.name if is_final else f"{spec.name}-{_folder_name(folder)}"
-    step = finished_step(read_journal(spec.paths.journal)) if is_final else checkpoint_step(folder)
+    entries, step = read_journal(spec.paths.journal), checkpoint_step(folder)
+    step = finished_step(entries) if is_final else step and steps_before(entries) + step
     return EvaluatedModel(name=name, path=str(folder), run_dir=str(spec.paths.run_dir), step=step)
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TypeGuard
 
 from callbacks.shared import events
-from callbacks.shared.events import only
+from callbacks.shared.events import newest, only
 from callbacks.shared.journal import Entry, read_journal
 from jobs.history.progress import finished_step
 from jobs.spec.run_spec import RunSpec
@@ -41,6 +41,8 @@ class TrainingFacts:
     """Digest of the resolved config; runs of the same YAML and seed have the same digest."""
     adapter: str | None
     """Digest of the final weights; None: there are none."""
+    again: events.TrainedAgain | None = None
+    """What `regrow verify --again` has found; None: it was not typed."""
 
 
 def training_facts(spec: RunSpec) -> TrainingFacts:
@@ -60,6 +62,7 @@ def training_facts(spec: RunSpec) -> TrainingFacts:
         gpu=spec.profile.gpu.name if spec.profile.gpu else None,
         config=_config_digest(spec),
         adapter=_weights_digest(spec) if sizes else None,
+        again=newest(entries, events.TrainedAgain),
     )
 
 

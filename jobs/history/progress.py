@@ -33,6 +33,16 @@ def finished_step(entries: list[Entry]) -> int | None:
     return finished.step if finished else None
 
 
+def finished_trainings(entries: list[Entry]) -> dict[str, int]:
+    """The earlier trainings that have finished: name → optimizer steps of the run until then."""
+    return {entry.training: entry.step for entry in only(entries, events.TrainingFinished)}
+
+
+def steps_before(entries: list[Entry]) -> int:
+    """The optimizer steps of the run's finished earlier trainings."""
+    return max(finished_trainings(entries).values(), default=0)
+
+
 def saved_step(entries: list[Entry]) -> int | None:
     """The newest saved step; None: none yet."""
     return max((entry.step for entry in only(entries, events.Saved)), default=None)

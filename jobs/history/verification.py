@@ -6,7 +6,7 @@ from pathlib import Path
 
 from callbacks.shared.journal import Entry
 from callbacks.shared.manifest import checkpoints, torn_reason, wrong_files
-from jobs.history.progress import finished_step
+from jobs.history.progress import finished_step, steps_before
 from jobs.history.records import TrainedRecords, trained_records
 
 
@@ -43,9 +43,11 @@ def verify(
     found = [each for path in checkpoints(output_dir) if (each := _checkpoint(path, read))]
     records = trained_records(output_dir)
     problems = [f"{each.name}: {problem}" for each in found for problem in each.problems if not each.is_torn]
-    finished = finished_step(list(entries))
-    if finished is not None and records.steps not in (0, finished):
-        problems.append(f"the training finished at step {finished:,}, and its ledger ends at step {records.steps:,}")
+    finished, before = finished_step(list(entries)), steps_before(list(entries))
+    if finished is not None and records.steps not in (0, finished - before):
+        problems.append(
+            f"the training finished after {finished - before:,} steps, and its ledger has {records.steps:,}"
+        )
     return Verification(tuple(found), records, (*problems, *records.problems))
 
 

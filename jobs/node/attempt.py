@@ -202,7 +202,9 @@ class Attempt:
         self.on_stop(self)
 
     def _has_begun(self) -> bool:
-        return bool(only(self.entries(), events.TrainingBegan))
+        """Whether the ranks that run now train: a run with several trainings starts others for each."""
+        marks = [each for each in self.entries() if isinstance(each, events.RanksStarted | events.TrainingBegan)]
+        return bool(marks) and isinstance(marks[-1], events.TrainingBegan)
 
     def _failure_kind(self, code: int) -> tuple[int, Cause | None]:
         """The stage's exit code and cause, by a child's exit code and the attempt's entries."""

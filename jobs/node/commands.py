@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callbacks.shared.from_stage import CHECKPOINT_ENV, CONFIG_ENV, DEVICE_ENV, LEASE_ENV
+from callbacks.shared.from_stage import CHECKPOINT_ENV, CONFIG_ENV, DEVICE_ENV, FIRST_STEP_ENV, LEASE_ENV, TRAINING_ENV
 from callbacks.shared.journal import JOURNAL_ENV
 from callbacks.shared.stop_file import STOP_FILE_ENV, StopFile
 from callbacks.shared.tracking import TRACKED_RUN_ENV
@@ -54,7 +54,14 @@ def generate_command(spec: RunSpec, python: str, stem: str, part: int) -> Comman
 
 
 def rank_commands(
-    spec: RunSpec, python: str, stem: str, checkpoint: Path | None, port: int, cpus: int, stop_file: StopFile | None
+    spec: RunSpec,
+    python: str,
+    stem: str,
+    checkpoint: Path | None,
+    port: int,
+    cpus: int,
+    stop_file: StopFile | None,
+    steps_before: int = 0,
 ) -> list[Command]:
     """One command per rank, as `accelerate launch` would start it with the profile's accelerate config.
 
@@ -62,6 +69,7 @@ def rank_commands(
         checkpoint: the checkpoint to resume from; None: from the base model.
         port: a free port of this node, by which the ranks find one another.
         cpus: the CPUs of the job; each rank gets its share of threads.
+        steps_before: the optimizer steps of the run's earlier trainings.
         stop_file: the ranks save and leave once this file has content; None: no stage will ask them to.
     """
     threads = str(max(1, cpus // spec.world_size))
@@ -72,6 +80,10 @@ def rank_commands(
     is_cpu = bool(_accelerate(spec).get("use_cpu"))
     if is_cpu and not spec.axolotl.get("deepspeed"):
         shared["ACCELERATE_USE_CPU"] = "true"  # with DeepSpeed this would mean DDP, without a message
+    if spec.training:
+        shared[TRAINING_ENV] = spec.training
+    if steps_before:
+        shared[FIRST_STEP_ENV] = str(steps_before)
     if EXTENSIONS_ENV not in os.environ:
         shared[EXTENSIONS_ENV] = str(spec.paths.torch_extensions)
     if is_cpu or spec.gpus("train"):

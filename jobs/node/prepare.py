@@ -32,35 +32,41 @@ def prepare(attempt: Attempt) -> None:
     runs_root = Path(attempt.spec.profile.runs_root)
     if refused := tried(runs_root).refused:
         raise StageFailed(f"{runs_root}: {refused}")
-    files = attempt.spec.prepared_paths
+    for training in attempt.spec.trainings:
+        _prepare(attempt, training)
+
+
+def _prepare(attempt: Attempt, spec: RunSpec) -> None:
+    """The records and tokens of one of the run's trainings."""
+    files = spec.prepared_paths
     if files is None:
-        tokenise(attempt)
-    else:
-        files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # the records may be private
-        while not files.audit.exists():
-            _make_or_wait(attempt, files)
-        facts = json.loads(files.audit.read_bytes())
-        attempt.journal.write(events.Prepared(folder=str(files.folder), **_headline(facts)))
-        paths: dict[events.Role, Path] = {"train": files.train, "validation": files.validation}
-        for role, path in paths.items():
-            if merged := facts[role]:
-                digest, records = merged["sha256"], merged["records"]
-                attempt.journal.write(events.Dataset(role=role, path=str(path), sha256=digest, records=records))
+        if not spec.regrow.trainer:
+            tokenise(attempt, spec)
+        return
+    files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # the records may be private
+    while not files.audit.exists():
+        _make_or_wait(attempt, spec, files)
+    facts = json.loads(files.audit.read_bytes())
+    attempt.journal.write(events.Prepared(folder=str(files.folder), **_headline(facts)))
+    paths: dict[events.Role, Path] = {"train": files.train, "validation": files.validation}
+    for role, path in paths.items():
+        if merged := facts[role]:
+            digest, records = merged["sha256"], merged["records"]
+            attempt.journal.write(events.Dataset(role=role, path=str(path), sha256=digest, records=records))
 
 
-def tokenise(attempt: Attempt) -> None:
-    spec = attempt.spec
+def tokenise(attempt: Attempt, spec: RunSpec) -> None:
     attempt.run([preprocess_command(spec, python_of(spec, sys.executable), attempt.stem, cpus_of(spec, "prepare"))])
 
 
-def _make_or_wait(attempt: Attempt, files: PreparedPaths) -> None:
+def _make_or_wait(attempt: Attempt, spec: RunSpec, files: PreparedPaths) -> None:
     """Make the folder, or wait until the run that makes it has finished or given up."""
     lease = attempt.lease = Lease(files.lease, f"{attempt.spec.name} {attempt.name}")
     lease.take(meanwhile=attempt.check_stop)
     try:
         with lease.beating() as is_kept:
             if not files.audit.exists():
-                _make(attempt, files, is_kept)
+                _make(attempt, spec, files, is_kept)
     except StageFailed as error:
         if error.cause != "superseded":
             raise
@@ -70,13 +76,12 @@ def _make_or_wait(attempt: Attempt, files: PreparedPaths) -> None:
         attempt.lease = None
 
 
-def _make(attempt: Attempt, files: PreparedPaths, is_kept: Callable[[], bool]) -> None:
+def _make(attempt: Attempt, spec: RunSpec, files: PreparedPaths, is_kept: Callable[[], bool]) -> None:
     """Merge, audit and tokenise. The facts are written last: if their file exists, the folder is complete.
 
     Raises:
         StageFailed: `superseded`, if the lease is lost meanwhile.
     """
-    spec = attempt.spec
 
     def check() -> None:
         attempt.check_stop()
@@ -92,7 +97,7 @@ def _make(attempt: Attempt, files: PreparedPaths, is_kept: Callable[[], bool]) -
     task, is_read = spec.regrow.task, prepared_sources(spec, "sources")[0].shape != ANY_OBJECT
     facts["audit"] = _audit(spec, task, files, watch) if isinstance(task, ExtractionTask) and is_read else None
     if not spec.regrow.trainer:
-        tokenise(attempt)
+        tokenise(attempt, spec)
     check()
     write_atomically(files.audit, json.dumps(facts, ensure_ascii=False, indent=1))
 

@@ -12,7 +12,7 @@ from callbacks.shared.events import only
 from callbacks.shared.journal import read_journal
 from callbacks.shared.manifest import checkpoint_step, checkpoints, torn_reason
 from callbacks.shared.stop_file import StopFile
-from jobs.history.progress import finished_step
+from jobs.history.progress import finished_step, finished_trainings, steps_before
 from jobs.node.attempt import Attempt, StageFailed
 from jobs.node.commands import rank_commands
 from jobs.node.lease import Lease
@@ -35,13 +35,21 @@ def train(attempt: Attempt) -> None:
     if has_finished(spec):
         return  # never train a finished run further: one step more would overwrite its adapter
     remove_half_compiled(spec.paths.torch_extensions)
-    checkpoint = newest_valid_checkpoint(attempt)
-    name = checkpoint.name if checkpoint else None
-    attempt.journal.write(events.RanksStarted(world_size=spec.world_size, checkpoint=name))
+    for training in spec.trainings:
+        if not has_finished(training):
+            _train(attempt, training)
+
+
+def _train(attempt: Attempt, spec: RunSpec) -> None:
+    """One of the run's trainings, which have not finished. `spec`: of `RunSpec.trainings`."""
+    checkpoint = newest_valid_checkpoint(attempt, spec)
+    name, before = checkpoint.name if checkpoint else None, steps_before(read_journal(spec.paths.journal))
+    started = events.RanksStarted(world_size=spec.world_size, checkpoint=name, training=spec.training)
+    attempt.journal.write(started)
     python = python_of(spec, sys.executable)
     with StopFile() as stop_file:
         commands = rank_commands(
-            spec, python, attempt.stem, checkpoint, _free_port(), cpus_of(spec, "train"), stop_file
+            spec, python, attempt.stem, checkpoint, _free_port(), cpus_of(spec, "train"), stop_file, before
         )
         try:
             attempt.run(commands, stop_file)
@@ -58,13 +66,14 @@ def train(attempt: Attempt) -> None:
 
 def has_finished(spec: RunSpec) -> bool:
     """Whether the journal says that the target step is reached and the final adapter is saved."""
-    return finished_step(read_journal(spec.paths.journal)) is not None
+    entries = read_journal(spec.paths.journal)
+    return spec.training in finished_trainings(entries) if spec.training else finished_step(entries) is not None
 
 
-def newest_valid_checkpoint(attempt: Attempt) -> Path | None:
+def newest_valid_checkpoint(attempt: Attempt, spec: RunSpec) -> Path | None:
     """The newest complete checkpoint; None: there is none. Newer, torn checkpoints are renamed to `torn-<step>-<attempt>`, so
     that no rotation of checkpoints counts them."""
-    for checkpoint in _listed_or_saved(attempt.spec):
+    for checkpoint in _listed_or_saved(spec):
         reason = torn_reason(checkpoint)
         if not reason:
             return checkpoint

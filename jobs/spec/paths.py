@@ -21,6 +21,8 @@ class RunPaths:
         status.json         the final status of a run that has ended, so that `regrow status` does not read its journal again
         train.lease         names the attempt that trains; removed when the attempt ends
         torch_extensions/   what DeepSpeed compiles at the first attempt, if it has to
+        axolotl-<training>.yml, trainings/<training>/
+                            the same of each training before the last one (`regrow.train_stages`)
         checkpoints/        Axolotl's output_dir: checkpoint-<step>/, the final adapter, gen_metrics_step<N>.json;
                             ledger-<rank>.jsonl: the records of each step, as a hash; with `regrow.audit`, their ids,
                             and in ledger-records.txt the ids of all training records
@@ -31,6 +33,8 @@ class RunPaths:
     """
 
     run_dir: Path
+    training: str | None = None
+    """The name of one of the run's earlier trainings; None: the last one, or the only one."""
 
     @property
     def run_json(self) -> Path:
@@ -38,7 +42,7 @@ class RunPaths:
 
     @property
     def axolotl_yml(self) -> Path:
-        return self.run_dir / "axolotl.yml"
+        return self.run_dir / (f"axolotl-{self.training}.yml" if self.training else "axolotl.yml")
 
     @property
     def journal(self) -> Path:
@@ -54,7 +58,7 @@ class RunPaths:
 
     @property
     def checkpoints(self) -> Path:
-        return self.run_dir / "checkpoints"
+        return self.run_dir / "trainings" / self.training if self.training else self.run_dir / "checkpoints"
 
     @property
     def code(self) -> Path:

@@ -18,7 +18,7 @@ from callbacks.shared.secrets import secrets_in
 from jobs.spec.errors import ConfigError
 from jobs.spec.paths import PreparedPaths, RunPaths, from_root, located
 from jobs.spec.profile import ClusterProfile, load_profile, require_no_secrets
-from jobs.spec.run_spec import PLUGIN, RunSpec, is_folder_name, mappings
+from jobs.spec.run_spec import PLUGIN, EarlierTraining, RunSpec, is_folder_name, mappings
 from jobs.spec.settings import apply_setting, parse_setting
 from jobs.spec.stages import STAGES, Stage
 from jobs.spec.strict import explained
@@ -62,14 +62,11 @@ def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name
             f"{config}: regrow.prepare.validation: there are no regrow.prepare.sources beside it\n"
             "hint: write the sources too; or write the file of validation records as test_datasets[0].path"
         )
-    resolved = {"prepare": _resolved_prepare(regrow.prepare), "trainer": _resolved_trainer(regrow.trainer)}
-    regrow = regrow.model_copy(update=resolved)
+    regrow = regrow.model_copy(update={"trainer": _resolved_trainer(regrow.trainer)})
     name = name or f"{config.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     require_name(name)
-    axolotl = _resolved_axolotl(content)
-    added = {} if regrow.trainer else _added(axolotl)
-    axolotl |= added
-    prepared = _prepared_folder(axolotl, regrow.prepare, Path(profile.runs_root))
+    run_dir = Path(profile.runs_root) / name
+    *earlier, last = _trainings(content, regrow, run_dir, config)
     return RunSpec(
         name=name,
         run_uuid=uuid.uuid4().hex,
@@ -77,23 +74,81 @@ def load_run_spec(config: Path, cluster: str, settings: Sequence[str] = (), name
         config=str(config.resolve()),
         cluster=cluster,
         profile=profile,
-        regrow=regrow.model_copy(update={"run_dir": str(Path(profile.runs_root) / name)}),
-        axolotl=_for_run(axolotl, regrow.prepare, Path(profile.runs_root) / name, prepared),
-        prepared=str(prepared) if prepared else None,
-        added=tuple(added),
-        stages=tuple(stage for stage in STAGES if _is_needed(stage, regrow, axolotl)),
+        regrow=regrow.model_copy(update={"run_dir": str(run_dir), "prepare": last.prepare}),
+        axolotl=last.axolotl,
+        prepared=last.prepared,
+        earlier=tuple(earlier),
+        added=tuple({} if regrow.trainer else _added(_resolved_axolotl(content))),
+        stages=tuple(stage for stage in STAGES if _is_needed(stage, regrow, last)),
     )
+
+
+def _trainings(content: dict[str, Any], regrow: Regrow, run_dir: Path, config: Path) -> list[EarlierTraining]:
+    """The run's trainings, resolved, in order; the last one gives the run its own config.
+
+    Raises:
+        ConfigError: an entry of `train_stages` is wrong, or a training cannot go on from the one before.
+    """
+    found: list[EarlierTraining] = []
+    entries = regrow.train_stages or ({},)
+    for number, entry in enumerate(entries, 1):
+        changed, place = dict(entry), f"{config}: regrow.train_stages.{number - 1}"
+        name, section = str(changed.pop("name", number)), changed.pop("prepare", {})
+        prepare = _stage_prepare(regrow.prepare, section, changed, place)
+        if not re.fullmatch(r"\w[\w-]*", name) or name in (each.name for each in found):
+            raise ConfigError(
+                f"{place}.name: found {name!r}\nhint: use letters, digits, `-` and `_`, and each name once"
+            )
+        axolotl = _resolved_axolotl(content | changed)
+        axolotl |= {} if regrow.trainer else _added(axolotl)
+        if found:
+            axolotl |= _from_before(found[-1].axolotl, axolotl, place)
+        paths = RunPaths(run_dir, name if number < len(entries) else None)
+        prepare = _resolved_prepare(prepare)
+        prepared = _prepared_folder(axolotl, prepare, run_dir.parent)
+        resolved = _for_run(axolotl, prepare, paths, prepared)
+        found.append(
+            EarlierTraining(name=name, axolotl=resolved, prepare=prepare, prepared=str(prepared) if prepared else None)
+        )
+    return found
+
+
+def _stage_prepare(of_run: Prepare, section: Any, changed: Mapping[str, Any], place: str) -> Prepare:
+    """The sources of one training: its own; or else the run's, unless it names data sets that are used as they are."""
+    own = parse_regrow({"prepare": section}, place).prepare
+    kept = {
+        "sources": of_run.sources if {"datasets", "pretraining_dataset"}.isdisjoint(changed) else (),
+        "validation": of_run.validation if "test_datasets" not in changed else (),
+    }
+    return own.model_copy(update={key: value for key, value in kept.items() if key not in own.model_fields_set})
+
+
+def _from_before(before: dict[str, Any], axolotl: dict[str, Any], place: str) -> dict[str, Any]:
+    """The keys with which a training goes on from the one before it: from its adapter, or from its weights."""
+    if not before.get("adapter"):  # the folder is not there yet when the records are tokenised
+        base = before["base_model"]
+        made_of = {
+            key: axolotl.get(key) or before.get(key) or base for key in ("base_model_config", "tokenizer_config")
+        }
+        return {"base_model": before["output_dir"]} | made_of
+    if not axolotl.get("adapter"):
+        raise ConfigError(
+            f"{place}: it trains all weights, and the training before it an adapter\n"
+            "hint: train adapters in both; or merge (`regrow export RUN --merged`), and train the merged model in another run"
+        )
+    return {"lora_model_dir": before["output_dir"]}
 
 
 LONGEST_NAME = 128
 """Bytes of a run's name. Files and jobs have longer names, which begin with it."""
 
 
-def parse_regrow(section: Any, config: Path) -> Regrow:
+def parse_regrow(section: Any, place: Path | str) -> Regrow:
     try:
         return Regrow.model_validate(section)
     except ValidationError as error:
-        raise explained(error, section, Regrow, f"{config}: regrow") from None
+        where = f"{place}: regrow" if isinstance(place, Path) else place
+        raise explained(error, section, Regrow, where) from None
 
 
 def require_name(name: str) -> None:
@@ -143,11 +198,11 @@ def _resolved_trainer(trainer: str | None) -> str | None:
     return str(located(trainer))
 
 
-def _is_needed(stage: Stage, regrow: Regrow, axolotl: Mapping[str, Any]) -> bool:
+def _is_needed(stage: Stage, regrow: Regrow, last: EarlierTraining) -> bool:
     """Whether a run has the stage. Answers are generated if there are a task and validation records. A script tokenises by
     itself, so that only a merge needs a stage before it."""
     if stage == "evaluate":
-        return regrow.task is not None and bool(axolotl.get("test_datasets") or axolotl.get("val_set_size"))
+        return regrow.task is not None and bool(last.axolotl.get("test_datasets") or last.axolotl.get("val_set_size"))
     return stage != "prepare" or not regrow.trainer or bool(regrow.prepare.sources)
 
 
@@ -176,10 +231,10 @@ def _file_digest(source: SourceSection) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _for_run(axolotl: dict[str, Any], prepare: Prepare, run_dir: Path, prepared: Path | None) -> dict[str, Any]:
+def _for_run(axolotl: dict[str, Any], prepare: Prepare, paths: RunPaths, prepared: Path | None) -> dict[str, Any]:
     """The config with what a run replaces: the paths of the data sets and of the output."""
     replaced: dict[str, Any] = axolotl | {
-        "output_dir": str(RunPaths(run_dir).checkpoints),
+        "output_dir": str(paths.checkpoints),
         "auto_resume_from_checkpoints": False,
     }
     if prepared:

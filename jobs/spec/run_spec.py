@@ -7,7 +7,7 @@ from typing import Any, Self
 import yaml
 from pydantic import Field, ValidationError
 
-from callbacks.shared.args import Regrow
+from callbacks.shared.args import Prepare, Regrow
 from callbacks.shared.tracking import TrackedRun
 from jobs.spec.errors import ConfigError
 from jobs.spec.paths import PreparedPaths, RunPaths, from_root, located
@@ -30,6 +30,16 @@ class EvaluatedModel(Strict):
     """The run that trained it, with its prompts, precision and MLflow run. None: the evaluation's own config says these."""
     step: int | None = None
     """The optimizer step of a checkpoint; None: not known."""
+
+
+class EarlierTraining(Strict):
+    """One of a run's trainings before the last one."""
+
+    name: str
+    axolotl: dict[str, Any]
+    """As in RunSpec."""
+    prepare: Prepare
+    prepared: str | None
 
 
 class Evaluation(Strict):
@@ -61,6 +71,10 @@ class RunSpec(Strict):
     prepared: str | None
     """Folder of the merged records and tokens; None: the run uses the data sets of the config as they are, or the source
     files do not exist yet."""
+    earlier: tuple[EarlierTraining, ...] = ()
+    """The trainings before the last one, in order, each of which the next one goes on from."""
+    training: str | None = None
+    """The name of the earlier training of which this is the spec (`trainings`); None: this is the run."""
     stages: tuple[Stage, ...] = STAGES
     """The stages of the run, in order."""
     evaluation: Evaluation | None = None
@@ -73,8 +87,17 @@ class RunSpec(Strict):
         return next(iter(self.stages[self.stages.index(stage) + 1 :]), None)
 
     @property
+    def trainings(self) -> list[Self]:
+        """The run's trainings, in order: each as the spec of a run that has only this one. The last one is the run itself."""
+        return [*map(self._as_run, self.earlier), self]
+
+    def _as_run(self, earlier: EarlierTraining) -> Self:
+        what = {"axolotl": earlier.axolotl, "prepared": earlier.prepared, "training": earlier.name, "earlier": ()}
+        return self.model_copy(update=what | {"regrow": self.regrow.model_copy(update={"prepare": earlier.prepare})})
+
+    @property
     def paths(self) -> RunPaths:
-        return RunPaths(Path(self.profile.runs_root) / self.name)
+        return RunPaths(Path(self.profile.runs_root) / self.name, self.training)
 
     @property
     def prepared_paths(self) -> PreparedPaths | None:
@@ -149,9 +172,9 @@ def write_run(spec: RunSpec) -> None:
         raise ConfigError(
             f"{spec.paths.run_dir} already exists\nhint: `regrow resume {spec.name}`, or choose another `--name`"
         ) from None
-    spec.paths.axolotl_yml.write_text(
-        yaml.safe_dump(axolotl_document(spec), allow_unicode=True, sort_keys=False), encoding="utf-8"
-    )
+    for training in spec.trainings:
+        document = yaml.safe_dump(axolotl_document(training), allow_unicode=True, sort_keys=False)
+        training.paths.axolotl_yml.write_text(document, encoding="utf-8")
     spec.paths.run_json.write_text(spec.model_dump_json(indent=1), encoding="utf-8")
 
 

@@ -33,6 +33,10 @@ TEXTS = ("datasets=null", "streaming=true",
          "pretraining_dataset=[{path: json, data_files: ['{folder}/texts.jsonl'],"
          " text_column: text, type: pretrain}]")  # fmt: skip
 BEST = ("save_steps=4", "eval_steps=4", "load_best_model_at_end=true", "metric_for_best_model=eval_loss")
+TWO_TRAININGS = (
+    "regrow.train_stages=[{name: first, max_steps: 6, save_steps: 3}, {learning_rate: 0.002, max_steps: 18}]",
+)
+"""24 steps together; the gate of step 5 is in the first one, the others are in the second."""
 FSDP2 = ("fsdp_config={auto_wrap_policy: TRANSFORMER_BASED_WRAP, transformer_layer_cls_to_wrap: Qwen3MoeDecoderLayer, "
          "state_dict_type: FULL_STATE_DICT, reshard_after_forward: true}")  # fmt: skip
 """`fsdp_on_cpu.py` lets it shard here."""
@@ -76,6 +80,7 @@ SHAPES: tuple[Scenario, ...] = (
     thrice("QLoRA", *ON_MODULES, "adapter=qlora", "load_in_4bit=true", "lora_mlp_kernel=false"),
     thrice("2 ranks, FSDP2", *ON_MODULES, "train.gpus_per_node=2", "fsdp_version=2", FSDP2),
     thrice("SmolLM2-135M", *SMOLLM2),
+    thrice("two trainings", *TWO_TRAININGS, gates=("step@5", "step@8", "step@14"), steps=18),
     thrice("a script, Axolotl without plugins", f"regrow.trainer={REPO_ROOT}/trainers/axolotl_by_hand.py"),
     thrice("a script with TRL", f"regrow.trainer={Path(__file__).parent}/trl_with_gates.py"),
 )  # fmt: skip

@@ -102,6 +102,11 @@ class Follower:
             self._say(entry, f"[yellow]{entry.too_long:,} {looked_at}[/] {longest}")
 
     @_show.register
+    def _(self, entry: events.RanksStarted) -> None:
+        if entry.training:
+            self._say(entry, f"training [bold]{escape(entry.training)}[/], before the last one")
+
+    @_show.register
     def _(self, entry: events.TrainingBegan) -> None:
         self._bar("train", entry.step, entry.target_step)
         if entry.step:

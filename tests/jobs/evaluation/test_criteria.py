@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from callbacks.shared.events import TrainedAgain
 from jobs.evaluation.comparison import Comparison, MetricComparison
 from jobs.evaluation.criteria import Verdict, criteria
 from jobs.evaluation.statistics import Difference, Interval
@@ -45,6 +46,23 @@ def verdicts(found: Comparison = ALL_BETTER) -> list[Verdict]:
 
 def test_a_run_that_does_all_passes_all() -> None:
     assert verdicts() == ["pass"] * 6
+
+
+def test_a_training_that_was_done_again_shows_that_it_repeats() -> None:
+    same = TrainedAgain(steps=20, losses=20, has_weights=False, differences=[])
+    other = TrainedAgain(steps=20, losses=20, has_weights=False, differences=["the losses differ"])
+    changed = replace(NEW, config="other")
+    found = [criteria(ALL_BETTER, replace(changed, again=again), OLD)[5] for again in (None, same, other)]
+    assert [each.verdict for each in found] == ["not measured", "pass", "fail"]
+
+
+def test_ranks_without_a_gpu_count_where_they_are_asked_for() -> None:
+    two = replace(NEW, gpu=None, world_size=2)
+    assert [criteria(ALL_BETTER, two, OLD, ranks)[0].verdict for ranks in (None, 2, 3)] == [
+        "not measured",
+        "pass",
+        "not measured",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_torn_checkpoint_is_named_and_no_problem(output: Path) -> None:
 
 def test_ledger_that_ends_before_the_training_is_a_problem(output: Path) -> None:
     (problem,) = verify(output, [entry(1, "finished", step=8)]).problems
-    assert problem == "the training finished at step 8, and its ledger ends at step 6"
+    assert problem == "the training finished after 8 steps, and its ledger has 6"
 
 
 def test_checkpoint_of_an_older_version_has_no_digests(output: Path) -> None:

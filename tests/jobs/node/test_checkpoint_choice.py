@@ -25,7 +25,7 @@ def test_newest_whole_checkpoint_is_taken_and_torn_ones_above_it_are_renamed(her
     saved(here, 4)
     saved(here, 12, is_whole=False)
     (saved(here, 16) / "adapter_model.safetensors").write_bytes(b"cut")
-    assert newest_valid_checkpoint(here.attempt) == whole
+    assert newest_valid_checkpoint(here.attempt, here.attempt.spec) == whole
     torn = named(here.entries, "checkpoint_torn")
     assert [(entry.checkpoint, entry.renamed) for entry in torn] == [
         ("checkpoint-16", "torn-16-train-2-0"),
@@ -45,13 +45,13 @@ def test_checkpoint_that_this_node_does_not_list_yet_is_known_by_the_journal(
     here.says("saved", "train-1-0-rank0", step=4, checkpoint="checkpoint-4")
     here.says("saved", "train-1-0-rank0", step=8, checkpoint="checkpoint-8")
     here.says("saved", "train-1-0-rank0", step=6, checkpoint="checkpoint-6")  # removed later
-    assert newest_valid_checkpoint(here.attempt) == newest
+    assert newest_valid_checkpoint(here.attempt, here.attempt.spec) == newest
 
 
 def test_without_a_whole_checkpoint_training_begins_at_the_base_model(here: Any) -> None:
-    assert newest_valid_checkpoint(here.attempt) is None
+    assert newest_valid_checkpoint(here.attempt, here.attempt.spec) is None
     saved(here, 4, is_whole=False)
-    assert newest_valid_checkpoint(here.attempt) is None
+    assert newest_valid_checkpoint(here.attempt, here.attempt.spec) is None
 
 
 def test_finished_training_starts_no_rank(here: Any) -> None:
