@@ -1,11 +1,12 @@
 """trainers/trl_sft.py as a script of a run, with gates in its training."""
 
 import runpy
+from pathlib import Path
 from typing import Any
 
+import gates
 import trl
 from gates import GateKeeper
-from world import REPO_ROOT
 
 _make = trl.SFTTrainer.__init__
 
@@ -15,4 +16,5 @@ def _make_with_gates(self: trl.SFTTrainer, *arguments: Any, **named: Any) -> Non
 
 
 trl.SFTTrainer.__init__ = _make_with_gates
-runpy.run_path(str(REPO_ROOT / "trainers" / "trl_sft.py"), run_name="__main__")
+# The run has a copy of this file; the checkout is where the gates are.
+runpy.run_path(str(Path(gates.__file__).parents[2] / "trainers" / "trl_sft.py"), run_name="__main__")
