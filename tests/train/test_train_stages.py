@@ -4,6 +4,7 @@ import json
 
 import pytest
 from entries import named
+from sampling import SAMPLE
 from world import World
 
 from callbacks.shared.journal import read_journal
@@ -39,7 +40,7 @@ def test_two_stages_of_the_old_script_are_one_run(world: World) -> None:
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "nothing is wrong")
 
 
-@pytest.mark.parametrize("adapter", ["lora", "null"])
+@pytest.mark.parametrize("adapter", ["lora", "null"] if SAMPLE == "all" else ["lora"])
 def test_pretraining_then_answers_then_preferences(adapter: str, world: World) -> None:
     records = json.loads((world.folder / "hawks_train.json").read_text(encoding="utf-8"))
     texts, pairs = world.folder / "stage_texts.jsonl", world.folder / "stage_pairs.jsonl"
