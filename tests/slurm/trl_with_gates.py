@@ -4,9 +4,10 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-import gates
 import trl
 from gates import GateKeeper
+
+import callbacks
 
 _make = trl.SFTTrainer.__init__
 
@@ -16,5 +17,5 @@ def _make_with_gates(self: trl.SFTTrainer, *arguments: Any, **named: Any) -> Non
 
 
 trl.SFTTrainer.__init__ = _make_with_gates
-# The run has a copy of this file; the checkout is where the gates are.
-runpy.run_path(str(Path(gates.__file__).parents[2] / "trainers" / "trl_sft.py"), run_name="__main__")
+# The run has a copy of this file and of those beside it, but not of the trainers.
+runpy.run_path(str(Path(callbacks.__file__).parents[1] / "trainers" / "trl_sft.py"), run_name="__main__")
