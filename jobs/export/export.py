@@ -76,6 +76,7 @@ def _merged(spec: RunSpec, part: Path) -> dict[str, Any]:
     environment = child_environment({"HF_HUB_OFFLINE": "1" if spec.profile.offline else "0"})
     done = subprocess.run(command, env=environment, cwd=REPO_ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
+        shutil.rmtree(part, ignore_errors=True)
         raise ConfigError(f"the merge failed; nothing is left of it\n{done.stdout.strip()}".strip())
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
