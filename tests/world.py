@@ -96,9 +96,14 @@ class World:
 
 
 def commit() -> str:
-    """The checkout's commit, followed by `+` if files differ from it."""
-    described = ["git", "describe", "--always", "--abbrev=7", "--exclude=*", "--dirty=+"]
-    return subprocess.run(described, cwd=REPO_ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    """The checkout's commit, followed by `+` if files outside `docs/`, where results are written, differ from it."""
+
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *words], cwd=REPO_ROOT, capture_output=True, text=True, check=False)
+
+    described = git("rev-parse", "--short=7", "HEAD")
+    described.check_returncode()
+    return described.stdout.strip() + "+" * bool(git("diff", "--quiet", "HEAD", "--", ".", ":!docs").returncode)
 
 
 def build_world(folder: Path, environment: dict[str, str]) -> World:

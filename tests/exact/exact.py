@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import json
 import os
 import platform
 import re
@@ -15,11 +14,12 @@ from pathlib import Path
 
 from comparison import differences
 from dev_cluster.ownership import exit_on_signals
+from kept_results import KeptResults
 from matrix import COUNT, Case, cases
 from properties import PROPERTIES
 from side_by_side import side_by_side
 from trainings import Trainings
-from world import REPO_ROOT, build_world, commit
+from world import REPO_ROOT, build_world
 
 INTRODUCTION = """\
 # Which trainings end as if nobody had stopped them
@@ -40,11 +40,15 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose name fits this regular expression")
     parser.add_argument("--count", type=int, default=COUNT, help="how many cases")
     parser.add_argument("--workers", type=int, default=2, help="trainings that run side by side; each needs a CPU")
-    parser.add_argument("--write", type=Path, help="write the table as Markdown")
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="PAGE.md",
+        help="write the table as Markdown, and keep the results in PAGE.jsonl; default: only keep them, in FOLDER",
+    )
     options = parser.parse_args()
-    results = Results(options.folder / "results.jsonl")
-    if options.fresh:
-        results.path.unlink(missing_ok=True)
+    kept = options.write.with_suffix(".jsonl") if options.write else options.folder / "results.jsonl"
+    results = KeptResults(kept, ("callbacks",), options.fresh)
     chosen = [case for case in cases(options.count) if re.search(options.only, case.name)]
 
     def work(number: int, items: Iterator[int]) -> Generator[tuple[int, dict], None, None]:
@@ -53,7 +57,8 @@ def main() -> int:
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1"}
         trainings = Trainings(build_world(folder / "world", environment), folder)
         for item in items:
-            yield item, results.of(chosen[item]) or results.add(chosen[item], trainings)
+            case = chosen[item]
+            yield item, results.held(name=case.name) or results.add(outcome(case, trainings))
 
     exit_on_signals()
     shown: dict[int, dict] = {}
@@ -68,39 +73,21 @@ def main() -> int:
     return 0 if exact == len(chosen) else 1
 
 
-class Results:
-    """What was shown for the code as it stands."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, digest = path, hashlib.sha256()
-        for file in sorted((REPO_ROOT / "callbacks").rglob("*.py")):
-            digest.update(file.read_bytes())
-        self.code = digest.hexdigest()[:16]
-        path.parent.mkdir(parents=True, exist_ok=True)
-
-    def of(self, case: Case) -> dict | None:
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        found = [r for r in map(json.loads, lines) if (r["name"], r["code"]) == (case.name, self.code) and r["held"]]
-        return found[-1] if found else None
-
-    def add(self, case: Case, trainings: Trainings) -> dict:
-        began, name = time.monotonic(), hashlib.sha256(case.name.encode()).hexdigest()[:8]
-        try:
-            problems = differences(trainings, case, name)
-        except AssertionError as error:
-            problems = [str(error)]
-        result = {
-            "name": case.name,
-            "chosen": dict(case.chosen),
-            "code": self.code,
-            "held": not problems,
-            "problems": problems,
-            "folder": name,
-            "seconds": time.monotonic() - began,
-        }
-        with self.path.open("ab", buffering=0) as file:  # one write: workers append side by side
-            file.write(json.dumps(result).encode() + b"\n")
-        return result
+def outcome(case: Case, trainings: Trainings) -> dict:
+    """Train, and say what differed, as it is kept."""
+    began, name = time.monotonic(), hashlib.sha256(case.name.encode()).hexdigest()[:8]
+    try:
+        problems = differences(trainings, case, name)
+    except AssertionError as error:
+        problems = [str(error)]
+    return {
+        "name": case.name,
+        "chosen": dict(case.chosen),
+        "held": not problems,
+        "problems": problems,
+        "folder": name,
+        "seconds": time.monotonic() - began,
+    }
 
 
 def line(result: dict) -> str:
@@ -110,11 +97,12 @@ def line(result: dict) -> str:
 
 def markdown(results: list[dict]) -> str:
     """The table by property, as it stands in docs/."""
+    commits = ", ".join(sorted({result["commit"] for result in results}))
     lines = [
         *INTRODUCTION.splitlines(),
         "",
         f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, torch {version('torch')}, "
-        f"transformers {version('transformers')}, axolotl {version('axolotl')}, commit {commit()}; "
+        f"transformers {version('transformers')}, axolotl {version('axolotl')}, commit {commits}; "
         f"{sum(r['held'] for r in results)} of {len(results)} trainings are exact.",
         "",
         "| property | value | exact | trainings |",

@@ -3,7 +3,6 @@
 import argparse
 import fcntl
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -23,13 +22,17 @@ from dev_cluster.root import VERSIONS
 from dev_cluster.site import Site
 from disturbed_run import Run, submit
 from faulty_fs import Faults
+from kept_results import KeptResults
 from rows import ROWS
 from scenario import Scenario
 from shapes import link_model, write_shapes
 from shared_files import SharedFiles
 from side_by_side import side_by_side
 from verdict import problems
-from world import REPO_ROOT, World, build_world, commit
+from world import REPO_ROOT, World, build_world
+
+ROOMS = ("jobs", "callbacks", "slurm/dev_cluster")
+"""Rows are run again when code of these folders has changed."""
 
 
 def main() -> int:
@@ -39,11 +42,15 @@ def main() -> int:
     parser.add_argument("--only", default="", help="rows whose name fits this regular expression")
     parser.add_argument("--workers", type=int, default=2, help="rows that run side by side; each needs a CPU")
     parser.add_argument("--slurm", choices=tuple(VERSIONS), help="the version of Slurm; default: this machine's own")
-    parser.add_argument("--write", type=Path, help="write the table as Markdown")
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="PAGE.md",
+        help="write the table as Markdown, and keep the results in PAGE.jsonl; default: only keep them, in FOLDER",
+    )
     options = parser.parse_args()
-    results = Results(options.folder / "results.jsonl")
-    if options.fresh:
-        results.path.unlink(missing_ok=True)
+    kept = options.write.with_suffix(".jsonl") if options.write else options.folder / "results.jsonl"
+    results = KeptResults(kept, ROOMS, options.fresh)
     release = tuple(map(int, options.slurm.split("."))) if options.slurm else own_version()
     rows = [
         row.on(options.slurm)
@@ -58,17 +65,18 @@ def main() -> int:
             closing(Table(options.folder.resolve() / f"worker{number}", cluster, results.code)) as table,
         ):
             for item in items:
-                yield item, results.of(rows[item]) or results.add(rows[item], *table.run(rows[item]))
+                row = rows[item]
+                known = results.held(name=row.name, site=asdict(row.site))
+                yield item, known or results.add(outcome(row, *table.run(row)))
 
     exit_on_signals()
     shown: dict[int, dict] = {}
     for item, result in side_by_side(work, len(rows), options.workers):
         shown[item] = result
         print(f"{len(shown)}/{len(rows)}  {line(result)}", flush=True)
-    in_order = [shown[item] for item in range(len(rows))]
-    held = sum(result["held"] for result in in_order)
-    if options.write:
-        write_page(options.write, in_order, [row.name for row in ROWS])
+        if options.write:
+            write_page(options.write, results.all(), [row.name for row in ROWS])
+    held = sum(result["held"] for result in shown.values())
     print(f"{held} of {len(rows)} rows held")
     return 0 if held == len(rows) else 1
 
@@ -79,42 +87,21 @@ def line(result: dict) -> str:
     return "\n    ".join([text, *result["problems"]])
 
 
-class Results:
-    """The results of rows. Only those of the present code count."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, digest = path, hashlib.sha256()
-        for room in ("jobs", "callbacks", "slurm/dev_cluster"):
-            for file in sorted((REPO_ROOT / room).rglob("*.py")):
-                digest.update(file.read_bytes())
-        self.code = digest.hexdigest()[:16]
-        path.parent.mkdir(parents=True, exist_ok=True)
-
-    def of(self, row: Scenario) -> dict | None:
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        wanted = {"name": row.name, "code": self.code, "site": asdict(row.site), "held": True}
-        found = [result for result in map(json.loads, lines) if wanted.items() <= result.items()]
-        return found[-1] if found else None
-
-    def add(self, row: Scenario, run: Run, found: list[str], seconds: float) -> dict:
-        result = {
-            "name": row.name,
-            "code": self.code,
-            "held": not found,
-            "problems": found,
-            "seconds": seconds,
-            "lost": sum(run.steps_lost()),
-            "may_lose": row.lost,
-            "attempts": len(run.entries("stage_started", stage="train")),
-            "requeued_by": run.requeued_by(),
-            "evaluate_after": run.seconds_to_next_stage(),
-            "slurm": run.slurm_version(),
-            "commit": commit(),
-            "site": asdict(row.site),
-        }
-        with self.path.open("ab", buffering=0) as file:  # one write, since several workers append to the file
-            file.write(json.dumps(result).encode() + b"\n")
-        return result
+def outcome(row: Scenario, run: Run, found: list[str], seconds: float) -> dict:
+    """The result of a row, as it is kept."""
+    return {
+        "name": row.name,
+        "held": not found,
+        "problems": found,
+        "seconds": seconds,
+        "lost": sum(run.steps_lost()),
+        "may_lose": row.lost,
+        "attempts": len(run.entries("stage_started", stage="train")),
+        "requeued_by": run.requeued_by(),
+        "evaluate_after": run.seconds_to_next_stage(),
+        "slurm": run.slurm_version(),
+        "site": asdict(row.site),
+    }
 
 
 class Table:

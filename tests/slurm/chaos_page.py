@@ -1,6 +1,5 @@
 """docs/chaos.md: the results of the chaos table, with a column for each version of Slurm."""
 
-import json
 import os
 import platform
 from collections import Counter
@@ -11,35 +10,38 @@ from pathlib import Path
 INTRODUCTION = """\
 # What was done to a run, and what it cost
 
-`make chaos ARGS='--write docs/chaos.md'` made this page, once for each version of Slurm (`make chaos SLURM=24.11`). The results
-themselves are in [chaos.jsonl](chaos.jsonl). The real Axolotl trains a toy mixture of experts for 24 optimizer steps, with a save
-every 8 steps, on the real Slurm of `regrow dev-cluster`. A row holds if all of these are true:
+`make chaos ARGS='--write docs/chaos.md'` made this page, once for each version of Slurm (`make chaos
+SLURM=24.11`). The results themselves are in `docs/chaos.jsonl`: a later call continues with the
+rows that are not there. The real Axolotl trains a toy mixture of experts for 24 optimizer steps,
+with a save every 8 steps, on the real Slurm of `regrow dev-cluster`. A row holds if all of these are
+true:
 
-- No more steps were done again than allowed. An announced stop may lose none. An unannounced kill or a damaged checkpoint may
-  lose the steps since the last save.
+- No more steps were done again than allowed. An announced stop may lose none. An unannounced kill or
+  a damaged checkpoint may lose the steps since the last save.
 - The adapter and every logged loss are those of an undisturbed run, bit for bit.
-- The training was brought back as often as it should be, by whom it should be, and was not run again after its end.
+- The training was brought back as often as it should be, by whom it should be, and was not run again
+  after its end.
 - Each dependent job started once, after the end of the training.
 - The jobs in Slurm are those that the journal knows, no more and no fewer.
 """
 ABOUT_CELLS = """\
-A cell says how many completed optimizer steps were done again, who brought the training back, and how long the row took. The last
-row says how long the start of the evaluation was after the end of the training, at the median."""
+A cell says how many completed optimizer steps were done again, who brought the training back, and
+how long the row took. The last row says how long the start of the evaluation was after the end of
+the training, at the median."""
 
 
 def write_page(page: Path, results: list[dict], names: list[str]) -> None:
-    """Write the page and, beside it, the results. Results of other versions of Slurm that stand there are kept.
+    """Write the page.
 
     Args:
-        results: of one version of Slurm.
+        results: of every version of Slurm and of any code, in the order in which they came; the last one of a row counts.
         names: all rows of the table, in their order.
     """
-    data, new = page.with_suffix(".jsonl"), {result["slurm"] for result in results}
-    lines = data.read_text(encoding="utf-8").splitlines() if data.exists() else []
-    kept = [result for result in map(json.loads, lines) if result["slurm"] not in new]
-    every = sorted([*kept, *results], key=lambda result: (result["slurm"], names.index(result["name"])))
-    data.write_text("".join(f"{json.dumps(result)}\n" for result in every), encoding="utf-8")
-    page.write_text("\n".join(_lines(every, names)) + "\n", encoding="utf-8")
+    newest = {(result["name"], result["slurm"]): result for result in results if result["name"] in names}
+    for key, result in newest.items():
+        same = [each for each in results if (each["name"], each["slurm"], each["code"]) == (*key, result["code"])]
+        result["failed_before"] = sum(not each["held"] for each in same[:-1])
+    page.write_text("\n".join(_lines(list(newest.values()), names)) + "\n", encoding="utf-8")
 
 
 def _lines(results: list[dict], names: list[str]) -> Iterator[str]:
@@ -51,8 +53,9 @@ def _lines(results: list[dict], names: list[str]) -> Iterator[str]:
     )
     for each in versions:
         mine = [result for result in results if result["slurm"] == each]
-        commits = ", ".join(sorted({result["commit"] for result in mine}))
-        yield f"Slurm {each}, commit {commits}: {sum(result['held'] for result in mine)} of {len(mine)} rows held."
+        for commit in dict.fromkeys(result["commit"] for result in mine):
+            held = [result["held"] for result in mine if result["commit"] == commit]
+            yield f"\nSlurm {each}, commit {commit}: {sum(held)} of {len(held)} rows held."
     yield f"\n{ABOUT_CELLS}\n"
     yield f"| scenario | {' | '.join(f'Slurm {each}' for each in versions)} |"
     yield f"|---|{'---|' * len(versions)}"
@@ -73,7 +76,8 @@ def _cell(result: dict | None) -> str:
         return "–"
     by = ", ".join(f"{who} ×{count}" if count > 1 else who for who, count in Counter(result["requeued_by"]).items())
     held = "" if result["held"] else "**failed**: "
-    return f"{held}{result['lost']} lost{f', by {by}' if by else ''}, {result['seconds']:.0f} s"
+    before = f", failed {result['failed_before']} times before" if result["failed_before"] else ""
+    return f"{held}{result['lost']} lost{f', by {by}' if by else ''}, {result['seconds']:.0f} s{before}"
 
 
 def _median(values: list[float]) -> float:
