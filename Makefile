@@ -12,7 +12,7 @@ TIMED := tests/train/test_mlflow_outage.py
 export HF_HUB_OFFLINE ?= 1
 export AXOLOTL_DO_NOT_TRACK ?= 1
 
-.PHONY: help setup check check-examples test test-whole chaos exact lint demo trial slurm-packages slurm-roots browser-packages slurm-needed stop-and-resume \
+.PHONY: help setup check check-examples test test-whole chaos exact lint demo trial slurm-packages slurm-roots browser-packages vllm slurm-needed stop-and-resume \
 	compare-toy bench-submit bench-status bench-data bench-preempt bench-logging bench-gpu bench-eval docs release mlflow-ui
 help:            ## print this list of targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -57,6 +57,14 @@ slurm-roots:     ## install other versions of Slurm, each in a root folder of it
 
 browser-packages: ## install Debian's Chromium, for the tests that read the report
 	tests/install_browser.sh
+
+vllm: .venv-vllm/.complete  ## make a second environment with vLLM for CPUs, for the tests that generate with it
+
+# All versions are named: to find them anew would take pip longer than to install them.
+.venv-vllm/.complete: tests/vllm.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --no-deps -r $<
+	touch $@
 
 slurm-needed:
 	@slurm/dev_cluster/install.sh --look

@@ -21,7 +21,7 @@ from callbacks.shared.predictions import Generated
 from callbacks.shared.prompts import PromptFormat, load_records
 from data_prep.synthetic import write_synthetic
 from data_prep.tiny_model import build_tiny_model
-from jobs.evaluation.engine import TransformersEngine
+from jobs.evaluation.transformers_engine import TransformersEngine
 from jobs.spec.paths import REPO_ROOT
 from jobs.spec.resolve import load_run_spec
 from jobs.spec.run_spec import RunSpec

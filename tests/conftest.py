@@ -1,5 +1,6 @@
 """Sets markers by folder, builds a small world once, and makes an environment in which no test touches the user's files."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a background job of a s
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS = REPO_ROOT / "tests"
+DENSE = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+         "head_dim", "max_position_embeddings", "bos_token_id", "eos_token_id", "pad_token_id")  # fmt: skip
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,3 +72,33 @@ def run_python(clean_environment: dict[str, str]) -> Callable[[Sequence[str]], s
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def vllm() -> Path:
+    """A Python that has vLLM."""
+    python = Path(os.environ.get("REGROW_VLLM_PYTHON", REPO_ROOT / ".venv-vllm" / "bin" / "python"))
+    if not python.exists():
+        reason = f"{python} does not exist; `make vllm` makes it"
+        if os.environ.get("REGROW_REQUIRE_VLLM"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return python
+
+
+@pytest.fixture(scope="session")
+def dense(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model without experts: without a GPU, vLLM has no LoRA for them."""
+    import torch
+    from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
+
+    folder = tmp_path_factory.mktemp("dense")
+    config = json.loads((world.folder / "model" / "config.json").read_bytes())
+    torch.manual_seed(3)
+    model = Qwen3ForCausalLM(Qwen3Config(**{key: config[key] for key in DENSE}, tie_word_embeddings=False))
+    with torch.no_grad():
+        for parameter in (each for each in model.parameters() if each.dim() > 1):
+            parameter.normal_(0.0, 0.15)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(world.folder / "model").save_pretrained(folder)
+    return folder

@@ -10,7 +10,7 @@ from world import REPO_ROOT
 
 PACKAGES = ("jobs", "callbacks", "data_prep")
 MOST_FILES, MOST_LINES, MOST_FUNCTION_LINES = 20, 250, 60
-ENGINE = ("jobs.evaluation.engine", "callbacks.generation")
+ENGINE = ("jobs.evaluation.transformers_engine", "callbacks.generation")
 """The only import by `jobs` of a module of the ranks. It happens in a child process that has torch."""
 
 

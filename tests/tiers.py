@@ -37,7 +37,7 @@ BY_PATH = {
     "test_package.py": "long",
 }
 """Patterns of files below tests/ → marker. `*` stands for one name, so subfolders do not match."""
-BY_FIXTURE = {"world": "train", "browser": "browser", "many": "long"}
+BY_FIXTURE = {"world": "train", "vllm": "train", "browser": "browser", "many": "long"}
 HEAVY = frozenset({"torch", "transformers", "axolotl", "mlflow", "scipy", "sklearn"})
 """Packages that no quick test loads into its process."""
 _EXCLUSIONS = re.compile(r"not \w+( and not \w+)*")

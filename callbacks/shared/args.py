@@ -101,8 +101,10 @@ class Evaluate(Section):
     shards: PositiveInt = 4
     """Number of jobs among which the records are split."""
     engine: str = "transformers"
-    """What generates: transformers, or the dotted path of a class of your own, `my_package.MyEngine`, that the nodes can import;
-    its protocol is `Engine` in jobs/evaluation/engine.py."""
+    """What generates: transformers, vllm, or the dotted path of a class of your own, `my_package.MyEngine`, that the nodes can
+    import; its protocol is `Engine` in jobs/evaluation/engine.py. A Python of its own: `evaluate: {python: …}` in the profile."""
+    vllm: dict[str, Any] = Field(default={})
+    """More arguments of `vllm.LLM`, e.g. `gpu_memory_utilization: 0.8`."""
     token_budget: PositiveInt = 32768
     """Most tokens of a batch, with padding and new tokens; a batch that does not fit into memory is halved."""
     max_new_tokens: PositiveInt = 256

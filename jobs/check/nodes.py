@@ -10,16 +10,18 @@ from jobs.check.shared.finding import Finding
 from jobs.check.shared.places import Places
 from jobs.slurm.site import Node
 from jobs.spec.paths import REPO_ROOT, child_environment
-from jobs.spec.run_spec import RunSpec, python_of
+from jobs.spec.run_spec import RunSpec, generating_python, python_of
 
 LOCAL_FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "ramfs", "f2fs"})
 IMPORT = "import jobs; print(jobs.__file__)"
+HAS = "import sys, importlib.util as u, jobs.evaluation.generate; print(u.find_spec(sys.argv[1]) is not None)"
 
 
 def node_findings(spec: RunSpec, places: Places, nodes: list[Node]) -> Iterator[Finding]:
     """Findings about shared file systems and the nodes' Python."""
     yield from _shared_files(spec, places, nodes)
     yield from _python(spec, places)
+    yield from engine_findings(spec, places)
 
 
 def _shared_files(spec: RunSpec, places: Places, nodes: list[Node]) -> Iterator[Finding]:
@@ -76,4 +78,28 @@ def _python(spec: RunSpec, places: Places) -> Iterator[Finding]:
             found=f"{python} does not find this checkout: {found}",
             cost="the jobs would run other code, or none",
             fix="write the path of the virtual environment's python (`make setup`)",
+        )
+
+
+def engine_findings(spec: RunSpec, places: Places) -> Iterator[Finding]:
+    """Find out whether the Python that generates answers has the engine, and what our modules need."""
+    python, engine = generating_python(spec, sys.executable), spec.regrow.evaluate.engine
+    if python == python_of(spec, sys.executable) and engine == "transformers":
+        return
+    needed = {"transformers": "peft"}.get(engine, engine.partition(".")[0])
+    try:
+        done = subprocess.run(
+            [python, "-c", HAS, needed], capture_output=True, text=True, check=False, cwd="/", env=child_environment({})
+        )
+        lines = (done.stdout.strip() or done.stderr.strip() or f"it exited with {done.returncode}").splitlines()
+        found = f"{python} has no {needed}" if lines[-1] == "False" else f"{python}: {lines[-1]}"
+    except OSError as error:
+        lines, found = [""], f"{python}: {error}"
+    if lines[-1] != "True":
+        yield Finding.error(
+            "site.engine",
+            places.profile("evaluate", "python"),
+            found=found,
+            cost="the evaluation would fail after the training",
+            fix=f"install {needed} and xxhash there, or name another Python",
         )

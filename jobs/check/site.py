@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from subprocess import CompletedProcess
 from typing import Any
 
-from jobs.check.nodes import node_findings
+from jobs.check.nodes import engine_findings, node_findings
 from jobs.check.preemption import preemption_findings
 from jobs.check.shared.finding import Finding, Place
 from jobs.check.shared.places import Places
@@ -27,6 +27,7 @@ def site_findings(spec: RunSpec, places: Places, counts: dict[str, Any] | None) 
     """Findings about the cluster of the profile; a single note if it cannot be reached from this machine."""
     if spec.profile.executor == "local":
         yield from shared_folder_findings(spec, places)
+        yield from engine_findings(spec, places)
         yield from _tracking_server(spec, places)
         return
     cluster = SlurmCluster.of(spec.profile)

@@ -106,9 +106,11 @@ def _speed(new: TrainingFacts, old: TrainingFacts) -> tuple[Verdict, str]:
             "not measured",
             f"the models were trained on {machines}; speeds can be compared only on the same hardware",
         )
-    ratio = new.steps_per_second / old.steps_per_second
-    said = f"{ratio:.0%}: {new.steps_per_second:.3g} against {old.steps_per_second:.3g} steps/s"
-    return ("pass" if ratio >= LEAST_SPEED else "fail"), said
+    ratios = {"steps/s": new.steps_per_second / old.steps_per_second}
+    if new.tokens_per_second and old.tokens_per_second:
+        ratios["tokens/s"] = new.tokens_per_second / old.tokens_per_second
+    said = " and ".join(f"{ratio:.0%} of the baseline's {unit}" for unit, ratio in ratios.items())
+    return ("pass" if min(ratios.values()) >= LEAST_SPEED else "fail"), said
 
 
 def _repeats(new: TrainingFacts, old: TrainingFacts) -> tuple[Verdict, str]:

@@ -13,11 +13,11 @@ from callbacks.shared.events import only
 from callbacks.shared.journal import JOURNAL_ENV, Journal, read_journal
 from callbacks.shared.process.interpreter import run_to_the_end, uncollected
 from callbacks.shared.process.own_shield import shield_only_this_process
-from callbacks.shared.prompts import Sample, has_format, write_samples
+from callbacks.shared.prompts import Sample
+from jobs.evaluation.adapters import folder_to_load
+from jobs.evaluation.own_prompts import write_prompts
 from jobs.evaluation.parts import (
     Part,
-    are_written_by_the_training,
-    first_dataset,
     part_of_evaluation,
     records_file,
     samples_of,
@@ -55,27 +55,14 @@ def generate_part() -> None:
     part, records = part_of_evaluation(spec, int(sys.argv[2])), records_file(spec)
     assert part and records
     trained_by = spec_of_model(spec, part.model)
-    write_prompts(spec, trained_by, part)
+    write_prompts(spec, part)
     samples = samples_of(spec, part.model, records)
     make_engine = engine_class(spec.regrow.evaluate.engine)
-    engine = make_engine(with_settings_of(trained_by, spec), Path(part.model.path))
+    engine = make_engine(with_settings_of(trained_by, spec), folder_to_load(spec, part))
     journal = Journal.of_writer(own_environment(JOURNAL_ENV), "generate")
     said = [entry for entry in only(read_journal(spec.paths.journal), events.Generated) if entry.part == part.number]
     settings = {"max_new_tokens": spec.regrow.evaluate.max_new_tokens, "sampling": engine.sampling or "greedy"}
     generate(part, samples, engine, journal, said, settings)
-
-
-def write_prompts(spec: RunSpec, trained_by: RunSpec, part: Part) -> None:
-    """Have Axolotl make the prompts, where only its strategy knows them, unless another part has written them down."""
-    dataset = first_dataset(trained_by)
-    if are_written_by_the_training(spec) or has_format(dataset) or part.paths.samples.exists():
-        return
-    with uncollected():
-        from callbacks.shared.tokens.samples import samples
-
-    write_samples(
-        part.paths.samples, samples(trained_by.axolotl, {**dataset, **(first_dataset(spec) if spec.evaluation else {})})
-    )
 
 
 def generate(

@@ -1,4 +1,6 @@
-"""`python -m jobs.export.merge RUN_DIR OUTPUT`: merges a run's adapter into its base model, and compares the two. Needs torch.
+"""`python -m jobs.export.merge RUN_DIR OUTPUT [PART]`: merges an adapter into its base model, and compares the two. Needs torch.
+
+It is the run's final adapter, or that of a part of an evaluation.
 
 Two things are compared, and a merge that leaves out a part of the adapter fails both. As many tensors must have changed as the
 adapter has pairs of matrices; and on prompts, the merged model must answer as base and adapter do together.
@@ -17,8 +19,9 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from callbacks.shared.prompts import Prompt
-from jobs.evaluation.engine import base_of, load_tokenizer
-from jobs.evaluation.parts import records_file, samples_of
+from jobs.evaluation.adapters import base_of
+from jobs.evaluation.parts import FINAL, part_of_evaluation, records_file, samples_of, spec_of_model, with_settings_of
+from jobs.evaluation.transformers_engine import load_tokenizer
 from jobs.spec.run_spec import EvaluatedModel, RunSpec
 
 PROMPTS = 20
@@ -111,11 +114,10 @@ def _digest(tensor: torch.Tensor) -> bytes:
     return hashlib.sha256(tensor.detach().contiguous().view(torch.uint8).numpy().data).digest()
 
 
-def _prompts(spec: RunSpec) -> list[Prompt]:
+def _prompts(spec: RunSpec, model: EvaluatedModel) -> list[Prompt]:
     """Prompts of the first validation records; without any, one sentence."""
     if (file := records_file(spec)) is None:
         return [PLAIN_PROMPT]
-    model = EvaluatedModel(name="final", path=str(spec.paths.checkpoints))
     try:
         found = samples_of(spec, model, file)[:PROMPTS]
     except (OSError, ValueError):  # no evaluation has written the prompts
@@ -125,9 +127,12 @@ def _prompts(spec: RunSpec) -> list[Prompt]:
 
 def main() -> None:
     spec, output = RunSpec.load(Path(sys.argv[1])), Path(sys.argv[2])
-    dtype = torch.bfloat16 if spec.axolotl.get("bf16") else torch.float32
+    part = part_of_evaluation(spec, int(sys.argv[3])) if len(sys.argv) > 3 else None
+    model = part.model if part else EvaluatedModel(name=FINAL, path=str(spec.paths.checkpoints))
+    settings = with_settings_of(spec_of_model(spec, model), spec)
+    dtype = torch.bfloat16 if settings.axolotl.get("bf16") else torch.float32
     try:
-        found = merge(spec.paths.checkpoints, output, dtype, _prompts(spec))
+        found = merge(Path(model.path), output, dtype, _prompts(spec, model))
     except Differs as error:
         print(error)
         raise SystemExit(1) from None

@@ -53,6 +53,19 @@ def generate_command(spec: RunSpec, python: str, stem: str, part: int) -> Comman
     return Command([python, "-m", "jobs.evaluation.generate", str(spec.paths.run_dir), str(part)], environment)
 
 
+def prompts_command(spec: RunSpec, python: str, stem: str, part: int) -> Command:
+    """Write the prompts of one part of the evaluation, which only Axolotl can make."""
+    return Command(
+        [python, "-m", "jobs.evaluation.own_prompts", str(spec.paths.run_dir), str(part)], stage_environment(spec, stem)
+    )
+
+
+def merge_command(spec: RunSpec, python: str, stem: str, part: int, output: Path) -> Command:
+    """Merge the adapter of one part of the evaluation into its base model, in a new folder."""
+    arguments = [python, "-m", "jobs.export.merge", str(spec.paths.run_dir), str(output), str(part)]
+    return Command(arguments, stage_environment(spec, stem) | _thread_environment(spec, "evaluate"))
+
+
 def rank_commands(
     spec: RunSpec,
     python: str,

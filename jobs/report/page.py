@@ -14,11 +14,13 @@ from callbacks.shared.events import only
 from callbacks.shared.journal import Entry
 from callbacks.shared.tasks.extraction_scorer import RULE
 from jobs.evaluation.comparison import Comparison, compare
+from jobs.evaluation.criteria import Criterion, criteria
 from jobs.evaluation.markdown import interval_text, signed_text
 from jobs.evaluation.markdown import number as digits
-from jobs.evaluation.parts import required_scorer
+from jobs.evaluation.parts import required_scorer, spec_of_model
 from jobs.evaluation.results import ModelResult, Results, best_of
 from jobs.evaluation.scores import metric_values
+from jobs.evaluation.training_facts import training_facts
 from jobs.history.records import trained_records
 from jobs.history.spent import RARE
 from jobs.history.status import duration
@@ -47,6 +49,7 @@ class Versus:
     name: str
     baseline: str
     comparison: Comparison
+    criteria: Sequence[Criterion]
 
 
 @dataclass(frozen=True)
@@ -204,11 +207,16 @@ def _figure(chart: Chart, key: str) -> Figure:
 
 def _versus(spec: RunSpec, models: Sequence[ModelResult]) -> list[Versus]:
     baseline = next((r for r in models if spec.evaluation and r.model.name == spec.evaluation.baseline), None)
-    return [
-        Versus(result.model.name, baseline.model.name, compare(result.rows, baseline.rows, required_scorer(spec)))
-        for result in models
-        if baseline and result is not baseline
-    ]
+    return [_compared(spec, result, baseline) for result in models if baseline and result is not baseline]
+
+
+def _compared(spec: RunSpec, result: ModelResult, baseline: ModelResult) -> Versus:
+    """The criteria of success are for two trainings; a plain model has none."""
+    found = compare(result.rows, baseline.rows, required_scorer(spec))
+    if not (result.model.run_dir and baseline.model.run_dir):
+        return Versus(result.model.name, baseline.model.name, found, [])
+    new, old = (training_facts(spec_of_model(spec, each.model)) for each in (result, baseline))
+    return Versus(result.model.name, baseline.model.name, found, criteria(found, new, old))
 
 
 def _environment(entries: list[Entry]) -> dict[str, str]:

@@ -131,6 +131,15 @@ class EvaluationPaths:
         return self.folder / "records.jsonl"
 
     @property
+    def merged(self) -> Path:
+        """Base model and adapter as one, where the engine cannot join them; complete if it exists."""
+        return self.folder / "merged"
+
+    @property
+    def merge_lease(self) -> Path:
+        return self.folder / "merged.lease"
+
+    @property
     def predictions(self) -> Path:
         """All shards, merged in the order of the records."""
         return self.folder / "predictions.jsonl"

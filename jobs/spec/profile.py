@@ -25,6 +25,8 @@ LISTS = frozenset({"slurm_setup", "slurm_srun_args"})
 """Parameters of a stage that are of one kind; submitit would pass on any value to Slurm, or fail."""
 
 
+PYTHON = "python"
+"""The one key of a stage that submitit does not have."""
 RESERVATION, MORE = "reservation", "slurm_additional_parameters"
 FROM_SHELL = {
     "SBATCH_ACCOUNT": "slurm_account",
@@ -77,14 +79,14 @@ class ClusterProfile(Strict):
     train: dict[str, Any] = Field(default={})
     """As for prepare; one job on one node, with one rank for each of its `gpus_per_node`."""
     evaluate: dict[str, Any] = Field(default={})
-    """As for prepare, for each array task."""
+    """As for prepare, for each array task. And `python`: that of the process that generates answers, e.g. of a venv with vLLM."""
     report: dict[str, Any] = Field(default={})
     """As for prepare; this stage needs no GPU."""
 
     def parameters(self, stage: Stage) -> dict[str, Any]:
         """submitit's parameters for one stage."""
         parameters: dict[str, Any] = getattr(self, stage)
-        return parameters
+        return {key: value for key, value in parameters.items() if (stage, key) != ("evaluate", PYTHON)}
 
 
 def profile_path(cluster: str) -> Path:
@@ -113,7 +115,7 @@ def parse_profile(content: dict[str, Any], place: str) -> ClusterProfile:
     except ValidationError as error:
         raise explained(error, content, ClusterProfile, place) from None
     for stage in STAGES:
-        for key, value in profile.parameters(stage).items():
+        for key, value in getattr(profile, stage).items():
             if (wanted := _wanted(key, value)) is not None:
                 raise ConfigError(f"{place}: {stage}.{key}: found {value!r}\nhint: write {wanted}")
     return profile
@@ -122,6 +124,8 @@ def parse_profile(content: dict[str, Any], place: str) -> ClusterProfile:
 def _wanted(key: str, value: object) -> str | None:
     """What to write for a stage's parameter instead of a value that cannot be meant; None: it can."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if key == PYTHON:
+        return None if isinstance(value, str) else "the path of a Python"
     if key == "mem_gb":
         return None if is_number else "a number"
     if key in WHOLE_NUMBERS:
@@ -156,7 +160,7 @@ def _with_shell(profile: ClusterProfile, environment: Mapping[str, str]) -> Clus
     reservation = {"reservation": said.pop(RESERVATION)} if RESERVATION in said else {}
     stages: dict[str, Any] = {}
     for stage in STAGES:
-        parameters = said | profile.parameters(stage)
+        parameters = said | getattr(profile, stage)
         more = reservation | parameters.get(MORE, {})
         stages[stage] = parameters | ({MORE: more} if more else {})
     return profile.model_copy(update=stages)

@@ -11,7 +11,7 @@ from callbacks.shared.args import Prepare, Regrow
 from callbacks.shared.tracking import TrackedRun
 from jobs.spec.errors import ConfigError
 from jobs.spec.paths import PreparedPaths, RunPaths, from_root, located
-from jobs.spec.profile import ClusterProfile
+from jobs.spec.profile import PYTHON, ClusterProfile
 from jobs.spec.site_facts import SiteFacts
 from jobs.spec.stages import STAGES, Stage
 from jobs.spec.strict import Strict
@@ -196,6 +196,12 @@ def texts(value: Any) -> list[str]:
 def python_of(spec: RunSpec, here: str) -> str:
     """The node's Python; `here`: the running one, which is the default."""
     return str(from_root(spec.profile.python)) if spec.profile.python else here
+
+
+def generating_python(spec: RunSpec, here: str) -> str:
+    """The Python that generates answers: `evaluate.python` of the profile, or else the node's."""
+    own = spec.profile.evaluate.get(PYTHON)
+    return str(from_root(own)) if own else python_of(spec, here)
 
 
 def cpus_of(spec: RunSpec, stage: Stage) -> int:

@@ -13,6 +13,7 @@ from dev_cluster.processes import wait_until
 from dev_cluster.site import Site
 from entries import named
 from patience import HANGS_AFTER_SECONDS
+from sampling import SAMPLE
 from world import World
 
 from callbacks.shared import events
@@ -20,6 +21,7 @@ from callbacks.shared.journal import read_journal
 from jobs.spec.paths import RunPaths
 
 SHARDS, RECORDS = 2, 32
+FREEZING = "freezing_engine.FreezingEngine"
 ONE_A_BATCH = "regrow.evaluate.token_budget"
 
 
@@ -97,7 +99,7 @@ def evaluate(world: World, records: Path, tmp_path: Path) -> Iterator[Callable[.
         if cluster:
             environment = {"REGROW_TEST_FROZEN": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent)}
             where |= {"slurm_conf": cluster.conf, "evaluate.slurm_partition": "gpu-preempt", "evaluate.gpus_per_node": 1,
-                      "evaluate.cpus_per_task": 1, "regrow.evaluate.engine": "freezing_engine.FreezingEngine"}  # fmt: skip
+                      "evaluate.cpus_per_task": 1, "regrow.evaluate.engine": FREEZING}  # fmt: skip
         flags = [f for key, value in {**where, **settings}.items() for f in ("--set", f"{key}={value}")]
         done = world.regrow("evaluate", *models, "--data", str(records), "--shards", str(shards), "--name", name,
                             "--cluster", "dev" if cluster else "local", *flags, environment=environment)  # fmt: skip
@@ -137,6 +139,25 @@ def test_array_whose_every_task_is_preempted_gives_what_an_undisturbed_run_gives
     cluster.up(Site())
     settings["evaluate.slurm_array_parallelism"] = 4
     taken = evaluate("taken", trained, "--checkpoints", "all", cluster=cluster, settings=settings)
+    assert preempt_every_part(taken, cluster) <= 4
+    assert taken.predictions() == calm.predictions()
+    assert len(taken.predictions()) == 3
+    assert_each_record_once(taken, 3 * RECORDS)
+    requeued = {entry.job_id for entry in taken.entries("requeued")}
+    assert len(requeued) == taken.parts and all("_" in job_id for job_id in requeued)  # array tasks, not the array
+    assert len(taken.entries("submitted")) == 2  # the array and the report
+    wait_until(
+        lambda: not cluster.run("squeue", "--noheader").stdout, HANGS_AFTER_SECONDS, "the report's last word to MLflow"
+    )
+    assert_tables_stand_in_mlflow_under_the_run_that_trained(world, trained)
+
+
+def preempt_every_part(taken: Evaluation, cluster: DevCluster) -> int:
+    """Take the nodes away whenever all parts that run for the first time are frozen, until every part was; wait for the report.
+
+    Returns:
+        The most parts that ran at a time.
+    """
     most = 0
 
     def preempt_all() -> bool:
@@ -151,21 +172,34 @@ def test_array_whose_every_task_is_preempted_gives_what_an_undisturbed_run_gives
 
     wait_until(preempt_all, HANGS_AFTER_SECONDS, "every array task to be preempted")
     wait_until(lambda: bool(taken.entries("run_ended")), HANGS_AFTER_SECONDS, "the report")
-    assert most <= 4
-    assert taken.predictions() == calm.predictions()
-    assert len(taken.predictions()) == 3
+    return most
+
+
+def assert_each_record_once(taken: Evaluation, records: int) -> None:
+    """Assert that each batch was generated once, and that every part continued where it was stopped."""
     generated = Counter((entry.part, entry.batch) for entry in taken.entries("generated"))
     assert set(generated.values()) == {1}
-    assert sum(entry.records for entry in taken.entries("generated")) == 3 * RECORDS
+    assert sum(entry.records for entry in taken.entries("generated")) == records
     continued = [entry for entry in taken.entries("part_began") if entry.done]
     assert len({entry.part for entry in continued}) == taken.parts
-    requeued = {entry.job_id for entry in taken.entries("requeued")}
-    assert len(requeued) == taken.parts and all("_" in job_id for job_id in requeued)  # array tasks, not the array
-    assert len(taken.entries("submitted")) == 2  # the array and the report
-    wait_until(
-        lambda: not cluster.run("squeue", "--noheader").stdout, HANGS_AFTER_SECONDS, "the report's last word to MLflow"
-    )
-    assert_tables_stand_in_mlflow_under_the_run_that_trained(world, trained)
+
+
+@pytest.mark.skipif(SAMPLE != "all", reason="each start of vLLM takes half a minute; REGROW_SAMPLE=all runs it")
+def test_array_with_vllm_gives_what_an_undisturbed_run_gives(
+    vllm: Path, world: World, dense: Path, cluster: DevCluster, evaluate: Callable[..., Evaluation]
+) -> None:
+    run = ("max_steps=4", "save_steps=4", "eval_strategy=null", "eval_steps=null", "regrow.generation_eval=null",
+           f"base_model={dense}", "lora_target_parameters=null", "regrow.evaluate.max_new_tokens=1")  # fmt: skip
+    done = world.submit("dense", *run)
+    assert done.returncode == 0, done.stdout + done.stderr
+    settings = {ONE_A_BATCH: 1000, "regrow.evaluate.max_new_tokens": 12, "evaluate.python": vllm}
+    calm = evaluate("calm-vllm", "dense", settings=settings | {"regrow.evaluate.engine": "vllm"})
+    cluster.up(Site())
+    settings["regrow.evaluate.engine"] = "freezing_vllm.FreezingVllm"
+    taken = evaluate("taken-vllm", "dense", cluster=cluster, settings=settings)
+    preempt_every_part(taken, cluster)
+    assert taken.predictions() == calm.predictions()
+    assert_each_record_once(taken, RECORDS)
 
 
 def test_elements_that_a_site_cancels_are_succeeded_and_the_report_waits_for_them(

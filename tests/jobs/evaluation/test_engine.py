@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from world import REPO_ROOT, World
 
-from jobs.evaluation.engine import TransformersEngine, token_batches
+from jobs.evaluation.engine import token_batches
+from jobs.evaluation.transformers_engine import TransformersEngine
 from jobs.spec.resolve import load_run_spec
 from jobs.spec.run_spec import RunSpec
 
@@ -67,7 +68,7 @@ OUT_OF_MEMORY = """
 import resource, sys
 from pathlib import Path
 import torch
-from jobs.evaluation.engine import TransformersEngine
+from jobs.evaluation.transformers_engine import TransformersEngine
 from jobs.spec.resolve import load_run_spec
 
 torch.set_num_threads(1)

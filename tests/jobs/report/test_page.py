@@ -1,8 +1,12 @@
-"""The page shows all that is known about a run and nothing false, and foreign texts in it can do no harm."""
+"""The page shows all that is known about a run and nothing false, and foreign texts in it can do no harm.
+
+Over 250 lines: every test reads the same page, with the same reader and the same run.
+"""
 
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -210,6 +214,19 @@ def test_evaluation_without_training(evaluation: RunSpec, journal: Any, evaluate
     assert "final against checkpoint-40" in text and "McNemar" in text
     assert "(best)" in text and "done again" not in text
     assert len(text) < 300_000
+    assert "Criteria of success" not in text, "no run trained these models"
+
+
+def test_criteria_are_told_of_two_models_that_runs_have_trained(
+    evaluation: RunSpec, journal: Any, evaluated: list[ModelResult]
+) -> None:
+    journal.say(30, "run_ended", "report-4-0-stage", status="FINISHED")
+    run_dir = str(evaluation.paths.run_dir)
+    trained = [replace(each, model=each.model.model_copy(update={"run_dir": run_dir})) for each in evaluated]
+    text = page(evaluation, journal.done(), Results(trained, [], []), {})
+    Reader(text)
+    assert "Criteria of success: final in place of checkpoint-40" in text
+    assert "both models come from one training" in text
 
 
 @pytest.mark.long
