@@ -20,6 +20,7 @@ from jobs.cli.demo import demo
 from jobs.cli.evaluate import evaluate
 from jobs.cli.export import export
 from jobs.cli.logs import logs
+from jobs.cli.plan import plan
 from jobs.cli.report import report
 from jobs.cli.resume import resume
 from jobs.cli.screen.say import say
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (submit, check, demo, evaluate, compare, export, cancel, resume, logs, report, sync, verify, status):
+for verb in (submit, check, plan, demo, evaluate, compare, export, cancel, resume, logs, report, sync, verify, status):
     app.command(cls=Verb)(verb)
 app.add_typer(data_app, name="data")
 app.add_typer(dev_cluster_app, name="dev-cluster")

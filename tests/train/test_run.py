@@ -154,6 +154,19 @@ def test_status_shows_the_run(world: World, run: RunPaths) -> None:
     assert "no such run" in unknown.stderr
 
 
+def test_plan_with_the_measured_times_is_what_the_run_took(world: World, run: RunPaths) -> None:
+    done = world.regrow("plan", "one", "--set", f"runs_root={world.runs_root}", "--json")
+    assert done.returncode == 0, done.stderr
+    planned = json.loads(done.stdout)
+    (took,) = (each.spent.allocated for each in attempt_times(read_journal(run.journal)) if each.stage == "train")
+    assert planned["costs"]["steps"] == 6
+    assert abs(planned["allocated"]["median"] / took - 1) < 0.1
+    typed = world.regrow(
+        "plan", "one", "--set", f"runs_root={world.runs_root}", "--steps", "4000", "--preempt-every", "2h"
+    )
+    assert "4,000 steps" in typed.stdout and "measured in 1 attempt\n" in typed.stdout
+
+
 def test_used_run_folder_is_refused_and_left_alone(world: World, run: RunPaths) -> None:
     before = run.run_json.read_bytes()
     done = world.submit("one")

@@ -1,0 +1,1 @@
+"""`regrow plan`: how long a training will take on a site that takes its nodes away."""
