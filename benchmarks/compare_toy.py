@@ -8,6 +8,8 @@ import argparse
 import os
 import subprocess
 import sys
+from itertools import chain, repeat
+from math import inf
 from pathlib import Path
 
 from dev_cluster.cluster import DevCluster, temporary_cluster
@@ -20,7 +22,11 @@ from world import REGROW, commit
 from callbacks.shared import events
 from callbacks.shared.events import only
 from callbacks.shared.journal import read_journal
+from jobs.history.time_spent import attempt_times
+from jobs.plan.of_run import measured
+from jobs.plan.simulation import replay
 from jobs.spec.paths import RunPaths
+from jobs.spec.run_spec import RunSpec
 from jobs.submit.demo import prepare_demo
 
 STEPS, AGAIN = 600, 60
@@ -64,6 +70,16 @@ class Toy:
         (ended, *_) = self._entries(name, events.RunEnded)
         assert ended.status == "FINISHED", f"{self.runs / name}: {ended.status}"
 
+    def planned(self, name: str) -> str:
+        """What `regrow plan` expects of a run that loses its node when this one did, beside what it took."""
+        spec = RunSpec.load(self.runs / name)
+        trained = [each for each in attempt_times(read_journal(spec.paths.journal)) if each.stage == "train"]
+        stops = {entry.attempt_name: entry.came for entry in self._entries(name, events.StopRequested)}
+        losses = [(each.spent.queued, stops.get(each.name, inf) - each.started_at, inf) for each in trained]
+        found = replay(measured(spec, None).costs, chain(losses, repeat((0.0, inf, inf))).__next__)
+        took = sum(each.spent.allocated for each in trained)
+        return f"{name}: planned {found.allocated:.0f} s in {found.attempts} attempts, took {took:.0f} s"
+
     def _entries(self, name: str, kind: type) -> list:
         return only(read_journal(RunPaths(self.runs / name).journal), kind)
 
@@ -92,6 +108,7 @@ def main() -> int:
             f"{{learning_rate: 0.002, max_steps: {steps - steps // 3}}}]"
         )
         toy.train(BASELINE, steps, f"regrow.train_stages={stages}")
+        print(toy.planned(NEW))
         print(toy.regrow("verify", NEW, "--again", str(AGAIN), settings=toy.places).stdout)
         compared = toy.regrow("compare", NEW, BASELINE, "--ranks", "1", settings=toy.places)
     print(compared.stdout or compared.stderr)

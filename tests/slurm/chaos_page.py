@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 INTRODUCTION = """\
 # What was done to a run, and what it cost
@@ -39,6 +40,7 @@ def write_page(page: Path, results: list[dict], names: list[str]) -> None:
     """
     newest = {(result["name"], result["slurm"]): result for result in results if result["name"] in names}
     for key, result in newest.items():
+        result["is_newest"] = result["commit"] == next(r["commit"] for r in results[::-1] if r["slurm"] == key[1])
         same = [each for each in results if (each["name"], each["slurm"], each["code"]) == (*key, result["code"])]
         result["failed_before"] = sum(not each["held"] for each in same[:-1])
     page.write_text("\n".join(_lines(list(newest.values()), names)) + "\n", encoding="utf-8")
@@ -68,7 +70,7 @@ def _lines(results: list[dict], names: list[str]) -> Iterator[str]:
         _median([r["evaluate_after"] for r in results if r["slurm"] == each and r["evaluate_after"]])
         for each in versions
     ]
-    yield f"| *from training's end to evaluation's start* | {' | '.join(f'{wait:.1f} s' for wait in waits)} |"
+    yield f"| *from training's end to evaluation's start* | {' | '.join(waits)} |"
 
 
 def _cell(result: dict | None) -> str:
@@ -77,8 +79,9 @@ def _cell(result: dict | None) -> str:
     by = ", ".join(f"{who} ×{count}" if count > 1 else who for who, count in Counter(result["requeued_by"]).items())
     held = "" if result["held"] else "**failed**: "
     before = f", failed {result['failed_before']} times before" if result["failed_before"] else ""
-    return f"{held}{result['lost']} lost{f', by {by}' if by else ''}, {result['seconds']:.0f} s{before}"
+    older = "" if result["is_newest"] else f", at {result['commit']}"
+    return f"{held}{result['lost']} lost{f', by {by}' if by else ''}, {result['seconds']:.0f} s{before}{older}"
 
 
-def _median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2] if values else float("nan")
+def _median(values: list[float]) -> str:
+    return f"{median(values):.1f} s" if values else "–"
