@@ -37,14 +37,13 @@ def criteria(found: Comparison, new: TrainingFacts, old: TrainingFacts, ranks: i
     """
     is_extraction = PRESENCE_F1 in found.metrics
     headline = "presence F1" if is_extraction else found.headline.removeprefix("gen_").replace("_", " ")
+    where = f"{GPUS} GPUs" if ranks is None else "one rank" if ranks == 1 else f"{ranks} ranks"
     of_extraction = [
         Criterion(f"parse rate at least {LEAST_PARSE_RATE:.0%}", *_parses(found)),
         Criterion("exact match improves (expected)", *_improves(found)),
     ] if is_extraction else []  # fmt: skip
     return [
-        Criterion(
-            f"training completes on {f'{GPUS} GPUs' if ranks is None else f'{ranks} ranks'}", *_completes(new, ranks)
-        ),
+        Criterion(f"training completes on {where}", *_completes(new, ranks)),
         Criterion(f"{headline} no worse than the baseline (margin {MARGIN:g})", *_no_worse(found)),
         *of_extraction,
         Criterion(f"at least {LEAST_SPEED:.0%} of the baseline's training speed", *_speed(new, old)),
