@@ -23,7 +23,7 @@ from callbacks.shared import events
 from callbacks.shared.events import only
 from callbacks.shared.journal import read_journal
 from jobs.history.time_spent import attempt_times
-from jobs.plan.of_run import measured
+from jobs.plan.of_run import known_costs
 from jobs.plan.simulation import replay
 from jobs.spec.paths import RunPaths
 from jobs.spec.run_spec import RunSpec
@@ -76,7 +76,7 @@ class Toy:
         trained = [each for each in attempt_times(read_journal(spec.paths.journal)) if each.stage == "train"]
         stops = {entry.attempt_name: entry.came for entry in self._entries(name, events.StopRequested)}
         losses = [(each.spent.queued, stops.get(each.name, inf) - each.started_at, inf) for each in trained]
-        found = replay(measured(spec, None).costs, chain(losses, repeat((0.0, inf, inf))).__next__)
+        found = replay(known_costs(spec, spec, None).costs, chain(losses, repeat((0.0, inf, inf))).__next__)
         took = sum(each.spent.allocated for each in trained)
         return f"{name}: planned {found.allocated:.0f} s in {found.attempts} attempts, took {took:.0f} s"
 

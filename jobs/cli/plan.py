@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
     from jobs.plan.costs import Costs
     from jobs.plan.planned import Plan, Range
     from jobs.plan.simulation import Site
+    from jobs.spec.run_spec import RunSpec
 
-Measured = Annotated[
-    str | None, typer.Argument(help="A run whose measured times count, e.g. a trial of 50 steps. Default: type them.")
+What = Annotated[
+    str | None, typer.Argument(metavar="[RUN|CONFIG]", help="What to plan. The measured times of a run count.")
 ]
-Steps = Annotated[int | None, typer.Option(min=1, help="Optimizer steps to plan. Default: as many as RUN has.")]
+Like = Annotated[
+    str | None, typer.Option(metavar="RUN", help="Another run whose measured times count, e.g. a trial of 50 steps.")
+]
+Steps = Annotated[int | None, typer.Option(min=1, help="Optimizer steps to plan. Default: as many as it has.")]
 PreemptEvery = Annotated[
     str | None, typer.Option(metavar="TIME", help="Mean time from a job's start to its preemption, e.g. 2h.")
 ]
@@ -27,10 +32,10 @@ FailEvery = Annotated[
     str | None, typer.Option(metavar="TIME", help="The same for failures that nobody announces, e.g. 10d.")
 ]
 QueueWait = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Mean wait in the queue. Default: that of RUN's later attempts.")
+    str | None, typer.Option(metavar="TIME", help="Mean wait in the queue. Default: that of the measured run.")
 ]
 TimeLimit = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Time limit of a job. Default: that of RUN's profile.")
+    str | None, typer.Option(metavar="TIME", help="Time limit of a job. Default: that of the profile.")
 ]
 StepSeconds = Annotated[float | None, typer.Option(min=0.0, help="Seconds of a step.")]
 StartSeconds = Annotated[float | None, typer.Option(min=0.0, help="Seconds from a job's start to its first step.")]
@@ -41,7 +46,8 @@ EvalSteps = Annotated[int | None, typer.Option(min=0, help="Steps between two ev
 
 
 def plan(
-    run: Measured = None,
+    what: What = None,
+    like: Like = None,
     steps: Steps = None,
     preempt_every: PreemptEvery = None,
     fail_every: FailEvery = None,
@@ -59,33 +65,29 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Simulate a training that loses its nodes. Print when it ends, its goodput, and how often it should save."""
-    from jobs.plan.costs import Costs
-    from jobs.plan.of_run import WARNING_SECONDS, Measured, measured, site_of
+    from jobs.plan.of_run import known_costs
     from jobs.plan.planned import plan as simulated
     from jobs.plan.simulation import NeverEnds
     from jobs.spec.errors import ConfigError
     from jobs.spec.find import named_run
 
-    if run is None and not (steps and step_seconds):
-        raise ConfigError("neither a run nor a length\nhint: name a run, or type --steps and --step-seconds")
-    spec = named_run(run, cluster, settings) if run else None
-    found = measured(spec, steps) if spec else Measured(Costs(steps or 0, step_seconds or 0.0, 0.0), 0.0, 0)
-    costs = found.costs.with_given(
-        step=step_seconds,
-        start=start_seconds,
-        save=save_seconds,
-        evaluation=evaluation_seconds,
-        save_steps=save_steps,
-        eval_steps=eval_steps,
-    )
-    limit = _seconds("--time-limit", time_limit)
-    typed = {
-        "preempt_every": _seconds("--preempt-every", preempt_every),
-        "fail_every": _seconds("--fail-every", fail_every),
-        "queue_wait": _seconds("--queue-wait", queue_wait, least=0.0),
-        "limit": max(1.0, limit - WARNING_SECONDS) if limit else None,
+    spec = _planned(what, cluster, settings) if what else None
+    times = named_run(like, cluster, settings) if like else spec if spec and not _is_config(what) else None
+    found = known_costs(spec, times, steps)
+    given = {"step": step_seconds, "start": start_seconds, "save": save_seconds, "evaluation": evaluation_seconds}
+    costs = found.costs.with_given(**given, save_steps=save_steps, eval_steps=eval_steps)
+    if not costs.step:
+        raise ConfigError(
+            "the seconds of a step are not known\n"
+            "hint: name a run whose times count (--like), e.g. a trial of 50 steps; or type --step-seconds"
+        )
+    losses = {
+        "preempt-every": preempt_every,
+        "fail-every": fail_every,
+        "queue-wait": queue_wait,
+        "time-limit": time_limit,
     }
-    site = site_of(spec, typed, found.queue_wait)
+    site = _site(spec, losses, found.queue_wait)
     try:
         expected = simulated(costs, site, trainings)
     except NeverEnds as error:
@@ -98,6 +100,30 @@ def plan(
         say(json.dumps({"costs": asdict(costs), "site": finite, **asdict(expected)}, indent=1))
     else:
         say("\n".join(_lines(costs, site, expected, found.attempts)))
+
+
+def _site(spec: "RunSpec | None", losses: dict[str, str | None], queue_wait: float) -> "Site":
+    """The site by the profile and by what was typed."""
+    from jobs.plan.of_run import WARNING_SECONDS, site_of
+
+    typed = {
+        name.replace("-", "_"): _seconds(f"--{name}", text, least=0.0 if name == "queue-wait" else 1.0)
+        for name, text in losses.items()
+    }
+    limit = typed.pop("time_limit")
+    return site_of(spec, typed | {"limit": limit and max(1.0, limit - WARNING_SECONDS)}, queue_wait)
+
+
+def _is_config(what: str | None) -> bool:
+    return bool(what and what.endswith((".yml", ".yaml")))
+
+
+def _planned(what: str, cluster: str, settings: list[str]) -> "RunSpec":
+    """The run or the config that is planned."""
+    from jobs.spec.find import named_run
+    from jobs.spec.resolve import load_run_spec
+
+    return load_run_spec(Path(what), cluster, settings) if _is_config(what) else named_run(what, cluster, settings)
 
 
 def _seconds(option: str, text: str | None, least: float = 1.0) -> float | None:

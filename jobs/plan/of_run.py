@@ -1,7 +1,7 @@
 """The costs and the site of a plan: from a run's journal and profile, changed by what was typed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from statistics import mean
 
@@ -22,30 +22,46 @@ class Measured:
     """What a run shows of a training like it."""
 
     costs: Costs
-    queue_wait: float
+    queue_wait: float = 0.0
     """The mean wait of an attempt after the first one, in seconds; 0: there was none."""
-    attempts: int
+    attempts: int = 0
+    """How many attempts were measured; 0: nothing was."""
 
 
-def measured(spec: RunSpec, steps: int | None) -> Measured:
-    """Read a run, and plan one of `steps` steps; None: of as many as the run has.
+def known_costs(planned: RunSpec | None, like: RunSpec | None, steps: int | None) -> Measured:
+    """The costs of a training, as far as they are known: a step of 0 seconds is not.
+
+    Args:
+        planned: says how long the training is, and when it saves and evaluates; None: only `steps` does.
+        like: the run whose times count; None: they are typed.
+        steps: the length, in place of that of `planned`.
 
     Raises:
-        ConfigError: the run has not trained yet.
+        ConfigError: nothing says how long the training is, or `like` has not trained yet.
     """
+    found = _measured(like) if like else Measured(Costs(0, 0.0, 0.0))
+    of_run = found.costs.steps if planned is like else 0
+    in_config = int(planned.axolotl.get("max_steps") or 0) if planned else 0
+    length = steps or of_run or max(0, in_config)
+    if not length:
+        raise ConfigError(
+            "the number of optimizer steps is not known\n"
+            "hint: type --steps; `regrow status` shows that of a run, also of a trial with the same records"
+        )
+    when = intervals(planned, length) if planned else {}
+    return replace(found, costs=found.costs.with_given(steps=length, **when))
+
+
+def _measured(spec: RunSpec) -> Measured:
     entries = read_journal(spec.paths.journal)
     attempts = attempt_times(entries)
     costs = measured_costs(entries, attempts)
     if costs is None:
         raise ConfigError(
-            f"{spec.name} has not trained two steps yet, so nothing is measured\n"
-            f"hint: `regrow status {name_to_type(spec)}`; or type the costs: --steps, --step-seconds, --start-seconds"
+            f"{spec.name} has not trained two steps yet, so nothing is measured\nhint: `regrow status {name_to_type(spec)}`"
         )
-    steps = steps or costs.steps
     waits = queue_waits(attempts)
-    trained = sum(each.stage == "train" for each in attempts)
-    costs = costs.with_given(steps=steps, **intervals(spec, steps))
-    return Measured(costs, mean(waits) if waits else 0.0, trained)
+    return Measured(costs, mean(waits) if waits else 0.0, sum(each.stage == "train" for each in attempts))
 
 
 def site_of(spec: RunSpec | None, typed: Mapping[str, float | None], queue_wait: float) -> Site:

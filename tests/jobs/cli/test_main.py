@@ -36,7 +36,8 @@ OPTIONS = {
         "--wait",
     ],
     "plan": [
-        "run",
+        "what",
+        "--like",
         "--steps",
         "--preempt-every",
         "--fail-every",
