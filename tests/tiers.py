@@ -34,6 +34,7 @@ BY_PATH = {
     "jobs/cli/test_hostile_shells.py": "long",
     "jobs/node/test_shared_file_systems.py": "long",
     "jobs/history/test_runs.py": "long",
+    "jobs/plan/test_plan_command.py": "long",
     "test_package.py": "long",
 }
 """Patterns of files below tests/ → marker. `*` stands for one name, so subfolders do not match."""
